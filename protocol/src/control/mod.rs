@@ -1,0 +1,19 @@
+//! Control: JSON-RPC 2.0 over WebSocket.
+//!
+//! A request has an id and gets a result or a typed [`Failure`]. An event is a notification whose `params` carry `seq`, the number of
+//! the event in this connection. Unknown fields are ignored; unknown methods are answered with an error.
+
+mod event;
+mod failure;
+mod model;
+mod request;
+mod rpc;
+
+pub use event::{EndReason, Event, LeaveReason};
+pub use failure::{Failure, FailureKind};
+pub use model::*;
+pub use request::*;
+pub use rpc::{
+    Call, Incoming, MessageError, RequestId, encode_event, encode_failure, encode_request,
+    encode_result, parse_from_client, parse_from_server,
+};
