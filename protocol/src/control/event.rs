@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{EpochKey, Member, Message, VoiceState};
+use super::{EpochKey, Guild, Member, Message, VoiceState};
 use crate::{ChannelId, GuildId, UserId};
 
 /// Why someone is no longer in a voice channel.
@@ -65,6 +65,8 @@ macro_rules! events {
 events! {
     /// The server is about to hang up; come back after the given time.
     "session.closed" SessionClosed { reason: String, reconnect_after_ms: u32 }
+    /// This account is now a member, by an invite redeemed on this or another of its devices.
+    "guild.joined" GuildJoined { guild: Guild }
     "member.joined" MemberJoined { guild_id: GuildId, member: Member }
     "presence.changed" PresenceChanged { user_id: UserId, online: bool }
     "guild.owner_changed" OwnerChanged { guild_id: GuildId, owner_id: UserId }

@@ -14,6 +14,6 @@ pub use failure::{Failure, FailureKind};
 pub use model::*;
 pub use request::*;
 pub use rpc::{
-    Call, Incoming, MessageError, RequestId, encode_event, encode_failure, encode_request,
-    encode_result, parse_from_client, parse_from_server,
+    Call, EventFrame, Incoming, MessageError, RequestId, encode_event, encode_failure,
+    encode_request, encode_result, parse_from_client, parse_from_server,
 };

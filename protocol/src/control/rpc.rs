@@ -151,24 +151,44 @@ pub fn encode_failure(id: Option<RequestId>, failure: &Failure) -> String {
     })
 }
 
+/// An event written once for many receivers, each of which numbers it for itself.
+#[derive(Debug)]
+pub struct EventFrame {
+    /// Up to the number.
+    head: String,
+    /// From behind the number to the end.
+    tail: String,
+}
+
+impl EventFrame {
+    pub fn new(event: &Event) -> Self {
+        let object = to_json(event);
+        let fields = object
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'))
+            .expect("an event is a JSON object");
+        let comma = if fields.is_empty() { "" } else { "," };
+        Self {
+            head: format!(
+                r#"{{"jsonrpc":"2.0","method":"{}","params":{{"seq":"#,
+                event.method()
+            ),
+            tail: format!("{comma}{fields}}}}}"),
+        }
+    }
+
+    pub fn numbered(&self, seq: u64) -> String {
+        format!("{}{seq}{}", self.head, self.tail)
+    }
+
+    /// Length of the numbered text, with room for the longest number.
+    pub fn max_len(&self) -> usize {
+        self.head.len() + self.tail.len() + 20
+    }
+}
+
 pub fn encode_event(seq: u64, event: &Event) -> String {
-    #[derive(Serialize)]
-    struct Params<'a> {
-        seq: u64,
-        #[serde(flatten)]
-        event: &'a Event,
-    }
-    #[derive(Serialize)]
-    struct Outgoing<'a> {
-        jsonrpc: &'static str,
-        method: &'static str,
-        params: Params<'a>,
-    }
-    to_json(&Outgoing {
-        jsonrpc: "2.0",
-        method: event.method(),
-        params: Params { seq, event },
-    })
+    EventFrame::new(event).numbered(seq)
 }
 
 fn to_json<T: Serialize>(message: &T) -> String {
@@ -257,6 +277,29 @@ mod tests {
             panic!("{text}")
         };
         assert_eq!(read, event);
+    }
+
+    #[test]
+    fn one_frame_serves_receivers_with_their_own_numbers() {
+        let event = Event::GuildJoined {
+            guild: Guild {
+                id: GuildId(1),
+                name: "a}\"{".into(),
+                owner_id: None,
+                channels: vec![],
+                members: vec![],
+                voice: vec![],
+            },
+        };
+        let frame = EventFrame::new(&event);
+        for seq in [0, 7, u64::MAX] {
+            let text = frame.numbered(seq);
+            assert!(text.len() <= frame.max_len());
+            assert!(matches!(
+                parse_from_server(&text).unwrap(),
+                Incoming::Event { seq: read, event: Some(ref e) } if read == seq && *e == event
+            ));
+        }
     }
 
     #[test]
