@@ -10,6 +10,7 @@ mod ids;
 pub mod limits;
 pub mod link;
 mod secret;
+pub mod voice;
 
 pub use ids::{
     ChannelId, DeviceId, Epoch, GuildId, MessageId, ParseVoiceSessionId, SenderIndex, Ssrc, UserId,
