@@ -11,7 +11,7 @@ use voxhall_testkit::{
     wav,
 };
 
-const MIN_CORRELATION: f64 = 0.3;
+const MIN_CORRELATION: f64 = 0.4;
 const SHORTEST_DROPOUT_MS: f64 = 10.0;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
