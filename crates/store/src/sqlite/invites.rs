@@ -1,0 +1,169 @@
+use rusqlite::{Connection, OptionalExtension};
+use voxhall_protocol::{GuildId, UserId, control::UnixMs};
+
+use super::{
+    SqliteStore,
+    accounts::{id, to_sql},
+    guilds,
+};
+use crate::{
+    CreateInviteError, InviteError, InviteRecord, Invites, Joined, MAX_INVITES_PER_GUILD, NewInvite,
+};
+
+impl Invites for SqliteStore {
+    async fn create_invite(&self, new: NewInvite) -> Result<(), CreateInviteError> {
+        self.run(move |c| {
+            if !is_member(c, new.guild, new.creator)? {
+                return Err(CreateInviteError::NotAMember);
+            }
+            if count_open(c, new.guild, new.now)? >= MAX_INVITES_PER_GUILD {
+                return Err(CreateInviteError::TooMany);
+            }
+            c.prepare_cached(
+                "INSERT INTO invites (code, guild_id, creator_id, expires_at_ms, max_uses, created_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute((
+                &new.code,
+                to_sql(new.guild.0),
+                to_sql(new.creator.0),
+                new.expires_at,
+                new.max_uses,
+                new.now,
+            ))?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn inspect_invite(&self, code: &str, now: UnixMs) -> Result<InviteRecord, InviteError> {
+        let code = code.to_owned();
+        self.run(move |c| {
+            let invite = read(c, &code)?;
+            invite.check(now)?;
+            let guild_name = c
+                .prepare_cached("SELECT name FROM guilds WHERE id = ?1")?
+                .query_row([to_sql(invite.guild.0)], |row| row.get(0))?;
+            Ok(InviteRecord {
+                guild: invite.guild,
+                guild_name,
+                members: guilds::count_members(c, invite.guild)?,
+                makes_owner: invite.makes_owner,
+            })
+        })
+        .await
+    }
+
+    async fn redeem_invite(
+        &self,
+        code: &str,
+        user: UserId,
+        now: UnixMs,
+    ) -> Result<Joined, InviteError> {
+        let code = code.to_owned();
+        self.run(move |c| redeem(c, &code, user, now)).await
+    }
+}
+
+pub(super) fn redeem(
+    c: &Connection,
+    code: &str,
+    user: UserId,
+    now: UnixMs,
+) -> Result<Joined, InviteError> {
+    let invite = read(c, code)?;
+    invite.check(now)?;
+    let new_member = insert_member(c, invite.guild, user, now, Some(code))?;
+    if invite.makes_owner {
+        c.prepare_cached("UPDATE guilds SET owner_id = ?2 WHERE id = ?1")?
+            .execute((to_sql(invite.guild.0), to_sql(user.0)))?;
+    }
+    if new_member || invite.makes_owner {
+        c.prepare_cached("UPDATE invites SET uses = uses + 1 WHERE code = ?1")?
+            .execute([code])?;
+    }
+    Ok(Joined {
+        guild: invite.guild,
+        new_member,
+        became_owner: invite.makes_owner,
+    })
+}
+
+/// Joins a guild that lets anyone in.
+pub(super) fn join_open(
+    c: &Connection,
+    guild: GuildId,
+    user: UserId,
+    now: UnixMs,
+) -> rusqlite::Result<Joined> {
+    Ok(Joined {
+        guild,
+        new_member: insert_member(c, guild, user, now, None)?,
+        became_owner: false,
+    })
+}
+
+pub(super) fn is_member(c: &Connection, guild: GuildId, user: UserId) -> rusqlite::Result<bool> {
+    c.prepare_cached("SELECT EXISTS (SELECT 1 FROM members WHERE guild_id = ?1 AND user_id = ?2)")?
+        .query_row((to_sql(guild.0), to_sql(user.0)), |row| row.get(0))
+}
+
+/// False: was a member before.
+fn insert_member(
+    c: &Connection,
+    guild: GuildId,
+    user: UserId,
+    now: UnixMs,
+    code: Option<&str>,
+) -> rusqlite::Result<bool> {
+    let inserted = c
+        .prepare_cached(
+            "INSERT INTO members (guild_id, user_id, joined_at_ms, invite_code) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+        )?
+        .execute((to_sql(guild.0), to_sql(user.0), now, code))?;
+    Ok(inserted == 1)
+}
+
+fn count_open(c: &Connection, guild: GuildId, now: UnixMs) -> rusqlite::Result<u32> {
+    c.prepare_cached(
+        "SELECT count(*) FROM invites WHERE guild_id = ?1
+         AND (expires_at_ms IS NULL OR expires_at_ms > ?2) AND (max_uses IS NULL OR uses < max_uses)",
+    )?
+    .query_row((to_sql(guild.0), now), |row| row.get(0))
+}
+
+struct Invite {
+    guild: GuildId,
+    expires_at: Option<UnixMs>,
+    max_uses: Option<u32>,
+    uses: u32,
+    makes_owner: bool,
+}
+
+impl Invite {
+    fn check(&self, now: UnixMs) -> Result<(), InviteError> {
+        if self.expires_at.is_some_and(|at| at <= now) {
+            return Err(InviteError::Expired);
+        }
+        if self.max_uses.is_some_and(|max| self.uses >= max) {
+            return Err(InviteError::UsedUp);
+        }
+        Ok(())
+    }
+}
+
+fn read(c: &Connection, code: &str) -> Result<Invite, InviteError> {
+    c.prepare_cached(
+        "SELECT guild_id, expires_at_ms, max_uses, uses, makes_owner FROM invites WHERE code = ?1",
+    )?
+    .query_row([code], |row| {
+        Ok(Invite {
+            guild: GuildId(id(row, 0)?),
+            expires_at: row.get(1)?,
+            max_uses: row.get(2)?,
+            uses: row.get(3)?,
+            makes_owner: row.get(4)?,
+        })
+    })
+    .optional()?
+    .ok_or(InviteError::Unknown)
+}
