@@ -1,0 +1,269 @@
+//! How long to hold packets back. Why so: `docs/adr/0003-jitter-buffer.md`.
+//!
+//! A packet's *transit* is its arrival minus its timestamp, in samples; the two clocks have nothing in common,
+//! so only differences mean anything. The target is a quantile of the transits of the last seconds.
+
+use crate::frame::{SAMPLE_RATE_HZ, SAMPLES_PER_MS};
+
+const BUCKET: i64 = SAMPLES_PER_MS as i64;
+/// Longest delay that is ever aimed at, in buckets (and ms).
+const BUCKETS: usize = 400;
+/// The fastest packet is looked for in this many stretches of time.
+const WINDOWS: usize = 8;
+const WINDOW: i64 = SAMPLE_RATE_HZ as i64 / 2;
+/// A burst at the start of a talkspurt is what the speaker said before the detector was sure, no longer than this.
+const MAX_PRE_ROLL: i64 = 120 * SAMPLES_PER_MS as i64;
+
+pub(crate) struct DelayEstimator {
+    /// Weight of the transits in `origin + BUCKET * i ..`; newer ones weigh more.
+    histogram: Box<[f32; BUCKETS]>,
+    total: f32,
+    observed: u32,
+    origin: i64,
+    minima: [i64; WINDOWS],
+    /// Number of the stretch that `minima` ends with, counted from time zero.
+    window: i64,
+    /// Start of a talkspurt whose packets still come in one burst: (timestamp, newest transit).
+    burst: Option<(i64, i64)>,
+    last: Option<Arrival>,
+    quantile: f32,
+    memory: f32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Arrival {
+    at: i64,
+    transit: i64,
+}
+
+impl DelayEstimator {
+    pub(crate) fn new(stability: f32) -> Self {
+        let mut estimator = Self {
+            histogram: Box::new([0.0; BUCKETS]),
+            total: 0.0,
+            observed: 0,
+            origin: 0,
+            minima: [i64::MAX; WINDOWS],
+            window: 0,
+            burst: None,
+            last: None,
+            quantile: 0.0,
+            memory: 0.0,
+        };
+        estimator.set_stability(stability);
+        estimator
+    }
+
+    /// 0: low delay, now and then a gap. 1: few gaps, more delay.
+    pub(crate) fn set_stability(&mut self, stability: f32) {
+        let stability = if stability.is_finite() {
+            stability.clamp(0.0, 1.0)
+        } else {
+            0.5
+        };
+        self.quantile = 0.97 + 0.025 * stability;
+        self.memory = (4.0 + 8.0 * stability) * SAMPLE_RATE_HZ as f32;
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.histogram.fill(0.0);
+        self.total = 0.0;
+        self.observed = 0;
+        self.minima = [i64::MAX; WINDOWS];
+        self.burst = None;
+        self.last = None;
+    }
+
+    /// Learns from a packet of `samples` with `timestamp` that arrived `at`. `begins`: it is the first after silence.
+    pub(crate) fn observe(&mut self, at: i64, timestamp: i64, samples: i64, begins: bool) {
+        let transit = at - timestamp;
+        self.note_minimum(at, transit);
+        let bunched = self.last.is_some_and(|last| at - last.at < samples / 2);
+        self.last = Some(Arrival { at, transit });
+
+        if begins {
+            self.end_burst(samples);
+            self.burst = Some((timestamp, transit));
+            return;
+        }
+        if let Some((start, _)) = self.burst {
+            if bunched && timestamp - start < MAX_PRE_ROLL {
+                self.burst = Some((start, transit));
+                return;
+            }
+            self.end_burst(samples);
+        }
+        // After a stall its packets all arrive at once. That is one event, told by the first of them, and not
+        // as many slow packets as the stall was long.
+        if bunched && transit > self.target() {
+            return;
+        }
+        self.add(transit, samples);
+    }
+
+    /// Transit of the fastest packet of the last seconds.
+    pub(crate) fn fastest(&self) -> i64 {
+        let fastest = self.minima.iter().copied().min().unwrap_or(i64::MAX);
+        if fastest == i64::MAX {
+            self.origin
+        } else {
+            fastest
+        }
+    }
+
+    /// Transit by which the chosen share of packets arrives.
+    pub(crate) fn target(&self) -> i64 {
+        let mut beyond = self.total * (1.0 - self.quantile);
+        for (i, &weight) in self.histogram.iter().enumerate().rev() {
+            beyond -= weight;
+            if beyond < 0.0 {
+                return self.origin + BUCKET * (i as i64 + 1);
+            }
+        }
+        self.fastest() + BUCKET
+    }
+
+    /// Transit of the newest packet.
+    pub(crate) fn newest(&self) -> i64 {
+        self.last.map_or(i64::MIN, |last| last.transit)
+    }
+
+    fn end_burst(&mut self, samples: i64) {
+        if let Some((_, transit)) = self.burst.take() {
+            self.add(transit, samples);
+        }
+    }
+
+    fn add(&mut self, transit: i64, samples: i64) {
+        self.observed = self.observed.saturating_add(1);
+        let share = (samples as f32 / self.memory).max(1.0 / self.observed as f32);
+        for weight in self.histogram.iter_mut() {
+            *weight *= 1.0 - share;
+        }
+        let bucket = (transit - self.origin).div_euclid(BUCKET);
+        let bucket = bucket.clamp(0, BUCKETS as i64 - 1) as usize;
+        self.histogram[bucket] += share;
+        self.total = self.histogram.iter().sum();
+    }
+
+    fn note_minimum(&mut self, at: i64, transit: i64) {
+        let window = at.div_euclid(WINDOW);
+        let passed = window - self.window;
+        self.window = window;
+        if passed >= WINDOWS as i64 {
+            // A long silence: the clocks have drifted apart unseen. Take this packet for a fast one, and the
+            // spread of delays for what it was.
+            self.minima = [i64::MAX; WINDOWS];
+            self.minima[WINDOWS - 1] = transit;
+            self.origin = transit;
+            return;
+        }
+        if passed > 0 {
+            let passed = passed as usize;
+            self.minima.rotate_left(passed);
+            self.minima[WINDOWS - passed..].fill(i64::MAX);
+        }
+        let newest = &mut self.minima[WINDOWS - 1];
+        *newest = (*newest).min(transit);
+        self.follow(self.fastest());
+    }
+
+    /// Moves the histogram so that its first bucket holds the fastest packet; what it knows stays at its place.
+    fn follow(&mut self, fastest: i64) {
+        let shift = (fastest - self.origin).div_euclid(BUCKET);
+        if shift == 0 {
+            return;
+        }
+        self.origin += shift * BUCKET;
+        let by = usize::try_from(shift.unsigned_abs()).map_or(BUCKETS, |by| by.min(BUCKETS));
+        if shift > 0 {
+            let below: f32 = self.histogram[..by].iter().sum();
+            self.histogram.copy_within(by.., 0);
+            self.histogram[BUCKETS - by..].fill(0.0);
+            self.histogram[0] += below;
+        } else {
+            let above: f32 = self.histogram[BUCKETS - by..].iter().sum();
+            self.histogram.copy_within(..BUCKETS - by, by);
+            self.histogram[..by].fill(0.0);
+            self.histogram[BUCKETS - 1] += above;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRAME: i64 = 480;
+    const CLOCKS: i64 = -123_456_789;
+
+    fn target_ms(estimator: &DelayEstimator) -> f64 {
+        (estimator.target() - estimator.fastest()) as f64 / BUCKET as f64
+    }
+
+    /// Feeds frames from `first` on whose delay in samples `delay` gives.
+    fn feed(
+        estimator: &mut DelayEstimator,
+        frames: std::ops::Range<i64>,
+        delay: impl Fn(i64) -> i64,
+    ) {
+        let mut latest = i64::MIN;
+        for i in frames {
+            latest = latest.max(i * FRAME + delay(i));
+            estimator.observe(latest, i * FRAME + CLOCKS, FRAME, i == 0);
+        }
+    }
+
+    #[test]
+    fn a_clean_path_needs_no_warming_up() {
+        let mut estimator = DelayEstimator::new(0.5);
+        feed(&mut estimator, 0..3, |i| i * 17 % 40);
+        assert!(target_ms(&estimator) <= 2.0, "{}", target_ms(&estimator));
+        feed(&mut estimator, 3..500, |i| i * 17 % 40);
+        assert!(target_ms(&estimator) <= 2.0, "{}", target_ms(&estimator));
+    }
+
+    #[test]
+    fn a_spike_is_one_event() {
+        let mut estimator = DelayEstimator::new(0.5);
+        feed(&mut estimator, 0..500, |_| 0);
+        feed(&mut estimator, 500..520, |i| (520 - i) * FRAME);
+        feed(&mut estimator, 520..530, |_| 0);
+        assert!(target_ms(&estimator) <= 2.0, "{}", target_ms(&estimator));
+    }
+
+    #[test]
+    fn a_slower_path_is_followed_and_then_is_the_base() {
+        let mut estimator = DelayEstimator::new(0.5);
+        feed(&mut estimator, 0..500, |_| 0);
+        feed(&mut estimator, 500..520, |_| 2_400);
+        assert!(target_ms(&estimator) >= 50.0, "{}", target_ms(&estimator));
+        feed(&mut estimator, 520..1_100, |_| 2_400);
+        assert!(target_ms(&estimator) <= 2.0, "{}", target_ms(&estimator));
+    }
+
+    #[test]
+    fn a_preroll_burst_is_not_jitter() {
+        let mut estimator = DelayEstimator::new(0.5);
+        for i in 0..7 {
+            estimator.observe(6 * FRAME, i * FRAME + CLOCKS, FRAME, i == 0);
+        }
+        feed(&mut estimator, 7..20, |_| 0);
+        assert!(target_ms(&estimator) <= 2.0, "{}", target_ms(&estimator));
+    }
+
+    #[test]
+    fn hostile_times_stay_within_bounds() {
+        let mut estimator = DelayEstimator::new(0.5);
+        for (i, timestamp) in [0, i64::from(u32::MAX), -1, 1 << 40, -(1 << 40), 5]
+            .into_iter()
+            .cycle()
+            .take(1_000)
+            .enumerate()
+        {
+            estimator.observe(i as i64 * 100, timestamp, 120, i % 7 == 0);
+            assert!(estimator.total.is_finite());
+            assert!(target_ms(&estimator) <= BUCKETS as f64 + 1.0);
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Packets of one speaker, put in order. Fixed memory: a table of slots and a log of bytes.
+
+/// Packets held at most; a power of two. 640 ms of the shortest frames.
+const SLOTS: usize = 256;
+/// Payload bytes held at most: 4 s at 64 kbit/s, half a second at 510 kbit/s.
+const LOG_BYTES: usize = 32 * 1024;
+/// Sequence numbers further away than this belong to another stream, not to a hole in this one (RFC 3550, A.1).
+const MAX_JUMP: i16 = 3_000;
+
+/// A packet waiting to be played. Sequence numbers and timestamps are extended to 64 bits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waiting {
+    pub(crate) sequence: i64,
+    pub(crate) timestamp: i64,
+    pub(crate) samples: u32,
+    pub(crate) marker: bool,
+    /// Position of the payload in the log, which counts bytes ever written.
+    position: u64,
+    bytes: usize,
+}
+
+/// What became of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Inserted {
+    /// It waits. `begins`: it is the first after silence. `restarted`: all before it is forgotten.
+    Stored {
+        sequence: i64,
+        timestamp: i64,
+        begins: bool,
+        restarted: bool,
+    },
+    /// Its place has been played.
+    Late {
+        sequence: i64,
+        timestamp: i64,
+    },
+    Duplicate,
+    /// Its numbers make no sense here.
+    Stray,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    /// Number of the packet that was here last; `i64::MIN` for none.
+    sequence: i64,
+    waiting: Option<Waiting>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Newest {
+    sequence: i64,
+    timestamp: i64,
+    samples: u32,
+}
+
+pub(crate) struct PacketBuffer {
+    slots: Box<[Slot; SLOTS]>,
+    log: Box<[u8; LOG_BYTES]>,
+    written: u64,
+    newest: Option<Newest>,
+    /// Sequence number that is played next.
+    next: i64,
+    /// Something has been played, so `next` can't go back.
+    begun: bool,
+    /// The number that would confirm that the stream has jumped.
+    probation: Option<u16>,
+    waiting: usize,
+    skipped: u64,
+}
+
+impl PacketBuffer {
+    pub(crate) fn new() -> Self {
+        Self {
+            slots: Box::new([EMPTY; SLOTS]),
+            log: Box::new([0; LOG_BYTES]),
+            written: 0,
+            newest: None,
+            next: 0,
+            begun: false,
+            probation: None,
+            waiting: 0,
+            skipped: 0,
+        }
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.slots.fill(EMPTY);
+        self.newest = None;
+        self.begun = false;
+        self.probation = None;
+        self.waiting = 0;
+        self.skipped = 0;
+    }
+
+    /// Takes a packet of `samples`; its numbers come from the network and may be anything.
+    pub(crate) fn insert(
+        &mut self,
+        sequence: u16,
+        timestamp: u32,
+        marker: bool,
+        samples: u32,
+        payload: &[u8],
+    ) -> Inserted {
+        let Some(newest) = self.newest else {
+            return self.restart(sequence, timestamp, marker, samples, payload);
+        };
+        let step = sequence.wrapping_sub(newest.sequence as u16) as i16;
+        if step > MAX_JUMP || step < -(SLOTS as i16) {
+            // One such packet may be a stray; two in a row are a new stream.
+            if self.probation.replace(sequence.wrapping_add(1)) == Some(sequence) {
+                return self.restart(sequence, timestamp, marker, samples, payload);
+            }
+            return Inserted::Stray;
+        }
+        self.probation = None;
+        let sequence_long = newest.sequence + i64::from(step);
+        let advance = i64::from(timestamp.wrapping_sub(newest.timestamp as u32) as i32);
+        let timestamp_long = newest.timestamp + advance;
+        if step > 0 && advance <= 0 {
+            // The speaker's clock was set anew.
+            return self.restart(sequence, timestamp, marker, samples, payload);
+        }
+        if step < 0 && advance >= 0 {
+            return Inserted::Stray;
+        }
+
+        let slot = &self.slots[index(sequence_long)];
+        if slot.sequence == sequence_long {
+            return Inserted::Duplicate;
+        }
+        if sequence_long < self.next {
+            if self.begun {
+                return Inserted::Late {
+                    sequence: sequence_long,
+                    timestamp: timestamp_long,
+                };
+            }
+            self.next = sequence_long;
+        }
+        while sequence_long >= self.next + SLOTS as i64 {
+            self.skip_one();
+        }
+        // More time passed than packets: silence that the speaker chose not to send.
+        let silence = step > 0 && advance > i64::from(step) * i64::from(newest.samples);
+        self.store(sequence_long, timestamp_long, marker, samples, payload);
+        if step > 0 {
+            self.newest = Some(Newest {
+                sequence: sequence_long,
+                timestamp: timestamp_long,
+                samples,
+            });
+        }
+        Inserted::Stored {
+            sequence: sequence_long,
+            timestamp: timestamp_long,
+            begins: marker || silence,
+            restarted: false,
+        }
+    }
+
+    /// Sequence number that is played next.
+    pub(crate) fn next(&self) -> i64 {
+        self.next
+    }
+
+    /// The earliest packet that waits.
+    pub(crate) fn first(&mut self) -> Option<Waiting> {
+        while self.waiting > 0 {
+            let newest = self.newest?.sequence;
+            let found = (self.next..=newest)
+                .take(SLOTS)
+                .find_map(|sequence| self.at(sequence))?;
+            if self.payload(&found).is_some() {
+                return Some(found);
+            }
+            // Its bytes have been overwritten by newer ones.
+            self.remove(found.sequence);
+            self.skipped += 1;
+        }
+        None
+    }
+
+    pub(crate) fn payload(&self, packet: &Waiting) -> Option<&[u8]> {
+        let kept = self.written - packet.position <= LOG_BYTES as u64;
+        let start = (packet.position % LOG_BYTES as u64) as usize;
+        kept.then(|| &self.log[start..start + packet.bytes])
+    }
+
+    /// `sequence` is played, or given up: everything up to it is the past.
+    pub(crate) fn pass(&mut self, sequence: i64) {
+        self.begun = true;
+        while self.next <= sequence {
+            self.remove(self.next);
+            self.next += 1;
+        }
+    }
+
+    /// Throws away the packet that would be played next.
+    pub(crate) fn skip_one(&mut self) {
+        if self.at(self.next).is_some() {
+            self.skipped += 1;
+        }
+        // After a long hole this is called for every missing number, at most MAX_JUMP times.
+        self.pass(self.next);
+    }
+
+    /// Packets thrown away unplayed since the last call.
+    pub(crate) fn take_skipped(&mut self) -> u64 {
+        std::mem::take(&mut self.skipped)
+    }
+
+    fn restart(
+        &mut self,
+        sequence: u16,
+        timestamp: u32,
+        marker: bool,
+        samples: u32,
+        payload: &[u8],
+    ) -> Inserted {
+        self.skipped += self.waiting as u64;
+        let skipped = self.skipped;
+        self.reset();
+        self.skipped = skipped;
+        let (sequence, timestamp) = (i64::from(sequence), i64::from(timestamp));
+        self.next = sequence;
+        self.newest = Some(Newest {
+            sequence,
+            timestamp,
+            samples,
+        });
+        self.store(sequence, timestamp, marker, samples, payload);
+        Inserted::Stored {
+            sequence,
+            timestamp,
+            begins: true,
+            restarted: true,
+        }
+    }
+
+    fn store(&mut self, sequence: i64, timestamp: i64, marker: bool, samples: u32, payload: &[u8]) {
+        let mut start = (self.written % LOG_BYTES as u64) as usize;
+        if start + payload.len() > LOG_BYTES {
+            self.written += (LOG_BYTES - start) as u64;
+            start = 0;
+        }
+        self.log[start..start + payload.len()].copy_from_slice(payload);
+        let waiting = Waiting {
+            sequence,
+            timestamp,
+            samples,
+            marker,
+            position: self.written,
+            bytes: payload.len(),
+        };
+        self.written += payload.len() as u64;
+        let slot = &mut self.slots[index(sequence)];
+        if slot.waiting.is_none() {
+            self.waiting += 1;
+        }
+        *slot = Slot {
+            sequence,
+            waiting: Some(waiting),
+        };
+    }
+
+    fn at(&self, sequence: i64) -> Option<Waiting> {
+        let slot = &self.slots[index(sequence)];
+        slot.waiting.filter(|packet| packet.sequence == sequence)
+    }
+
+    fn remove(&mut self, sequence: i64) {
+        let slot = &mut self.slots[index(sequence)];
+        if slot.sequence == sequence && slot.waiting.take().is_some() {
+            self.waiting -= 1;
+        }
+    }
+}
+
+const EMPTY: Slot = Slot {
+    sequence: i64::MIN,
+    waiting: None,
+};
+
+fn index(sequence: i64) -> usize {
+    sequence.rem_euclid(SLOTS as i64) as usize
+}

@@ -1,0 +1,138 @@
+//! Gains without clicks, and a sum that never clips.
+
+use crate::frame::{SAMPLE_RATE_HZ, SAMPLES_PER_MS};
+
+/// A gain travels from 0 to 1 in this many samples (10 ms).
+const RAMP: f32 = (10 * SAMPLES_PER_MS) as f32;
+/// Up to here (-3 dBFS) the limiter changes nothing.
+const KNEE: f32 = 0.7;
+/// The limiter looks at this many samples at once.
+const BLOCK: usize = 32;
+/// A reduced gain comes back to 1 in about this time, seconds.
+const RELEASE_S: f32 = 0.25;
+
+/// A gain that moves to where it is set in small steps.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gain {
+    current: f32,
+    target: f32,
+}
+
+impl Gain {
+    pub(crate) fn new(gain: f32) -> Self {
+        Self {
+            current: gain,
+            target: gain,
+        }
+    }
+
+    pub(crate) fn set(&mut self, gain: f32) {
+        self.target = gain;
+    }
+
+    /// The gain of the next sample.
+    fn step(&mut self) -> f32 {
+        let change = (self.target - self.current).clamp(-1.0 / RAMP, 1.0 / RAMP);
+        self.current += change;
+        self.current
+    }
+
+    /// Adds `samples` to `out`.
+    pub(crate) fn mix(&mut self, samples: &[f32], out: &mut [f32]) {
+        for (sum, sample) in out.iter_mut().zip(samples) {
+            *sum += sample * self.step();
+        }
+    }
+
+    pub(crate) fn apply(&mut self, samples: &mut [f32]) {
+        for sample in samples {
+            *sample *= self.step();
+        }
+    }
+
+    /// Goes where it is set at once.
+    pub(crate) fn jump(&mut self) {
+        self.current = self.target;
+    }
+}
+
+/// Keeps a mix within full scale without delaying it: a gain that falls at once and recovers slowly, and a soft
+/// knee for the first samples of a peak.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    gain: f32,
+}
+
+impl Limiter {
+    pub(crate) fn new() -> Self {
+        Self { gain: 1.0 }
+    }
+
+    pub(crate) fn run(&mut self, samples: &mut [f32]) {
+        for block in samples.chunks_mut(BLOCK) {
+            let peak = block.iter().fold(0.0_f32, |peak, s| peak.max(s.abs()));
+            let allowed = if peak > 1.0 { 1.0 / peak } else { 1.0 };
+            let released = self.gain
+                + (1.0 - self.gain) * block.len() as f32 / (RELEASE_S * SAMPLE_RATE_HZ as f32);
+            let target = allowed.min(released);
+            if self.gain > 0.9999 && target > 0.9999 && peak <= KNEE {
+                self.gain = 1.0;
+                continue;
+            }
+            let step = (target - self.gain) / block.len() as f32;
+            for sample in block {
+                self.gain += step;
+                *sample = soft_knee(*sample * self.gain);
+            }
+        }
+    }
+}
+
+/// The identity up to [`KNEE`], from there on a bend that stays below 1.
+fn soft_knee(sample: f32) -> f32 {
+    let over = sample.abs() - KNEE;
+    if over <= 0.0 {
+        return sample;
+    }
+    let room = 1.0 - KNEE;
+    (KNEE + room * (over / room).tanh()).copysign(sample)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gain_arrives_in_steps() {
+        let mut gain = Gain::new(1.0);
+        gain.set(0.0);
+        let mut samples = [1.0; 600];
+        gain.apply(&mut samples);
+        assert!(samples.windows(2).all(|pair| pair[0] - pair[1] < 0.003));
+        assert_eq!(samples[599], 0.0);
+    }
+
+    #[test]
+    fn quiet_mixes_pass_untouched() {
+        let mut limiter = Limiter::new();
+        let input: Vec<f32> = (0..480).map(|i| (i as f32 * 0.1).sin() * 0.69).collect();
+        let mut output = input.clone();
+        limiter.run(&mut output);
+        assert_eq!(input, output);
+    }
+
+    #[test]
+    fn nothing_gets_past_full_scale() {
+        let mut limiter = Limiter::new();
+        for loudness in [1.0, 4.0, 20.0, 0.5] {
+            let mut samples: Vec<f32> = (0..4_800)
+                .map(|i| (i as f32 * 0.13).sin() * loudness)
+                .collect();
+            limiter.run(&mut samples);
+            assert!(samples.iter().all(|s| s.abs() <= 1.0), "at {loudness}");
+        }
+        let mut quiet = [0.1; 48_000];
+        limiter.run(&mut quiet);
+        assert!((quiet[47_999] - 0.1).abs() < 0.01, "the gain recovers");
+    }
+}

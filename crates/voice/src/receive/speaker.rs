@@ -1,0 +1,572 @@
+//! One speaker's stream: packets in, an unbroken run of samples out.
+//!
+//! Time is counted in samples at 48 kHz. *Media time* is the speaker's extended RTP timestamp; media time plus
+//! transit is our time. The design is in `docs/adr/0003-jitter-buffer.md`.
+
+use super::decoder::{FrameDecoder, has_redundancy, packet_samples};
+use super::delay::DelayEstimator;
+use super::jitter::{Inserted, PacketBuffer, Waiting};
+use super::margin::Margins;
+use super::stats::{Reception, ReceptionReport, SpeakerStats};
+use super::stretch::{MAX_LAG, MIN_LAG, OVERLAP, Stretcher};
+use crate::frame::SAMPLES_PER_MS;
+
+const MS: i64 = SAMPLES_PER_MS as i64;
+/// Concealment is played in full this long, and has faded out by [`CONCEAL_END`].
+const CONCEAL_FULL: i64 = 80 * MS;
+const CONCEAL_END: i64 = 120 * MS;
+/// Delay beyond the target by which catching up turns from careful to brisk, and from brisk to whatever it takes.
+const BRISK: i64 = 15 * MS;
+const HASTY: i64 = 50 * MS;
+/// Further behind than this, packets are thrown away until only [`SKIP_TO`] is left.
+const SKIP_BEYOND: i64 = 500 * MS;
+const SKIP_TO: i64 = 150 * MS;
+/// After the buffer ran dry, a small surplus of delay is kept for this long.
+const CALM: i64 = 1_000 * MS;
+/// Changes smaller than this aren't worth the splice.
+const SLACK: i64 = MS / 2;
+/// Sound below this mean square (-50 dBFS) is cut anywhere.
+const QUIET: f32 = 1e-5;
+/// From this share of lost packets on, packets wait for the redundancy in the next one.
+const LOSS_FOR_REDUNDANCY: f32 = 0.01;
+/// Weight of one packet in the share of lost packets.
+const LOSS_SHARE: f32 = 0.01;
+/// Length of the fade at the end of a talkspurt, samples.
+const FADE: usize = 5 * SAMPLES_PER_MS;
+
+pub(crate) struct Speaker {
+    pub(crate) ssrc: u32,
+    /// Our time when the last packet came.
+    pub(crate) heard_at: i64,
+    packets: PacketBuffer,
+    delay: DelayEstimator,
+    margins: Margins,
+    decoder: FrameDecoder,
+    sound: Stretcher,
+    phase: Phase,
+    /// Media time after the last sample in `sound`, concealment left aside.
+    end: i64,
+    /// Samples of concealment in or played from `sound` since `end`.
+    owed: i64,
+    /// Concealment played of which it isn't known yet whether it covered a loss or a silence.
+    unresolved: i64,
+    /// The part of `unresolved` that was silence, after concealment had faded out.
+    outage: i64,
+    /// Samples in a row made up so far.
+    conceal_run: i64,
+    /// Length of the last packet.
+    frame: i64,
+    /// Samples to play until the next splice.
+    cooldown: i64,
+    /// Our time until which a small surplus of delay is kept.
+    calm_until: i64,
+    loss: f32,
+    redundancy: bool,
+    reception: Reception,
+    stats: SpeakerStats,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nothing is being said.
+    Idle,
+    Talking,
+    /// The next packet wasn't there when it was needed.
+    Dry,
+}
+
+impl Speaker {
+    pub(crate) fn new(stability: f32) -> Result<Self, opus::Error> {
+        Ok(Self {
+            ssrc: 0,
+            heard_at: i64::MIN,
+            packets: PacketBuffer::new(),
+            delay: DelayEstimator::new(stability),
+            margins: Margins::new(),
+            decoder: FrameDecoder::new()?,
+            sound: Stretcher::new(),
+            phase: Phase::Idle,
+            end: 0,
+            owed: 0,
+            unresolved: 0,
+            outage: 0,
+            conceal_run: 0,
+            frame: 480,
+            cooldown: 0,
+            calm_until: i64::MIN,
+            loss: 0.0,
+            redundancy: false,
+            reception: Reception::default(),
+            stats: SpeakerStats::default(),
+        })
+    }
+
+    /// Makes ready for another speaker, without allocating.
+    pub(crate) fn reset(&mut self, ssrc: u32) {
+        self.ssrc = ssrc;
+        self.heard_at = i64::MIN;
+        self.packets.reset();
+        self.delay.reset();
+        self.decoder.reset();
+        self.reception = Reception::default();
+        self.stats = SpeakerStats::default();
+        self.loss = 0.0;
+        self.redundancy = false;
+        self.calm_until = i64::MIN;
+        self.stop();
+    }
+
+    pub(crate) fn set_stability(&mut self, stability: f32) {
+        self.delay.set_stability(stability);
+    }
+
+    /// Takes a packet that arrived at `now`.
+    pub(crate) fn packet(
+        &mut self,
+        now: i64,
+        sequence: u16,
+        timestamp: u32,
+        marker: bool,
+        payload: &[u8],
+    ) {
+        let Some(samples) = packet_samples(payload) else {
+            self.stats.invalid += 1;
+            return;
+        };
+        self.heard_at = now;
+        match self
+            .packets
+            .insert(sequence, timestamp, marker, samples, payload)
+        {
+            Inserted::Stored {
+                sequence,
+                timestamp,
+                begins,
+                restarted,
+            } => {
+                if restarted {
+                    self.stop();
+                    self.delay.reset();
+                    self.reception.restart(sequence);
+                }
+                self.stats.packets += 1;
+                if begins {
+                    self.reception.forget_transit();
+                }
+                self.reception.count(sequence, now - timestamp);
+                self.delay
+                    .observe(now, timestamp, i64::from(samples), begins);
+            }
+            Inserted::Late {
+                sequence,
+                timestamp,
+            } => {
+                self.stats.late += 1;
+                self.reception.count(sequence, now - timestamp);
+                self.delay
+                    .observe(now, timestamp, i64::from(samples), false);
+            }
+            Inserted::Duplicate => {
+                self.stats.duplicates += 1;
+                self.reception.count_duplicate();
+            }
+            Inserted::Stray => self.stats.invalid += 1,
+        }
+        self.stats.skipped += self.packets.take_skipped();
+    }
+
+    /// Fills `out` with what is heard at `now`; silence where there is nothing. Returns whether there was sound.
+    pub(crate) fn pull(&mut self, now: i64, out: &mut [f32]) -> bool {
+        self.cooldown -= out.len() as i64;
+        self.skip_backlog(now);
+        if self.phase == Phase::Talking {
+            self.margins
+                .record(now, self.position(), out.len(), self.end, self.frame);
+            self.adapt(now, out.len());
+        }
+        let mut filled = 0;
+        while filled < out.len() {
+            self.refill(now, out.len() - filled);
+            let taken = self.sound.take(&mut out[filled..]);
+            if taken == 0 {
+                break;
+            }
+            filled += taken;
+        }
+        out[filled..].fill(0.0);
+        self.stats.total_samples += filled as u64;
+        if filled < out.len() && self.unresolved > 0 {
+            let silent = (out.len() - filled) as i64;
+            self.unresolved += silent;
+            self.outage += silent;
+        }
+        filled > 0
+    }
+
+    pub(crate) fn stats(&self, now: i64) -> SpeakerStats {
+        let ms = |samples: i64| samples as f32 / MS as f32;
+        let fastest = self.delay.fastest();
+        SpeakerStats {
+            lost: self.reception.missing().max(0) as u64 + self.stats.late,
+            target_delay_ms: ms(self.target() - fastest),
+            delay_ms: match self.phase {
+                Phase::Idle => 0.0,
+                Phase::Talking | Phase::Dry => ms(now - self.position() - fastest),
+            },
+            jitter_ms: self.reception.jitter_samples() / MS as f32,
+            ..self.stats
+        }
+    }
+
+    pub(crate) fn report(&mut self) -> ReceptionReport {
+        self.reception.report(self.ssrc)
+    }
+
+    /// Media time of the sample that is played next.
+    fn position(&self) -> i64 {
+        self.end + self.owed - self.sound.len() as i64
+    }
+
+    /// Transit by which a packet should have come when it is played.
+    fn target(&self) -> i64 {
+        let target = self.delay.target();
+        if self.redundancy && self.loss > LOSS_FOR_REDUNDANCY {
+            target.max(self.delay.fastest() + self.frame + MS)
+        } else {
+            target
+        }
+    }
+
+    // ---- producing sound ----
+
+    /// Sees to it that `wanted` samples are ready, unless silence is due.
+    fn refill(&mut self, now: i64, wanted: usize) {
+        while self.sound.len() < wanted {
+            let first = self.packets.first();
+            let more = match (self.phase, first) {
+                (Phase::Idle, Some(packet)) => self.sound.len() == 0 && self.begin(now, &packet),
+                (Phase::Idle, None) => false,
+                (_, Some(packet)) => self.play(now, &packet),
+                (_, None) => {
+                    self.run_dry();
+                    self.phase != Phase::Idle
+                }
+            };
+            if !more {
+                return;
+            }
+        }
+    }
+
+    /// Starts to play at `packet` if it has been held back long enough.
+    fn begin(&mut self, now: i64, packet: &Waiting) -> bool {
+        if now - packet.timestamp < self.target() {
+            return false;
+        }
+        let missing = packet.sequence - self.packets.next();
+        let resumed = missing == 0 && packet.timestamp == self.end && self.unresolved > 0;
+        if resumed {
+            // The path stood still: what was silent in between should have been speech.
+            self.stats.concealed_samples += self.unresolved as u64;
+            self.stats.total_samples += self.outage as u64;
+        }
+        if packet.marker {
+            self.decoder.reset();
+        }
+        self.note_loss(missing);
+        self.packets.pass(packet.sequence - 1);
+        self.margins.clear();
+        self.unresolved = 0;
+        self.outage = 0;
+        self.owed = 0;
+        self.conceal_run = 0;
+        self.cooldown = 0;
+        self.end = packet.timestamp;
+        self.phase = Phase::Talking;
+        true
+    }
+
+    /// Goes on with `packet`, the earliest there is: plays it, or makes up what is missing before it. Returns
+    /// false when silence comes first.
+    fn play(&mut self, now: i64, packet: &Waiting) -> bool {
+        let missing = packet.sequence - self.packets.next();
+        let gap = packet.timestamp - self.end;
+        if missing == 0 && gap > 0 {
+            self.rest();
+            return true;
+        }
+        if missing == 0 {
+            if self.phase == Phase::Dry {
+                self.resume(now);
+            }
+            self.decode(packet);
+            return true;
+        }
+
+        let lost = (missing * self.frame).min(gap).min(CONCEAL_END);
+        if self.owed < lost {
+            self.phase = Phase::Dry;
+            if gap > lost || !self.recover(packet, lost) {
+                self.conceal(lost - self.owed);
+            }
+            return true;
+        }
+        // Everything missing is covered; concealment beyond it is delay from now on.
+        self.note_loss(missing);
+        self.packets.pass(packet.sequence - 1);
+        self.end = packet.timestamp;
+        self.owed -= lost.max(0);
+        self.resume(now);
+        if packet.marker || gap > lost {
+            self.rest();
+        }
+        true
+    }
+
+    /// The packet came after all, `owed` samples late: it is played, and the delay has grown by as much.
+    fn resume(&mut self, now: i64) {
+        let unplayed = self.owed.clamp(0, self.sound.len() as i64);
+        self.drop_concealment(unplayed);
+        if self.owed > 0 {
+            self.calm_until = now + CALM;
+        }
+        self.stats.concealed_samples += self.unresolved as u64;
+        self.unresolved = 0;
+        self.owed = 0;
+        self.margins.clear();
+        self.phase = Phase::Talking;
+    }
+
+    fn decode(&mut self, packet: &Waiting) {
+        let Some(payload) = self.packets.payload(packet) else {
+            self.packets.pass(packet.sequence);
+            return;
+        };
+        // Opus' DTX frame ends a talkspurt. It has no sound of its own.
+        if payload.len() <= 2 {
+            self.packets.pass(packet.sequence);
+            self.end = packet.timestamp + i64::from(packet.samples);
+            self.rest();
+            return;
+        }
+        self.redundancy = has_redundancy(payload);
+        let samples = match self.decoder.decode(payload) {
+            Some(samples) => samples,
+            None => {
+                self.stats.invalid += 1;
+                let samples = self.decoder.conceal(packet.samples as usize);
+                self.stats.concealed_samples += samples as u64;
+                samples
+            }
+        };
+        self.sound.append(&self.decoder.pcm[..samples]);
+        self.packets.pass(packet.sequence);
+        self.note_arrival();
+        self.frame = i64::from(packet.samples);
+        self.end = packet.timestamp + samples as i64;
+        self.conceal_run = 0;
+    }
+
+    /// Uses the copy of the last missing frame that `packet` carries. Returns false when there is none.
+    fn recover(&mut self, packet: &Waiting, lost: i64) -> bool {
+        let frame = i64::from(packet.samples);
+        let rest = lost - self.owed;
+        if rest > frame || rest < frame / 4 {
+            return false;
+        }
+        let Some(payload) = self.packets.payload(packet) else {
+            return false;
+        };
+        if !has_redundancy(payload) {
+            return false;
+        }
+        let Some(samples) = self.decoder.recover(payload, frame as usize) else {
+            return false;
+        };
+        // Its beginning may have been made up already.
+        let from = samples.saturating_sub(rest as usize);
+        self.sound.append(&self.decoder.pcm[from..samples]);
+        self.owed += (samples - from) as i64;
+        self.stats.fec_recovered += 1;
+        self.conceal_run = 0;
+        true
+    }
+
+    /// Nothing is there to play.
+    fn run_dry(&mut self) {
+        self.phase = Phase::Dry;
+        if self.conceal_run >= CONCEAL_END {
+            self.phase = Phase::Idle;
+            return;
+        }
+        self.conceal(i64::MAX);
+    }
+
+    /// Makes up at most `longest` samples.
+    fn conceal(&mut self, longest: i64) {
+        let samples = self.decoder.conceal(self.frame as usize);
+        let samples = (samples as i64).min(longest) as usize;
+        for sample in &mut self.decoder.pcm[..samples] {
+            let fade =
+                (CONCEAL_END - self.conceal_run) as f32 / (CONCEAL_END - CONCEAL_FULL) as f32;
+            *sample *= fade.clamp(0.0, 1.0);
+            self.conceal_run += 1;
+        }
+        self.sound.append(&self.decoder.pcm[..samples]);
+        self.owed += samples as i64;
+        self.unresolved += samples as i64;
+    }
+
+    fn drop_concealment(&mut self, samples: i64) {
+        if samples > 0 {
+            self.sound.rewind(samples as usize);
+            self.owed -= samples;
+            self.unresolved = (self.unresolved - samples).max(0);
+        }
+    }
+
+    /// The speaker pauses: fades out what is left, then is silent until the next packet is due.
+    fn rest(&mut self) {
+        if self.phase == Phase::Talking {
+            // A few more milliseconds of what was heard last, so that nothing ends in a click.
+            let samples = self.decoder.conceal(FADE).min(FADE);
+            self.sound.append(&self.decoder.pcm[..samples]);
+        }
+        self.sound.fade_out(FADE);
+        self.owed = 0;
+        self.unresolved = 0;
+        self.outage = 0;
+        self.conceal_run = 0;
+        self.phase = Phase::Idle;
+    }
+
+    /// Forgets what is being played.
+    fn stop(&mut self) {
+        self.sound.clear();
+        self.decoder.reset();
+        self.margins.clear();
+        self.phase = Phase::Idle;
+        self.end = 0;
+        self.owed = 0;
+        self.unresolved = 0;
+        self.outage = 0;
+        self.conceal_run = 0;
+        self.cooldown = 0;
+        self.frame = 480;
+    }
+
+    // ---- adapting the delay ----
+
+    /// Brings the delay towards the target: plays a little faster when packets wait longer than they need to, a
+    /// little slower when they come only just in time.
+    fn adapt(&mut self, now: i64, wanted: usize) {
+        if self.cooldown > 0 {
+            return;
+        }
+        let Some(margin) = self.margins.least() else {
+            return;
+        };
+        let target = self.target();
+        // A path that has just become slower must not find the buffer being emptied.
+        let spare = margin - target.max(self.delay.newest());
+        if spare >= MIN_LAG as i64 + SLACK {
+            if spare >= BRISK || now >= self.calm_until {
+                self.shorten(wanted, spare, target);
+            }
+        } else if target - margin > SLACK {
+            self.lengthen(target - margin);
+        }
+    }
+
+    fn shorten(&mut self, wanted: usize, spare: i64, target: i64) {
+        // What has arrived can be decoded ahead of its time; it costs nothing.
+        while self.sound.len() < wanted + MAX_LAG + OVERLAP && self.sound.has_room() {
+            let ready = self.packets.first().filter(|packet| {
+                packet.sequence == self.packets.next()
+                    && packet.timestamp == self.end
+                    && self
+                        .packets
+                        .payload(packet)
+                        .is_some_and(|payload| payload.len() > 2)
+            });
+            let Some(packet) = ready else { break };
+            self.decode(&packet);
+        }
+        let longest = (spare - SLACK).min(MAX_LAG as i64) as usize;
+        let (alike, pause) = match spare {
+            HASTY.. => (0.3, 15 * MS),
+            BRISK.. => (0.6, 25 * MS),
+            _ => (0.8, 100 * MS),
+        };
+        self.cooldown = 5 * MS;
+        let quiet = self.sound.energy(longest + OVERLAP) < QUIET;
+        let lag = if quiet {
+            longest.min(self.sound.len().saturating_sub(OVERLAP))
+        } else {
+            match self.sound.best_cut(longest) {
+                Some(best) if best.correlation >= alike => best.lag,
+                _ => return,
+            }
+        };
+        if lag < MIN_LAG || self.margins.least_after(lag as i64, wanted, self.frame) < target {
+            return;
+        }
+        self.sound.cut(lag);
+        self.margins.shift(lag as i64, wanted, self.frame);
+        self.stats.accelerated_samples += lag as u64;
+        if !quiet {
+            self.cooldown = pause;
+        }
+    }
+
+    fn lengthen(&mut self, deficit: i64) {
+        self.cooldown = 5 * MS;
+        let quiet = self.sound.energy(OVERLAP) < QUIET;
+        let lag = if quiet {
+            (deficit as usize).clamp(MIN_LAG, MAX_LAG)
+        } else {
+            match self.sound.best_repeat(MAX_LAG) {
+                Some(best) if best.correlation >= 0.6 => best.lag,
+                _ => return,
+            }
+        };
+        let added = self.sound.repeat(lag);
+        self.margins.clear();
+        self.stats.expanded_samples += added as u64;
+        self.cooldown = 50 * MS;
+    }
+
+    /// Throws away what is too old to be worth catching up with.
+    fn skip_backlog(&mut self, now: i64) {
+        let due = now - self.target().max(self.delay.newest());
+        let Some(oldest) = self.packets.first() else {
+            return;
+        };
+        if due - oldest.timestamp <= SKIP_BEYOND {
+            return;
+        }
+        while let Some(packet) = self.packets.first() {
+            if due - packet.timestamp <= SKIP_TO {
+                self.packets.pass(packet.sequence - 1);
+                self.end = packet.timestamp;
+                break;
+            }
+            self.packets.pass(packet.sequence);
+            self.stats.skipped += 1;
+        }
+        let unplayed = self.sound.len();
+        self.sound.rewind(unplayed);
+        self.owed = 0;
+        self.margins.clear();
+    }
+
+    fn note_arrival(&mut self) {
+        self.loss *= 1.0 - LOSS_SHARE;
+    }
+
+    fn note_loss(&mut self, missing: i64) {
+        for _ in 0..missing.min(100) {
+            self.loss += LOSS_SHARE * (1.0 - self.loss);
+        }
+    }
+}
