@@ -1,1 +1,28 @@
+//! The client without a window: connect, sign in, keep up with the server, talk.
+//!
+//! [`Session`] runs one connection to one server. A view sends [`Intent`]s, draws [`State`], and lends its audio
+//! device through [`Session::attach_audio`]. The desktop app, `voxhall-bot`, the benches and the tests all use it alike.
+//!
+//! Inside, [`core`] is a pure state machine (`Input -> Output`, time as an argument); `shell` gives it sockets, and `voice` runs the
+//! two media workers.
 
+pub mod audio;
+pub mod core;
+mod intent;
+mod shell;
+mod state;
+mod tls;
+mod voice;
+
+pub use intent::{Identity, Intent};
+pub use shell::{Options, Session, SpeakerTap};
+pub use state::{
+    Connection, Guild, History, Notice, NoticeLevel, PendingMessage, Problem, SpeakerMeter, State,
+    StoredLogin, Transmit, Voice, VoiceMeters, VoicePath,
+};
+pub use voxhall_voice::{FrameLength, SpeakerStats};
+
+/// Makes the tests' "doesn't allocate" claims fail when they are wrong.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: assert_no_alloc::AllocDisabler = assert_no_alloc::AllocDisabler;

@@ -1,0 +1,242 @@
+//! The seam between an audio device's callbacks and the media workers: two lock-free rings and a clock, all 48 kHz mono.
+//!
+//! [`DeviceInput::write`] and [`DeviceOutput::read`] are made for audio callbacks: they move samples and store atomics. They never
+//! allocate, lock, log, wait or make a system call.
+
+mod clocked;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use rtrb::{Consumer, Producer, RingBuffer};
+
+pub use clocked::ClockedDevice;
+
+/// Samples per second of everything that crosses the seam.
+pub const SAMPLE_RATE: u32 = 48_000;
+/// Either ring's size: 340 ms, far more than a worker ever leaves in it.
+const RING_SAMPLES: usize = 16_384;
+
+/// The capture callback's end.
+pub struct DeviceInput {
+    ring: Producer<f32>,
+    clock: Arc<DeviceClock>,
+}
+
+impl DeviceInput {
+    /// Hands over captured samples. What doesn't fit is dropped and counted: the worker has stalled for longer than the ring is long.
+    pub fn write(&mut self, samples: &[f32]) {
+        let fits = self.ring.slots().min(samples.len());
+        if let Ok(chunk) = self.ring.write_chunk_uninit(fits) {
+            chunk.fill_from_iter(samples.iter().copied());
+        }
+        self.clock.capture.tick(samples.len(), samples.len() - fits);
+    }
+}
+
+/// The playout callback's end.
+pub struct DeviceOutput {
+    ring: Consumer<f32>,
+    clock: Arc<DeviceClock>,
+    /// Last sample given out; an underrun fades from it instead of clicking.
+    last: f32,
+}
+
+impl DeviceOutput {
+    /// Fills `out`. Samples that are not there in time are faded silence, counted as an underrun.
+    pub fn read(&mut self, out: &mut [f32]) {
+        let ready = self.ring.slots().min(out.len());
+        let (filled, missing) = out.split_at_mut(ready);
+        if let Ok(chunk) = self.ring.read_chunk(ready) {
+            let (a, b) = chunk.as_slices();
+            filled[..a.len()].copy_from_slice(a);
+            filled[a.len()..].copy_from_slice(b);
+            chunk.commit_all();
+        }
+        if let Some(&last) = filled.last() {
+            self.last = last;
+        }
+        for sample in missing.iter_mut() {
+            self.last *= 0.97;
+            *sample = self.last;
+        }
+        let short = missing.len();
+        self.clock.playout.tick(out.len(), short);
+    }
+}
+
+/// The workers' end of the capture ring.
+pub(crate) struct CaptureEnd {
+    pub ring: Consumer<f32>,
+    pub clock: Arc<DeviceClock>,
+}
+
+/// The workers' end of the playout ring.
+pub(crate) struct PlayoutEnd {
+    pub ring: Producer<f32>,
+    pub clock: Arc<DeviceClock>,
+}
+
+/// What the callbacks tell the workers about their own timing.
+pub(crate) struct DeviceClock {
+    pub capture: CallbackClock,
+    pub playout: CallbackClock,
+}
+
+/// One callback's timing, written by it alone.
+pub(crate) struct CallbackClock {
+    origin: Instant,
+    /// Nanoseconds after `origin` at which the callback ran last; 0: never.
+    last_ns: AtomicU64,
+    /// Length of the last callback, samples.
+    period: AtomicU32,
+    /// Callbacks that found too little (playout) or too much (capture) in their ring.
+    xruns: AtomicU32,
+}
+
+impl CallbackClock {
+    pub(crate) fn new(origin: Instant) -> Self {
+        Self {
+            origin,
+            last_ns: AtomicU64::new(0),
+            period: AtomicU32::new(0),
+            xruns: AtomicU32::new(0),
+        }
+    }
+
+    pub(crate) fn tick(&self, samples: usize, short: usize) {
+        let ns = self.origin.elapsed().as_nanos();
+        self.last_ns
+            .store(u64::try_from(ns).unwrap_or(u64::MAX).max(1), Relaxed);
+        self.period
+            .store(u32::try_from(samples).unwrap_or(u32::MAX), Relaxed);
+        if short > 0 {
+            self.xruns.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// When the callback ran last.
+    pub fn last(&self) -> Option<Instant> {
+        match self.last_ns.load(Relaxed) {
+            0 => None,
+            ns => Some(self.origin + Duration::from_nanos(ns)),
+        }
+    }
+
+    /// Samples of the last callback; 0 before the first.
+    pub fn period(&self) -> usize {
+        self.period.load(Relaxed) as usize
+    }
+
+    pub fn xruns(&self) -> u32 {
+        self.xruns.load(Relaxed)
+    }
+}
+
+/// A device's two ends, made by `Session::attach_audio` and moved into the callbacks.
+pub struct DeviceEnds {
+    pub input: DeviceInput,
+    pub output: DeviceOutput,
+}
+
+/// Makes both sides of the seam.
+pub(crate) fn seam() -> (DeviceEnds, CaptureEnd, PlayoutEnd) {
+    let origin = Instant::now();
+    let clock = Arc::new(DeviceClock {
+        capture: CallbackClock::new(origin),
+        playout: CallbackClock::new(origin),
+    });
+    let (capture_in, capture_out) = RingBuffer::new(RING_SAMPLES);
+    let (playout_in, playout_out) = RingBuffer::new(RING_SAMPLES);
+    let ends = DeviceEnds {
+        input: DeviceInput {
+            ring: capture_in,
+            clock: Arc::clone(&clock),
+        },
+        output: DeviceOutput {
+            ring: playout_out,
+            clock: Arc::clone(&clock),
+            last: 0.0,
+        },
+    };
+    let capture = CaptureEnd {
+        ring: capture_out,
+        clock: Arc::clone(&clock),
+    };
+    let playout = PlayoutEnd {
+        ring: playout_in,
+        clock,
+    };
+    (ends, capture, playout)
+}
+
+/// Counters of one stay in a voice channel and of the device under it.
+#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize)]
+pub struct VoiceStatistics {
+    pub sent_packets: u64,
+    pub received_packets: u64,
+    /// Datagrams that were refused: forged, replayed, malformed or of an unknown key.
+    pub refused_packets: u64,
+    pub capture_xruns: u32,
+    pub playout_xruns: u32,
+    /// Time from a frame's last sample in the capture ring to the datagram on the socket: wake-up and encoding, ms (mean of the last second).
+    pub encode_ms: f32,
+    /// Time that mixed samples wait in the playout ring for the callback, ms (mean of the last second).
+    pub playout_ms: f32,
+}
+
+#[cfg(test)]
+mod tests {
+    use assert_no_alloc::assert_no_alloc;
+
+    use super::*;
+
+    #[test]
+    fn callbacks_move_samples_without_allocating() {
+        let (mut ends, mut capture, mut playout) = seam();
+        let spoken: Vec<f32> = (0..480).map(|i| i as f32).collect();
+        playout
+            .ring
+            .write_chunk_uninit(480)
+            .unwrap()
+            .fill_from_iter(spoken.iter().copied());
+        let mut heard = [0.0; 480];
+        assert_no_alloc(|| {
+            ends.input.write(&spoken);
+            ends.output.read(&mut heard);
+        });
+        assert_eq!(heard, spoken.as_slice());
+        assert_eq!(capture.ring.slots(), 480);
+        assert_eq!(capture.ring.pop(), Ok(0.0));
+        assert_eq!(
+            (
+                capture.clock.capture.period(),
+                capture.clock.capture.xruns()
+            ),
+            (480, 0)
+        );
+        assert!(playout.clock.playout.last().is_some());
+    }
+
+    #[test]
+    fn a_full_capture_ring_drops_and_an_empty_playout_ring_fades_both_counted() {
+        let (mut ends, capture, mut playout) = seam();
+        ends.input.write(&[0.5; RING_SAMPLES]);
+        ends.input.write(&[0.5; 10]);
+        assert_eq!(
+            (capture.ring.slots(), capture.clock.capture.xruns()),
+            (RING_SAMPLES, 1)
+        );
+        playout.ring.push(1.0).unwrap();
+        let mut heard = [9.0; 64];
+        ends.output.read(&mut heard);
+        assert_eq!(heard[0], 1.0);
+        assert!(heard.windows(2).all(|pair| pair[1] < pair[0]), "{heard:?}");
+        assert_eq!(capture.clock.playout.xruns(), 1);
+    }
+}

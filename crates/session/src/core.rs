@@ -1,0 +1,538 @@
+//! The session as a pure state machine: inputs and the time in, outputs out. No socket, no clock, no thread.
+
+mod connection;
+mod fold;
+mod sign_in;
+#[cfg(test)]
+mod tests;
+mod text;
+mod voice;
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use voxhall_protocol::{
+    ChannelId, GuildId,
+    control::{
+        self, CreateInvite, Credentials, Done, EpochKey, Failure, FailureKind, Hello, HelloReply,
+        Incoming, Invite, InvitePreview, LeaveVoice, Logout, Message, MessagePage, Ping, Ready,
+        Redeemed, RequestId, VoiceGrant, VoiceState,
+    },
+    limits::{PROTOCOL_MAX, PROTOCOL_MIN},
+    link::Link,
+};
+
+use crate::{Connection, Identity, Intent, NoticeLevel, Problem, State, VoicePath};
+
+/// An unanswered request means that the connection is dead.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
+/// First wait before a reconnect; doubles up to [`MAX_BACKOFF`].
+const FIRST_BACKOFF: Duration = Duration::from_millis(250);
+const MAX_BACKOFF: Duration = Duration::from_secs(10);
+/// For this long after a loss the waits stay at most [`EAGER_BACKOFF`]: a restarting server is back within seconds.
+const EAGER: Duration = Duration::from_secs(30);
+const EAGER_BACKOFF: Duration = Duration::from_secs(1);
+/// A blocked voice path is asked for anew this often.
+const REJOIN_EVERY: Duration = Duration::from_secs(5);
+const MAX_NOTICES: usize = 5;
+
+/// What happens to a session.
+#[derive(Debug, Clone)]
+pub enum Input {
+    Intent(Intent),
+    /// The control connection asked for by [`Output::Open`] is up.
+    Opened,
+    /// It could not be opened.
+    OpenFailed(Problem),
+    /// A text frame from the server.
+    Text(String),
+    /// The control connection is gone.
+    Closed,
+    /// Voice datagrams pass both ways.
+    VoiceOpened,
+    /// They no longer do.
+    VoiceLost,
+    /// [`Core::next_timeout`] has come.
+    Tick,
+}
+
+/// What the shell has to do.
+#[derive(Debug, PartialEq)]
+pub enum Output {
+    /// Open a control connection, closing the one before.
+    Open(Link),
+    Send(String),
+    Close,
+    /// Open the voice path of this grant, replacing the one before without a gap in sound.
+    StartVoice(Box<VoiceGrant>),
+    StopVoice,
+    /// A new base key for the voice path.
+    VoiceKey(EpochKey),
+    VoiceJoined(VoiceState),
+    VoiceLeft(VoiceState),
+    /// `State::voice` changed: mute, gains and so on.
+    VoiceSettings,
+}
+
+/// What an unanswered request was for.
+#[derive(Debug)]
+enum Pending {
+    Hello,
+    Inspect,
+    SignIn,
+    Begin,
+    Ping,
+    Redeem,
+    Invite,
+    Join(ChannelId),
+    Send {
+        channel: ChannelId,
+        nonce: String,
+    },
+    List(ChannelId),
+    /// Nothing depends on the answer.
+    Courtesy,
+}
+
+/// Where the session is headed.
+#[derive(Debug)]
+struct Target {
+    link: Link,
+    identity: Identity,
+    /// The invite code has done its work.
+    code_used: bool,
+}
+
+/// The control connection as the core sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wire {
+    Down,
+    Opening,
+    Up,
+}
+
+pub struct Core {
+    client: String,
+    device: String,
+    state: State,
+    changed: bool,
+    target: Option<Target>,
+    wire: Wire,
+    heartbeat: Duration,
+    heard_at: Instant,
+    next_request: RequestId,
+    pending: HashMap<RequestId, (Pending, Instant)>,
+    /// When to try again, and how long the wait after that will be.
+    retry_at: Option<Instant>,
+    backoff: Duration,
+    lost_at: Option<Instant>,
+    /// The channel the person wants to be in.
+    wanted_channel: Option<ChannelId>,
+    rejoin_at: Option<Instant>,
+    next_notice: u64,
+    /// Makes nonces unique to this run, and jitter.
+    seed: u64,
+    next_nonce: u64,
+}
+
+impl Core {
+    /// `client` and `device` name this program and this machine to the server; `seed` is fresh randomness.
+    pub fn new(client: String, device: String, seed: u64, now: Instant) -> Self {
+        Self {
+            client,
+            device,
+            state: State::default(),
+            changed: true,
+            target: None,
+            wire: Wire::Down,
+            heartbeat: Duration::from_secs(15),
+            heard_at: now,
+            next_request: 1,
+            pending: HashMap::new(),
+            retry_at: None,
+            backoff: FIRST_BACKOFF,
+            lost_at: None,
+            wanted_channel: None,
+            rejoin_at: None,
+            next_notice: 1,
+            seed,
+            next_nonce: 0,
+        }
+    }
+
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Whether the state changed since this was asked last.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// When [`Input::Tick`] is due.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let requests = self
+            .pending
+            .values()
+            .map(|(_, sent)| *sent + REQUEST_TIMEOUT);
+        let ping = (self.wire == Wire::Up).then(|| self.heard_at + self.heartbeat);
+        requests
+            .chain(ping)
+            .chain(self.retry_at)
+            .chain(self.rejoin_at)
+            .min()
+    }
+
+    pub fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
+        match input {
+            Input::Intent(intent) => self.intent(now, intent, out),
+            Input::Opened => {
+                self.wire = Wire::Up;
+                self.heard_at = now;
+                let hello = Hello {
+                    protocol_min: PROTOCOL_MIN,
+                    protocol_max: PROTOCOL_MAX,
+                    client: self.client.clone(),
+                };
+                self.call(now, &hello, Pending::Hello, out);
+            }
+            Input::OpenFailed(problem) => {
+                self.wire = Wire::Down;
+                self.lost(now, problem);
+            }
+            Input::Closed => self.closed(now, Problem::ConnectionLost),
+            Input::Text(text) => self.text(now, &text, out),
+            Input::VoiceOpened => {
+                if let Some(channel) = self.state.voice.channel() {
+                    self.rejoin_at = None;
+                    self.set_path(VoicePath::Open(channel));
+                }
+            }
+            Input::VoiceLost => {
+                if let Some(channel) = self.state.voice.channel() {
+                    self.set_path(VoicePath::Blocked(channel));
+                    self.rejoin_at = Some(now + REJOIN_EVERY);
+                }
+            }
+            Input::Tick => self.tick(now, out),
+        }
+    }
+
+    fn intent(&mut self, now: Instant, intent: Intent, out: &mut Vec<Output>) {
+        match intent {
+            Intent::Connect { link, identity } => {
+                self.leave_server(out);
+                self.target = Some(Target {
+                    link,
+                    identity,
+                    code_used: false,
+                });
+                self.set_connection(Connection::Connecting);
+                self.open(out);
+            }
+            Intent::SignIn(identity) => {
+                let Some(target) = &mut self.target else {
+                    return;
+                };
+                target.identity = identity;
+                if self.wire == Wire::Up {
+                    self.sign_in(now, out);
+                } else {
+                    self.set_connection(Connection::Connecting);
+                    self.open(out);
+                }
+            }
+            Intent::SignOut => {
+                if self.is_online() {
+                    self.call(now, &Logout {}, Pending::Courtesy, out);
+                }
+                self.leave_server(out);
+                self.target = None;
+                self.state.login = None;
+                self.set_connection(Connection::Idle);
+            }
+            Intent::Disconnect => {
+                self.leave_server(out);
+                self.target = None;
+                self.set_connection(Connection::Idle);
+            }
+            Intent::RetryNow => {
+                if self.wire == Wire::Down && self.target.is_some() {
+                    self.retry_at = None;
+                    if !matches!(self.state.connection, Connection::Reconnecting { .. }) {
+                        self.set_connection(Connection::Connecting);
+                    }
+                    self.open(out);
+                }
+            }
+            Intent::JoinVoice(channel) => {
+                if self.state.voice.channel() != Some(channel) {
+                    self.wanted_channel = Some(channel);
+                    self.set_path(VoicePath::Joining(channel));
+                    self.join_voice(now, out);
+                }
+            }
+            Intent::LeaveVoice => {
+                let was_in = self.wanted_channel.is_some();
+                self.end_voice(out);
+                if was_in && self.is_online() {
+                    self.call(now, &LeaveVoice {}, Pending::Courtesy, out);
+                }
+            }
+            Intent::SetMuted(muted) => {
+                self.state.voice.muted = muted;
+                if !muted {
+                    self.state.voice.deafened = false;
+                }
+                self.voice_flags_changed(now, out);
+            }
+            Intent::SetDeafened(deafened) => {
+                self.state.voice.deafened = deafened;
+                self.voice_flags_changed(now, out);
+            }
+            Intent::SetTransmit(transmit) => {
+                self.state.voice.transmit = transmit;
+                self.voice_settings_changed(out);
+            }
+            Intent::SetTalkKey(down) => {
+                self.state.voice.talk_key = down;
+                self.voice_settings_changed(out);
+            }
+            Intent::SetSensitivity(sensitivity) => {
+                self.state.voice.sensitivity = unit(sensitivity);
+                self.voice_settings_changed(out);
+            }
+            Intent::SetFrameLength(length) => {
+                self.state.voice.frame_length = length;
+                self.voice_settings_changed(out);
+            }
+            Intent::SetUserGain { user, gain } => {
+                let gain = if gain.is_finite() {
+                    gain.clamp(0.0, 2.0)
+                } else {
+                    1.0
+                };
+                self.state.voice.gains.insert(user, gain);
+                self.voice_settings_changed(out);
+            }
+            Intent::SetUserMuted { user, muted } => {
+                let mutes = &mut self.state.voice.local_mutes;
+                let _ = if muted {
+                    mutes.insert(user)
+                } else {
+                    mutes.remove(&user)
+                };
+                self.voice_settings_changed(out);
+            }
+            Intent::SetStability(stability) => {
+                self.state.voice.stability = unit(stability);
+                self.voice_settings_changed(out);
+            }
+            Intent::SendMessage { channel, text } => self.send_message(now, channel, &text, out),
+            Intent::LoadMessages(channel) => self.load_messages(now, channel, out),
+            Intent::CreateInvite(guild) => {
+                if self.is_online() {
+                    self.call(now, &week_invite(guild), Pending::Invite, out);
+                }
+            }
+            Intent::DismissNotice(id) => {
+                self.state.notices.retain(|notice| notice.id != id);
+                self.changed = true;
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Instant, out: &mut Vec<Output>) {
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.retry_at = None;
+            self.open(out);
+        }
+        if self.rejoin_at.is_some_and(|at| at <= now) {
+            self.rejoin_at = Some(now + REJOIN_EVERY);
+            self.join_voice(now, out);
+        }
+        if self
+            .pending
+            .values()
+            .any(|(_, sent)| *sent + REQUEST_TIMEOUT <= now)
+        {
+            out.push(Output::Close);
+            self.closed(now, Problem::ConnectionLost);
+        } else if self.wire == Wire::Up && self.heard_at + self.heartbeat <= now {
+            self.heard_at = now;
+            self.call(now, &Ping {}, Pending::Ping, out);
+        }
+    }
+
+    fn text(&mut self, now: Instant, text: &str, out: &mut Vec<Output>) {
+        self.heard_at = now;
+        match control::parse_from_server(text) {
+            Ok(Incoming::Result { id, result }) => {
+                if let Some((pending, _)) = self.pending.remove(&id) {
+                    self.result(now, pending, &result, out);
+                }
+            }
+            Ok(Incoming::Failed { id, failure }) => {
+                if let Some((pending, _)) = id.and_then(|id| self.pending.remove(&id)) {
+                    self.failed(now, pending, &failure, out);
+                }
+            }
+            Ok(Incoming::Event { event, .. }) => {
+                if let Some(event) = event {
+                    self.event(now, event, out);
+                }
+            }
+            Err(error) => {
+                self.notice(NoticeLevel::Warning, error.to_string());
+                out.push(Output::Close);
+                self.closed(now, Problem::ConnectionLost);
+            }
+        }
+    }
+
+    fn result(&mut self, now: Instant, pending: Pending, result: &RawValue, out: &mut Vec<Output>) {
+        let read = match pending {
+            Pending::Hello => read::<HelloReply>(result).map(|reply| {
+                self.heartbeat =
+                    Duration::from_millis(u64::from(reply.heartbeat_ms.clamp(1_000, 120_000)));
+                self.state.server_name = Some(reply.server_name);
+                self.changed = true;
+                self.sign_in(now, out);
+            }),
+            Pending::Inspect => read::<InvitePreview>(result).map(|preview| {
+                self.set_connection(Connection::NeedsIdentity {
+                    preview: Some(preview),
+                    problem: None,
+                });
+            }),
+            Pending::SignIn => {
+                read::<Credentials>(result).map(|credentials| self.signed_in(now, credentials, out))
+            }
+            Pending::Begin => read::<Ready>(result).map(|ready| self.ready(now, ready, out)),
+            Pending::Redeem => read::<Redeemed>(result).map(|redeemed| {
+                if self
+                    .state
+                    .guilds
+                    .iter()
+                    .all(|guild| guild.id != redeemed.guild_id)
+                {
+                    self.refresh_access(now, out);
+                }
+            }),
+            Pending::Invite => read::<Invite>(result).map(|invite| {
+                self.state.invite = Some(invite);
+                self.changed = true;
+            }),
+            Pending::Join(channel) => {
+                read::<VoiceGrant>(result).map(|grant| self.granted(now, channel, grant, out))
+            }
+            Pending::Send { channel, nonce } => read::<Message>(result).map(|message| {
+                self.state
+                    .history
+                    .entry(channel)
+                    .or_default()
+                    .pending
+                    .retain(|pending| pending.nonce != nonce);
+                self.add_message(message);
+            }),
+            Pending::List(channel) => {
+                read::<MessagePage>(result).map(|page| self.add_page(channel, page))
+            }
+            Pending::Ping | Pending::Courtesy => read::<Done>(result).map(|_| ()),
+        };
+        if read.is_err() {
+            // The server speaks a protocol that it said it doesn't.
+            let message =
+                "The server's answer makes no sense to this version of the app.".to_owned();
+            self.give_up(Problem::VersionMismatch { message }, out);
+        }
+    }
+
+    fn failed(&mut self, now: Instant, pending: Pending, failure: &Failure, out: &mut Vec<Output>) {
+        let message = failure.message.clone();
+        match pending {
+            Pending::Hello => match failure.kind() {
+                FailureKind::VersionMismatch => {
+                    self.give_up(Problem::VersionMismatch { message }, out);
+                }
+                _ => self.try_again(now, failure, out),
+            },
+            Pending::Inspect => {
+                let problem = Some(Problem::Refused { message });
+                self.set_connection(Connection::NeedsIdentity {
+                    preview: None,
+                    problem,
+                });
+            }
+            Pending::SignIn | Pending::Begin => self.sign_in_failed(now, failure, out),
+            Pending::Join(channel) => {
+                if self.wanted_channel == Some(channel) {
+                    self.end_voice(out);
+                }
+                self.notice(NoticeLevel::Warning, message);
+            }
+            Pending::Send { channel, nonce } => {
+                let history = self.state.history.entry(channel).or_default();
+                if let Some(pending) = history
+                    .pending
+                    .iter_mut()
+                    .find(|pending| pending.nonce == nonce)
+                {
+                    pending.failed = Some(message);
+                }
+                self.changed = true;
+            }
+            Pending::List(channel) => {
+                self.state.history.entry(channel).or_default().loading = false;
+                self.notice(NoticeLevel::Warning, message);
+            }
+            Pending::Redeem | Pending::Invite => self.notice(NoticeLevel::Warning, message),
+            Pending::Ping | Pending::Courtesy => {}
+        }
+    }
+
+    fn notice(&mut self, level: NoticeLevel, text: String) {
+        let id = self.next_notice;
+        self.next_notice += 1;
+        if self.state.notices.len() == MAX_NOTICES {
+            self.state.notices.remove(0);
+        }
+        self.state.notices.push(crate::Notice { id, level, text });
+        self.changed = true;
+    }
+
+    /// 0 to 1, by SplitMix64.
+    fn random_unit(&mut self) -> f32 {
+        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.seed;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 24) as f32
+    }
+}
+
+/// A slider's value; anything that is no number is 0.
+fn unit(value: f32) -> f32 {
+    if value.is_finite() {
+        value.clamp(0.0, 1.0)
+    } else {
+        0.0
+    }
+}
+
+fn read<T: DeserializeOwned>(result: &RawValue) -> serde_json::Result<T> {
+    serde_json::from_str(result.get())
+}
+
+/// An invite as the app makes it: good for a week, for anyone who has it.
+fn week_invite(guild_id: GuildId) -> CreateInvite {
+    CreateInvite {
+        guild_id,
+        expires_in_s: Some(7 * 24 * 3600),
+        max_uses: None,
+    }
+}

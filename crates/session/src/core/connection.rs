@@ -1,0 +1,141 @@
+//! The control connection: losing it, waiting, and trying again.
+
+use std::time::{Duration, Instant};
+
+use voxhall_protocol::control::{self, Call, Failure};
+
+use super::{Core, EAGER, EAGER_BACKOFF, FIRST_BACKOFF, MAX_BACKOFF, Output, Pending, Wire};
+use crate::{Connection, Identity, Problem, State};
+
+impl Core {
+    pub(super) fn open(&mut self, out: &mut Vec<Output>) {
+        if let Some(target) = &self.target {
+            self.wire = Wire::Opening;
+            self.pending.clear();
+            out.push(Output::Open(target.link.clone()));
+        }
+    }
+
+    pub(super) fn closed(&mut self, now: Instant, problem: Problem) {
+        if self.wire == Wire::Down {
+            return;
+        }
+        self.wire = Wire::Down;
+        self.pending.clear();
+        for history in self.state.history.values_mut() {
+            history.loading = false;
+        }
+        // Someone who is typing a password need not know that the server hung up meanwhile; signing in opens anew.
+        if !matches!(
+            self.state.connection,
+            Connection::NeedsIdentity { .. } | Connection::Failed(_) | Connection::Idle
+        ) {
+            self.lost(now, problem);
+        }
+    }
+
+    pub(super) fn lost(&mut self, now: Instant, problem: Problem) {
+        let hopeless = matches!(
+            problem,
+            Problem::CertificateChanged { .. }
+                | Problem::CertificateUntrusted { .. }
+                | Problem::VersionMismatch { .. }
+        );
+        if hopeless || !self.has_stored_login() {
+            self.set_connection(Connection::Failed(problem));
+            return;
+        }
+        let since = *self.lost_at.get_or_insert(now);
+        let ceiling = if now - since < EAGER {
+            EAGER_BACKOFF
+        } else {
+            MAX_BACKOFF
+        };
+        let wait = self
+            .backoff
+            .min(ceiling)
+            .mul_f32(0.8 + 0.4 * self.random_unit());
+        self.backoff = (self.backoff * 2).min(MAX_BACKOFF);
+        self.wait_and_retry(now, wait, problem);
+    }
+
+    pub(super) fn wait_and_retry(&mut self, now: Instant, wait: Duration, problem: Problem) {
+        self.retry_at = Some(now + wait);
+        let retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        self.set_connection(Connection::Reconnecting {
+            retry_in_ms,
+            problem,
+        });
+    }
+
+    /// The server can't serve us right now.
+    pub(super) fn try_again(&mut self, now: Instant, failure: &Failure, out: &mut Vec<Output>) {
+        out.push(Output::Close);
+        self.wire = Wire::Down;
+        self.pending.clear();
+        let wait = Duration::from_millis(failure.data.retry_after_ms.unwrap_or(2_000).min(60_000));
+        self.wait_and_retry(
+            now,
+            wait,
+            Problem::ServerClosed {
+                reason: failure.message.clone(),
+            },
+        );
+    }
+
+    pub(super) fn give_up(&mut self, problem: Problem, out: &mut Vec<Output>) {
+        out.push(Output::Close);
+        self.end_voice(out);
+        self.wire = Wire::Down;
+        self.pending.clear();
+        self.set_connection(Connection::Failed(problem));
+    }
+
+    pub(super) fn leave_server(&mut self, out: &mut Vec<Output>) {
+        self.end_voice(out);
+        if self.wire != Wire::Down {
+            out.push(Output::Close);
+        }
+        self.wire = Wire::Down;
+        self.pending.clear();
+        self.retry_at = None;
+        self.backoff = FIRST_BACKOFF;
+        self.lost_at = None;
+        let voice = std::mem::take(&mut self.state.voice);
+        let login = self.state.login.take();
+        self.state = State {
+            voice,
+            login,
+            ..State::default()
+        };
+        self.changed = true;
+    }
+
+    pub(super) fn call<C: Call>(
+        &mut self,
+        now: Instant,
+        call: &C,
+        pending: Pending,
+        out: &mut Vec<Output>,
+    ) {
+        let id = self.next_request;
+        self.next_request += 1;
+        self.pending.insert(id, (pending, now));
+        out.push(Output::Send(control::encode_request(id, call)));
+    }
+
+    pub(super) fn is_online(&self) -> bool {
+        self.wire == Wire::Up && self.state.connection == Connection::Online
+    }
+
+    pub(super) fn has_stored_login(&self) -> bool {
+        self.target
+            .as_ref()
+            .is_some_and(|target| matches!(target.identity, Identity::Stored(_)))
+    }
+
+    pub(super) fn set_connection(&mut self, connection: Connection) {
+        self.state.connection = connection;
+        self.changed = true;
+    }
+}

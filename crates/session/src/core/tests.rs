@@ -1,0 +1,494 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use voxhall_protocol::{UserId, control::Event, link::CertificatePin};
+
+use super::*;
+use crate::Transmit;
+
+/// A core, a clock, and what the core asked for.
+struct Bench {
+    core: Core,
+    now: Instant,
+    out: Vec<Output>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            core: Core::new("test/1".into(), "test".into(), 7, now),
+            now,
+            out: Vec::new(),
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        self.core.handle(self.now, input, &mut self.out);
+    }
+
+    fn intent(&mut self, intent: Intent) {
+        self.input(Input::Intent(intent));
+    }
+
+    /// The last request sent, as method, params and id.
+    fn request(&mut self) -> (String, Value, u64) {
+        let sent = self.out.drain(..).filter_map(|output| match output {
+            Output::Send(text) => Some(text),
+            _ => None,
+        });
+        let mut sent = sent;
+        let text = sent.next_back().expect("a request was sent");
+        let mut message: Value = serde_json::from_str(&text).unwrap();
+        let method = message["method"].as_str().unwrap().to_owned();
+        (
+            method,
+            message["params"].take(),
+            message["id"].as_u64().unwrap(),
+        )
+    }
+
+    fn expect(&mut self, method: &str) -> (Value, u64) {
+        let (got, params, id) = self.request();
+        assert_eq!(got, method);
+        (params, id)
+    }
+
+    fn result(&mut self, id: u64, result: impl Into<Value>) {
+        self.input(Input::Text(
+            json!({"jsonrpc": "2.0", "id": id, "result": result.into()}).to_string(),
+        ));
+    }
+
+    fn failure(&mut self, id: u64, kind: FailureKind) {
+        let failure = Failure::new(kind, "words of the server");
+        self.input(Input::Text(control::encode_failure(Some(id), &failure)));
+    }
+
+    fn event(&mut self, event: &Event) {
+        self.input(Input::Text(control::encode_event(1, event)));
+    }
+
+    /// Lets time pass until the next timeout.
+    fn pass(&mut self) {
+        self.now = self
+            .now
+            .max(self.core.next_timeout().expect("a timeout is set"));
+        self.input(Input::Tick);
+    }
+
+    fn connection(&self) -> &Connection {
+        &self.core.state().connection
+    }
+
+    fn hello(&mut self) {
+        self.input(Input::Opened);
+        let (_, id) = self.expect("session.hello");
+        let reply = json!({"protocol": 1, "server": "s/1", "server_name": "Hall", "registration": "invite", "heartbeat_ms": 15000});
+        self.result(id, reply);
+    }
+
+    fn sign_in_reply(&mut self, method: &str) {
+        let (_, id) = self.expect(method);
+        let reply = json!({"user": user(1), "device_id": 1, "access_token": "a", "access_expires_in_s": 600, "refresh_token": "r"});
+        self.result(id, reply);
+        let (params, id) = self.expect("session.begin");
+        assert_eq!(params["access_token"], "a");
+        self.result(id, ready());
+    }
+
+    /// Online as a guest, in no channel.
+    fn online() -> Self {
+        let mut bench = Self::new();
+        bench.intent(Intent::Connect {
+            link: link(),
+            identity: Identity::Guest { name: "Ann".into() },
+        });
+        assert_eq!(bench.out, [Output::Open(link())]);
+        bench.hello();
+        bench.sign_in_reply("account.guest");
+        assert_eq!(bench.connection(), &Connection::Online);
+        bench
+    }
+
+    fn in_voice() -> Self {
+        let mut bench = Self::online();
+        bench.intent(Intent::JoinVoice(ChannelId(2)));
+        let (_, id) = bench.expect("voice.join");
+        bench.result(id, grant());
+        assert!(
+            matches!(bench.out.last(), Some(Output::StartVoice(_))),
+            "{:?}",
+            bench.out
+        );
+        bench.input(Input::VoiceOpened);
+        bench.out.clear();
+        bench
+    }
+}
+
+fn link() -> Link {
+    format!("voxhall://127.0.0.1:9000/code1#{}", CertificatePin([1; 32]))
+        .parse()
+        .unwrap()
+}
+
+fn user(id: u64) -> Value {
+    json!({"id": id, "name": format!("user {id}"), "kind": "guest"})
+}
+
+fn voice_state(user: u64) -> Value {
+    json!({"channel_id": 2, "user_id": user, "ssrc": user * 10, "sender_index": user, "muted": false, "deafened": false, "speaking": false})
+}
+
+fn ready() -> Value {
+    let channels = json!([
+        {"id": 1, "name": "general", "kind": "text", "position": 0, "topic": "", "bitrate_bps": 0},
+        {"id": 2, "name": "lounge", "kind": "voice", "position": 1, "topic": "", "bitrate_bps": 64000},
+        {"id": 3, "name": "games", "kind": "voice", "position": 2, "topic": "", "bitrate_bps": 64000},
+    ]);
+    let members = json!([{"user": user(1), "online": true}, {"user": user(2), "online": true}]);
+    let guild = json!({"id": 1, "name": "Hall", "owner_id": 2, "channels": channels, "members": members, "voice": []});
+    json!({"me": user(1), "device_id": 1, "guilds": [guild], "seq": 0})
+}
+
+fn grant() -> Value {
+    let secret = serde_json::to_value(voxhall_protocol::SessionSecret([3; 32])).unwrap();
+    json!({
+        "channel_id": 2, "voice_session": "00000000000000aa", "secret": secret, "ssrc": 10, "sender_index": 1,
+        "udp_port": 9000, "bitrate_bps": 64000, "key": {"epoch": 5, "base_key": secret},
+        "participants": [voice_state(1)],
+    })
+}
+
+#[test]
+fn a_guest_comes_in_by_link_and_talks() {
+    let bench = Bench::in_voice();
+    let state = bench.core.state();
+    assert_eq!(state.voice.path, VoicePath::Open(ChannelId(2)));
+    assert_eq!(state.server_name.as_deref(), Some("Hall"));
+    assert_eq!(state.guilds[0].people_in(ChannelId(2)).len(), 1);
+    let login = state.login.as_ref().unwrap();
+    assert_eq!(
+        (login.link.code.as_deref(), login.link.pin),
+        (None, link().pin)
+    );
+}
+
+#[test]
+fn a_link_alone_shows_where_it_leads_and_asks_for_a_name() {
+    let mut bench = Bench::new();
+    bench.intent(Intent::Connect {
+        link: link(),
+        identity: Identity::Ask,
+    });
+    bench.hello();
+    let (params, id) = bench.expect("invite.inspect");
+    assert_eq!(params["code"], "code1");
+    bench.result(id, json!({"server_name": "S", "guild_name": "G", "members": 3, "online": 2, "makes_owner": false}));
+    let Connection::NeedsIdentity {
+        preview: Some(preview),
+        problem: None,
+    } = bench.connection()
+    else {
+        panic!("{:?}", bench.connection())
+    };
+    assert_eq!(preview.online, 2);
+    bench.intent(Intent::SignIn(Identity::Guest { name: "Ann".into() }));
+    bench.sign_in_reply("account.guest");
+    assert_eq!(bench.connection(), &Connection::Online);
+}
+
+#[test]
+fn a_refused_sign_in_keeps_the_form_and_says_why() {
+    let mut bench = Bench::new();
+    bench.intent(Intent::Connect {
+        link: link(),
+        identity: Identity::Guest { name: "Ann".into() },
+    });
+    bench.hello();
+    let (_, id) = bench.expect("account.guest");
+    bench.failure(id, FailureKind::InviteExpired);
+    let Connection::NeedsIdentity {
+        problem: Some(problem),
+        ..
+    } = bench.connection()
+    else {
+        panic!("{:?}", bench.connection())
+    };
+    assert_eq!(problem.to_string(), "words of the server");
+    // The server hangs up on who takes too long; the form stays, and signing in opens a new connection.
+    bench.input(Input::Closed);
+    assert!(matches!(
+        bench.connection(),
+        Connection::NeedsIdentity { .. }
+    ));
+    bench.intent(Intent::SignIn(Identity::Login {
+        name: "ann".into(),
+        password: "secret".into(),
+    }));
+    assert_eq!(bench.out.last(), Some(&Output::Open(link())));
+    bench.hello();
+    bench.sign_in_reply("account.login");
+    // An account has not used the invite by signing in.
+    let (params, _) = bench.expect("invite.redeem");
+    assert_eq!(params["code"], "code1");
+}
+
+#[test]
+fn problems_that_waiting_does_not_mend_stop_the_session() {
+    for problem in [
+        Problem::CertificateChanged {
+            expected: "a".into(),
+            found: "b".into(),
+        },
+        Problem::VersionMismatch {
+            message: "old".into(),
+        },
+    ] {
+        let mut bench = Bench::in_voice();
+        bench.input(Input::Closed);
+        bench.pass();
+        bench.input(Input::OpenFailed(problem.clone()));
+        assert_eq!(bench.connection(), &Connection::Failed(problem));
+        assert_eq!(bench.core.next_timeout(), None);
+    }
+}
+
+#[test]
+fn a_lost_connection_comes_back_into_the_same_channel_while_voice_goes_on() {
+    let mut bench = Bench::in_voice();
+    bench.input(Input::Closed);
+    assert!(matches!(
+        bench.connection(),
+        Connection::Reconnecting { .. }
+    ));
+    assert!(!bench.out.contains(&Output::StopVoice), "voice goes on");
+    let lost = bench.now;
+    for _ in 0..3 {
+        bench.pass();
+        assert_eq!(bench.out.last(), Some(&Output::Open(link())));
+        bench.input(Input::OpenFailed(Problem::Unreachable {
+            address: "x".into(),
+        }));
+    }
+    assert!(
+        bench.now - lost < Duration::from_secs(2),
+        "{:?}",
+        bench.now - lost
+    );
+    bench.pass();
+    bench.hello();
+    bench.sign_in_reply("account.refresh");
+    let (params, id) = bench.expect("voice.join");
+    assert_eq!(params["channel_id"], 2);
+    bench.result(id, grant());
+    assert!(matches!(bench.out.last(), Some(Output::StartVoice(_))));
+}
+
+#[test]
+fn what_is_written_while_away_is_sent_once_on_return() {
+    let mut bench = Bench::online();
+    bench.intent(Intent::LoadMessages(ChannelId(1)));
+    let (_, id) = bench.expect("message.list");
+    bench.result(id, json!({"messages": [], "more": false}));
+    bench.intent(Intent::SendMessage {
+        channel: ChannelId(1),
+        text: "hi".into(),
+    });
+    let (first, _) = bench.expect("message.send");
+    bench.input(Input::Closed);
+    bench.pass();
+    bench.hello();
+    bench.sign_in_reply("account.refresh");
+    let sent: Vec<Value> = bench
+        .out
+        .iter()
+        .filter_map(|output| match output {
+            Output::Send(text) => serde_json::from_str(text).ok(),
+            _ => None,
+        })
+        .collect();
+    let again = sent
+        .iter()
+        .find(|message| message["method"] == "message.send")
+        .expect("it is sent again");
+    assert_eq!(again["params"]["nonce"], first["nonce"]);
+    let message = json!({"id": 9, "channel_id": 1, "author": user(1), "text": "hi", "sent_at_ms": 0, "nonce": first["nonce"]});
+    let event = Event::MessageCreated {
+        guild_id: GuildId(1),
+        message: serde_json::from_value(message.clone()).unwrap(),
+    };
+    bench.event(&event);
+    bench.result(again["id"].as_u64().unwrap(), message);
+    let history = &bench.core.state().history[&ChannelId(1)];
+    assert_eq!((history.messages.len(), history.pending.len()), (1, 0));
+}
+
+#[test]
+fn the_channel_follows_what_the_server_tells() {
+    let mut bench = Bench::in_voice();
+    let state: VoiceState = serde_json::from_value(voice_state(2)).unwrap();
+    bench.event(&Event::VoiceJoined {
+        guild_id: GuildId(1),
+        state: state.clone(),
+    });
+    assert_eq!(
+        bench.out.drain(..).collect::<Vec<_>>(),
+        [Output::VoiceJoined(state.clone())]
+    );
+    assert_eq!(
+        bench.core.state().guilds[0].people_in(ChannelId(2)).len(),
+        2
+    );
+    let key: EpochKey = serde_json::from_value(grant()["key"].clone()).unwrap();
+    bench.event(&Event::VoiceRekeyed {
+        channel_id: ChannelId(3),
+        key: key.clone(),
+    });
+    assert!(
+        bench.out.is_empty(),
+        "another channel's key is not ours to use"
+    );
+    bench.event(&Event::VoiceRekeyed {
+        channel_id: ChannelId(2),
+        key: key.clone(),
+    });
+    assert_eq!(
+        bench.out.drain(..).collect::<Vec<_>>(),
+        [Output::VoiceKey(key)]
+    );
+    let (guild_id, channel_id, user_id) = (GuildId(1), ChannelId(2), UserId(2));
+    bench.event(&Event::VoiceLeft {
+        guild_id,
+        channel_id,
+        user_id,
+        reason: control::LeaveReason::Left,
+    });
+    assert_eq!(
+        bench.out.drain(..).collect::<Vec<_>>(),
+        [Output::VoiceLeft(state)]
+    );
+    bench.event(&Event::VoiceEnded {
+        channel_id,
+        reason: control::EndReason::OtherDevice,
+    });
+    assert_eq!(bench.out.drain(..).collect::<Vec<_>>(), [Output::StopVoice]);
+    assert_eq!(bench.core.state().notices.len(), 1);
+}
+
+#[test]
+fn a_silent_server_is_pinged_then_given_up() {
+    let mut bench = Bench::online();
+    bench.pass();
+    bench.expect("session.ping");
+    bench.pass();
+    assert!(bench.out.contains(&Output::Close));
+    assert!(matches!(
+        bench.connection(),
+        Connection::Reconnecting { .. }
+    ));
+}
+
+#[test]
+fn a_blocked_voice_path_is_asked_for_again() {
+    let mut bench = Bench::in_voice();
+    bench.input(Input::VoiceLost);
+    assert_eq!(
+        bench.core.state().voice.path,
+        VoicePath::Blocked(ChannelId(2))
+    );
+    bench.pass();
+    bench.expect("voice.join");
+}
+
+#[test]
+fn deafened_means_muted_and_unmuting_hears_again() {
+    let mut bench = Bench::in_voice();
+    bench.intent(Intent::SetDeafened(true));
+    let (params, _) = bench.expect("voice.update");
+    assert_eq!(
+        (params["muted"].as_bool(), params["deafened"].as_bool()),
+        (Some(true), Some(true))
+    );
+    bench.intent(Intent::SetMuted(false));
+    let (params, _) = bench.expect("voice.update");
+    assert_eq!(
+        (params["muted"].as_bool(), params["deafened"].as_bool()),
+        (Some(false), Some(false))
+    );
+}
+
+#[test]
+fn leaving_before_the_grant_comes_leaves() {
+    let mut bench = Bench::online();
+    bench.intent(Intent::JoinVoice(ChannelId(2)));
+    let (_, id) = bench.expect("voice.join");
+    bench.intent(Intent::LeaveVoice);
+    bench.expect("voice.leave");
+    bench.result(id, grant());
+    assert!(
+        !bench
+            .out
+            .iter()
+            .any(|output| matches!(output, Output::StartVoice(_)))
+    );
+    assert_eq!(bench.core.state().voice.path, VoicePath::Out);
+}
+
+fn any_input() -> impl Strategy<Value = Input> {
+    let intents = prop_oneof![
+        Just(Intent::Connect {
+            link: link(),
+            identity: Identity::Guest { name: "Ann".into() }
+        }),
+        Just(Intent::SignIn(Identity::Ask)),
+        Just(Intent::SignOut),
+        Just(Intent::Disconnect),
+        Just(Intent::RetryNow),
+        Just(Intent::JoinVoice(ChannelId(2))),
+        Just(Intent::JoinVoice(ChannelId(3))),
+        Just(Intent::LeaveVoice),
+        Just(Intent::SetMuted(true)),
+        Just(Intent::SetTransmit(Transmit::Open)),
+        Just(Intent::SendMessage {
+            channel: ChannelId(1),
+            text: "x".into()
+        }),
+        Just(Intent::LoadMessages(ChannelId(1))),
+    ];
+    prop_oneof![
+        4 => intents.prop_map(Input::Intent),
+        2 => Just(Input::Opened),
+        1 => Just(Input::OpenFailed(Problem::ConnectionLost)),
+        1 => Just(Input::Closed),
+        1 => Just(Input::VoiceOpened),
+        1 => Just(Input::VoiceLost),
+        3 => Just(Input::Tick),
+        4 => (1..12_u64, prop_oneof![Just(ready()), Just(grant()), Just(json!({}))])
+            .prop_map(|(id, result)| Input::Text(json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string())),
+        1 => "\\PC{0,30}".prop_map(Input::Text),
+    ]
+}
+
+proptest! {
+    /// Whatever happens in whatever order: no panic, and never a path or a request without what it stands on.
+    #[test]
+    fn any_order_of_events_leaves_a_sound_state(inputs in prop::collection::vec((any_input(), 0..20_000_u64), 1..60)) {
+        let mut bench = Bench::new();
+        let mut voice_running = false;
+        for (input, ms) in inputs {
+            bench.now += Duration::from_millis(ms);
+            bench.input(input);
+            for output in bench.out.drain(..) {
+                match output {
+                    Output::StartVoice(_) => voice_running = true,
+                    Output::StopVoice => voice_running = false,
+                    _ => {}
+                }
+            }
+            let state = bench.core.state();
+            prop_assert!(!voice_running || state.voice.path != VoicePath::Out, "voice runs while out of voice");
+            prop_assert!(state.notices.len() <= MAX_NOTICES);
+        }
+    }
+}

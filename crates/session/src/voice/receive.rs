@@ -1,0 +1,612 @@
+//! The receive worker: socket -> SFrame -> jitter buffers -> mix -> playout ring; and the path's STUN and RTCP.
+
+use std::{
+    collections::HashMap,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc::{Receiver, SyncSender, TryRecvError},
+    },
+    time::{Duration, Instant},
+};
+
+use ring::rand::{SecureRandom, SystemRandom};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use tokio::sync::mpsc;
+use voxhall_protocol::{
+    Epoch, SenderIndex, Ssrc, UserId,
+    control::{EpochKey, VoiceGrant, VoiceState},
+    voice::{
+        self, Bundle, Datagram, DatagramKind, MAX_DATAGRAM, MAX_REPORT_BLOCKS, Opener, PathClient,
+        PathEvent, PathState, ReportBlock, RtcpReceiver, RtcpSender, Sealer, SessionKeys,
+        TransactionId, classify,
+    },
+};
+use voxhall_voice::{ReceiverConfig, ReceiverError, VoiceReceiver};
+
+use super::{
+    VoiceEvent,
+    meters::{Meters, Smoothed},
+    pacing::{PlayoutPacer, duration_of},
+    send,
+};
+use crate::{SpeakerMeter, SpeakerTap, Voice, audio::PlayoutEnd};
+
+/// An old key still opens what was on its way when the key changed.
+const OLD_KEY_FOR: Duration = Duration::from_secs(10);
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+const METER_EVERY: Duration = Duration::from_millis(33);
+/// A path that doesn't open for this long counts as lost.
+const OPEN_WITHIN: Duration = Duration::from_secs(4);
+/// How often a lost path is tried over a fresh socket.
+const FRESH_SOCKET_EVERY: Duration = Duration::from_secs(2);
+/// Datagrams taken from the socket before looking at the device again.
+const BATCH: usize = 64;
+/// Samples mixed at once.
+const CHUNK: usize = 960;
+
+pub enum Command {
+    Attach(Option<PlayoutEnd>),
+    Join(Box<Join>),
+    Leave,
+    Key(EpochKey),
+    Add(Speaker),
+    Remove(Speaker),
+    Configure(Box<Voice>),
+    Stop,
+}
+
+pub struct Join {
+    pub server: SocketAddr,
+    pub grant: VoiceGrant,
+}
+
+/// Someone else in the channel.
+#[derive(Debug, Clone, Copy)]
+pub struct Speaker {
+    user: UserId,
+    ssrc: Ssrc,
+    index: SenderIndex,
+}
+
+impl From<&VoiceState> for Speaker {
+    fn from(state: &VoiceState) -> Self {
+        Self {
+            user: state.user_id,
+            ssrc: state.ssrc,
+            index: state.sender_index,
+        }
+    }
+}
+
+pub struct Worker {
+    commands: Receiver<Command>,
+    send: SyncSender<send::Command>,
+    events: mpsc::Sender<VoiceEvent>,
+    tap: Option<SpeakerTap>,
+    meters: Arc<Meters>,
+    receiver: VoiceReceiver,
+    settings: Voice,
+    playout: Option<PlayoutEnd>,
+    pacer: PlayoutPacer,
+    path: Option<ActivePath>,
+    waiting: Smoothed,
+    next_meters: Instant,
+    random: SystemRandom,
+    mix: Box<[f32; CHUNK]>,
+}
+
+struct ActivePath {
+    server: SocketAddr,
+    socket: UdpSocket,
+    client: PathClient,
+    opener: Opener,
+    rtcp_out: RtcpSender,
+    rtcp_in: RtcpReceiver,
+    ssrc: Ssrc,
+    /// By SSRC: everyone but ourselves.
+    speakers: HashMap<Ssrc, Speaker>,
+    /// Keys that a newer one replaced, with the end of their grace.
+    old_keys: Vec<(Epoch, Instant)>,
+    epoch: Epoch,
+    open: Arc<AtomicBool>,
+    broken: Arc<AtomicBool>,
+    /// The loss was told; told again only after the path was open.
+    told_lost: bool,
+    opened_once: bool,
+    started: Instant,
+    next_socket: Instant,
+    next_report: Instant,
+    next_reported: usize,
+    received_packets: u64,
+    refused_packets: u64,
+    loss: LossWindow,
+}
+
+/// Loss over the last few reports.
+#[derive(Default)]
+struct LossWindow {
+    share: f32,
+}
+
+impl Worker {
+    pub fn new(
+        commands: Receiver<Command>,
+        send: SyncSender<send::Command>,
+        events: mpsc::Sender<VoiceEvent>,
+        tap: Option<SpeakerTap>,
+        meters: Arc<Meters>,
+    ) -> Result<Self, ReceiverError> {
+        Ok(Self {
+            commands,
+            send,
+            events,
+            tap,
+            meters,
+            receiver: VoiceReceiver::new(ReceiverConfig::default())?,
+            settings: Voice::default(),
+            playout: None,
+            pacer: PlayoutPacer::new(),
+            path: None,
+            waiting: Smoothed::default(),
+            next_meters: Instant::now(),
+            random: SystemRandom::new(),
+            mix: Box::new([0.0; CHUNK]),
+        })
+    }
+
+    pub fn run(&mut self) {
+        loop {
+            let idle = self.path.is_none() && self.playout.is_none();
+            let command = if idle {
+                self.commands.recv().map_err(|_| TryRecvError::Disconnected)
+            } else {
+                self.commands.try_recv()
+            };
+            match command {
+                Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return,
+                Ok(command) => {
+                    self.command(command);
+                    continue;
+                }
+                Err(TryRecvError::Empty) => {}
+            }
+            let now = Instant::now();
+            let mut wake = self.play(now);
+            if let Some(path) = &mut self.path {
+                path.receive_all(&mut self.receiver, &self.meters, &self.events);
+                let next = path.keep_up(now, &self.random, &self.send, &self.events);
+                path.report_if_due(now, &mut self.receiver);
+                wake = wake.min(next);
+            }
+            self.publish_if_due(now);
+            self.wait(wake);
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        let now = Instant::now();
+        match command {
+            Command::Attach(playout) => {
+                self.playout = playout;
+                self.pacer = PlayoutPacer::new();
+            }
+            Command::Join(join) => self.join(now, *join),
+            Command::Leave => {
+                if let Some(path) = self.path.take() {
+                    for ssrc in path.speakers.keys() {
+                        self.receiver.remove(ssrc.0);
+                    }
+                }
+                self.meters.publish(|received| received.speakers.clear());
+            }
+            Command::Key(key) => {
+                if let Some(path) = &mut self.path {
+                    path.add_key(now, &key);
+                }
+            }
+            Command::Add(speaker) => {
+                if let Some(path) = &mut self.path {
+                    path.add(speaker);
+                    apply_gain(&mut self.receiver, &self.settings, speaker);
+                }
+            }
+            Command::Remove(speaker) => {
+                if let Some(path) = &mut self.path {
+                    path.remove(speaker);
+                    self.receiver.remove(speaker.ssrc.0);
+                }
+            }
+            Command::Configure(settings) => {
+                self.settings = *settings;
+                self.receiver.set_deafened(self.settings.deafened);
+                self.receiver.set_stability(self.settings.stability);
+                if let Some(path) = &self.path {
+                    for speaker in path.speakers.values() {
+                        apply_gain(&mut self.receiver, &self.settings, *speaker);
+                    }
+                }
+            }
+            Command::Stop => unreachable!("handled where commands are received"),
+        }
+    }
+
+    fn join(&mut self, now: Instant, Join { server, grant }: Join) {
+        self.command(Command::Leave);
+        // Without a socket there is no voice; the person sees the path as blocked, and it is asked for again.
+        let Ok(socket) = open_socket(server) else {
+            let _ = self.events.try_send(VoiceEvent::PathLost);
+            return;
+        };
+        let Ok(send_socket) = socket.try_clone() else {
+            let _ = self.events.try_send(VoiceEvent::PathLost);
+            return;
+        };
+        let keys = SessionKeys::derive(&grant.secret);
+        let mut sealer = Sealer::new(grant.sender_index, keys.hop_up.clone());
+        sealer.set_key(grant.key.epoch, &grant.key.base_key);
+        let open = Arc::new(AtomicBool::new(false));
+        let broken = Arc::new(AtomicBool::new(false));
+        let mut first_sequence = [0; 2];
+        let _ = self.random.fill(&mut first_sequence);
+        let _ = self
+            .send
+            .send(send::Command::Path(Some(Box::new(send::Path {
+                socket: send_socket,
+                ssrc: grant.ssrc,
+                sealer,
+                first_sequence: u16::from_be_bytes(first_sequence) >> 1,
+                bitrate_bps: grant.bitrate_bps,
+                open: Arc::clone(&open),
+                broken: Arc::clone(&broken),
+            }))));
+        let mut path = ActivePath {
+            server,
+            socket,
+            client: PathClient::new(grant.voice_session, keys.stun, now),
+            opener: Opener::new(),
+            rtcp_out: RtcpSender::new(keys.hop_up),
+            rtcp_in: RtcpReceiver::new(keys.hop_down),
+            ssrc: grant.ssrc,
+            speakers: HashMap::new(),
+            old_keys: Vec::new(),
+            epoch: grant.key.epoch,
+            open,
+            broken,
+            told_lost: false,
+            opened_once: false,
+            started: now,
+            next_socket: now + FRESH_SOCKET_EVERY,
+            next_report: now + REPORT_EVERY,
+            next_reported: 0,
+            received_packets: 0,
+            refused_packets: 0,
+            loss: LossWindow::default(),
+        };
+        path.opener.insert_key(grant.key.epoch, &grant.key.base_key);
+        for speaker in grant.participants.iter().map(Speaker::from) {
+            path.add(speaker);
+            apply_gain(&mut self.receiver, &self.settings, speaker);
+        }
+        self.path = Some(path);
+    }
+
+    /// Puts into the ring what the next callbacks will take, and says when to do so again.
+    fn play(&mut self, now: Instant) -> Instant {
+        let Some(playout) = &mut self.playout else {
+            return now + Duration::from_millis(10);
+        };
+        let (wanted, wake) = self.pacer.wanted(&playout.clock.playout, now);
+        let held = playout.ring.buffer().capacity() - playout.ring.slots();
+        let mut missing = wanted.saturating_sub(held);
+        while missing > 0 {
+            let samples = &mut self.mix[..missing.min(CHUNK)];
+            match (&mut self.tap, &self.path) {
+                (Some(tap), Some(path)) => self.receiver.pull_each(now, samples, |ssrc, own| {
+                    if let Some(speaker) = path.speakers.get(&Ssrc(ssrc)) {
+                        tap(speaker.user, own);
+                    }
+                }),
+                _ => self.receiver.pull(now, samples),
+            }
+            if let Ok(chunk) = playout.ring.write_chunk_uninit(samples.len()) {
+                chunk.fill_from_iter(samples.iter().copied());
+            }
+            missing -= samples.len();
+            // From here a sample waits for the samples before it and for the callback.
+            let callback = playout.clock.playout.last().map_or(Duration::ZERO, |last| {
+                (last + duration_of(playout.clock.playout.period())).saturating_duration_since(now)
+            });
+            let waits = callback + duration_of(held / 2);
+            self.waiting.add(waits.as_secs_f32() * 1e3);
+        }
+        wake
+    }
+
+    fn publish_if_due(&mut self, now: Instant) {
+        if now < self.next_meters {
+            return;
+        }
+        self.next_meters = now + METER_EVERY;
+        let (receiver, path, playout, waiting) =
+            (&self.receiver, &self.path, &self.playout, self.waiting);
+        self.meters.publish(|received| {
+            received.output_dbfs = receiver.level().peak_dbfs();
+            received.playout_xruns = playout
+                .as_ref()
+                .map_or(0, |playout| playout.clock.playout.xruns());
+            received.playout_ms = waiting.value();
+            received.speakers.clear();
+            let Some(path) = path else { return };
+            received.rtt_ms = match path.client.state() {
+                PathState::Open { rtt, .. } => Some(rtt.as_secs_f32() * 1e3),
+                _ => None,
+            };
+            received.loss = path.loss.share;
+            received.received_packets = path.received_packets;
+            received.refused_packets = path.refused_packets;
+            for heard in receiver.speakers() {
+                let known = path.speakers.get(&Ssrc(heard.ssrc));
+                if let (Some(speaker), Some(statistics)) = (known, receiver.stats(heard.ssrc)) {
+                    received.speakers.push(SpeakerMeter {
+                        user: speaker.user,
+                        speaking: heard.speaking,
+                        level_dbfs: heard.level.peak_dbfs(),
+                        statistics,
+                    });
+                }
+            }
+        });
+    }
+
+    /// Until a datagram comes or `wake`.
+    fn wait(&self, wake: Instant) {
+        let timeout = wake.saturating_duration_since(Instant::now());
+        match &self.path {
+            None => std::thread::sleep(timeout),
+            Some(path) => {
+                let timeout = Timespec {
+                    tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(1),
+                    tv_nsec: timeout.subsec_nanos().into(),
+                };
+                let mut sockets = [PollFd::new(&path.socket, PollFlags::IN)];
+                // Interrupted or not: the loop looks at everything again.
+                let _ = rustix::event::poll(&mut sockets, Some(&timeout));
+            }
+        }
+    }
+}
+
+impl ActivePath {
+    fn add(&mut self, speaker: Speaker) {
+        if speaker.ssrc != self.ssrc {
+            self.opener.allow(speaker.index, speaker.ssrc);
+            self.speakers.insert(speaker.ssrc, speaker);
+        }
+    }
+
+    fn remove(&mut self, speaker: Speaker) {
+        if self.speakers.remove(&speaker.ssrc).is_some() {
+            self.opener.forget(speaker.index);
+        }
+    }
+
+    fn add_key(&mut self, now: Instant, key: &EpochKey) {
+        self.opener.insert_key(key.epoch, &key.base_key);
+        if key.epoch != self.epoch {
+            self.old_keys.push((self.epoch, now + OLD_KEY_FOR));
+            self.epoch = key.epoch;
+        }
+    }
+
+    fn receive_all(
+        &mut self,
+        receiver: &mut VoiceReceiver,
+        meters: &Meters,
+        events: &mpsc::Sender<VoiceEvent>,
+    ) {
+        let mut buffer = [0; MAX_DATAGRAM];
+        for _ in 0..BATCH {
+            let len = match self.socket.recv(&mut buffer) {
+                Ok(len) => len,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    if send::is_broken(&error) {
+                        self.broken.store(true, Relaxed);
+                    }
+                    // An ICMP error about something sent before; the next call reads on.
+                    continue;
+                }
+            };
+            let now = Instant::now();
+            let datagram = &mut buffer[..len];
+            match classify(datagram) {
+                DatagramKind::Rtp => self.open_packet(now, datagram, receiver),
+                DatagramKind::Bundle => {
+                    let whole = Bundle::for_each_mut(datagram, |packet| {
+                        self.open_packet(now, packet, receiver);
+                    });
+                    self.refused_packets += u64::from(whole.is_err());
+                }
+                DatagramKind::Rtcp => self.take_report(datagram, meters),
+                DatagramKind::Stun => self.take_answer(now, datagram, events),
+                DatagramKind::Quic | DatagramKind::Unknown => self.refused_packets += 1,
+            }
+        }
+    }
+
+    fn open_packet(&mut self, now: Instant, packet: &mut [u8], receiver: &mut VoiceReceiver) {
+        match self.opener.open(packet) {
+            Ok(opened) => {
+                self.received_packets += 1;
+                let header = opened.header;
+                receiver.packet(
+                    now,
+                    header.ssrc.0,
+                    header.sequence,
+                    header.timestamp,
+                    header.marker,
+                    opened.payload,
+                );
+            }
+            Err(_) => self.refused_packets += 1,
+        }
+    }
+
+    /// The server says how much of ours was lost on its way to the listeners.
+    fn take_report(&mut self, datagram: &[u8], meters: &Meters) {
+        let own = self.ssrc;
+        let read = self.rtcp_in.receive(datagram).and_then(|compound| {
+            voice::parse_reports(compound, |_, block| {
+                if block.ssrc == own {
+                    meters
+                        .reported_loss
+                        .store(f32::from(block.fraction_lost) / 256.0);
+                }
+            })
+        });
+        self.refused_packets += u64::from(read.is_err());
+    }
+
+    fn take_answer(&mut self, now: Instant, datagram: &[u8], events: &mpsc::Sender<VoiceEvent>) {
+        match self.client.handle(now, datagram) {
+            Ok(PathEvent::Opened { .. }) => {
+                self.open.store(true, Relaxed);
+                self.opened_once = true;
+                self.told_lost = false;
+                let _ = events.try_send(VoiceEvent::PathOpened);
+            }
+            Ok(PathEvent::Alive { .. } | PathEvent::Challenged) => {}
+            Err(_) => self.refused_packets += 1,
+        }
+    }
+
+    /// Sends the STUN request that is due, retires keys and replaces a dead socket. Says when to come again.
+    fn keep_up(
+        &mut self,
+        now: Instant,
+        random: &SystemRandom,
+        send: &SyncSender<send::Command>,
+        events: &mpsc::Sender<VoiceEvent>,
+    ) -> Instant {
+        let opener = &mut self.opener;
+        self.old_keys.retain(|(epoch, until)| {
+            let keep = now < *until;
+            if !keep {
+                opener.remove_key(*epoch);
+            }
+            keep
+        });
+
+        let never_opened = !self.opened_once && now >= self.started + OPEN_WITHIN;
+        let lost = self.client.state() == PathState::Lost || never_opened;
+        if lost && !self.told_lost {
+            self.told_lost = true;
+            let _ = events.try_send(VoiceEvent::PathLost);
+        }
+        let broken = self.broken.swap(false, Relaxed);
+        if (lost || broken) && now >= self.next_socket {
+            self.next_socket = now + FRESH_SOCKET_EVERY;
+            self.replace_socket(now, send);
+        }
+
+        let mut transaction = [0; 12];
+        if now >= self.client.next_due() && random.fill(&mut transaction).is_ok() {
+            let mut request = Datagram::new();
+            if self
+                .client
+                .poll(now, TransactionId(transaction), &mut request)
+                && let Err(error) = self.socket.send(request.as_slice())
+                && send::is_broken(&error)
+            {
+                self.broken.store(true, Relaxed);
+            }
+        }
+        self.client
+            .next_due()
+            .min(self.next_report)
+            .max(now + Duration::from_micros(250))
+    }
+
+    /// The network may have changed: a socket made now takes the route of now.
+    fn replace_socket(&mut self, now: Instant, send: &SyncSender<send::Command>) {
+        let Ok(socket) = open_socket(self.server) else {
+            return;
+        };
+        let Ok(send_socket) = socket.try_clone() else {
+            return;
+        };
+        self.socket = socket;
+        let _ = send.try_send(send::Command::Socket(send_socket));
+        self.client.probe(now);
+    }
+
+    fn report_if_due(&mut self, now: Instant, receiver: &mut VoiceReceiver) {
+        if now < self.next_report {
+            return;
+        }
+        self.next_report = now + REPORT_EVERY;
+        let mut blocks: Vec<ReportBlock> = Vec::with_capacity(MAX_REPORT_BLOCKS);
+        let mut worst: u8 = 0;
+        // More speakers than fit are reported on in turn.
+        let known = self.speakers.len().max(1);
+        for speaker in self
+            .speakers
+            .values()
+            .cycle()
+            .skip(self.next_reported % known)
+            .take(self.speakers.len())
+        {
+            if blocks.len() == MAX_REPORT_BLOCKS {
+                break;
+            }
+            self.next_reported += 1;
+            if let Some(report) = receiver.report(speaker.ssrc.0) {
+                worst = worst.max(report.fraction_lost);
+                blocks.push(ReportBlock {
+                    ssrc: speaker.ssrc,
+                    fraction_lost: report.fraction_lost,
+                    cumulative_lost: report.cumulative_lost,
+                    highest_sequence: report.extended_highest_sequence,
+                    jitter: report.jitter,
+                });
+            }
+        }
+        self.loss.add(f32::from(worst) / 256.0);
+        if blocks.is_empty() {
+            return;
+        }
+        let mut datagram = Datagram::new();
+        let protected = voice::write_receiver_report(self.ssrc, &blocks, &mut datagram)
+            .and_then(|()| self.rtcp_out.protect(&mut datagram));
+        if protected.is_ok() {
+            // A lost report is followed by the next.
+            let _ = self.socket.send(datagram.as_slice());
+        }
+    }
+}
+
+impl LossWindow {
+    fn add(&mut self, share: f32) {
+        self.share += (share - self.share) * 0.3;
+    }
+}
+
+fn apply_gain(receiver: &mut VoiceReceiver, settings: &Voice, speaker: Speaker) {
+    let gain = settings.gains.get(&speaker.user).copied().unwrap_or(1.0);
+    let muted = settings.local_mutes.contains(&speaker.user);
+    receiver.set_gain(speaker.ssrc.0, gain);
+    receiver.set_muted(speaker.ssrc.0, muted);
+}
+
+fn open_socket(server: SocketAddr) -> std::io::Result<UdpSocket> {
+    let any: SocketAddr = match server {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = UdpSocket::bind(any)?;
+    socket.connect(server)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}

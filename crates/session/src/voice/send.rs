@@ -1,0 +1,285 @@
+//! The send worker: capture ring -> voice activity -> Opus -> SFrame and hop tag -> socket.
+
+use std::{
+    net::UdpSocket,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc::{Receiver, TryRecvError},
+    },
+    time::{Duration, Instant},
+};
+
+use voxhall_protocol::{
+    Ssrc,
+    control::EpochKey,
+    voice::{AudioLevel, Datagram, RtpHeader, Sealer},
+};
+use voxhall_voice::{EncodedFrame, SenderConfig, SenderError, TransmitMode, VoiceSender};
+
+use super::{
+    meters::{Meters, Smoothed},
+    pacing,
+};
+use crate::{Transmit, Voice, audio::CaptureEnd};
+
+/// By then every listener has the new key: a sender that switched at once would be unheard by whoever gets it later.
+const SWITCH_AFTER: Duration = Duration::from_millis(400);
+/// A microphone that was not looked at for this long is caught up with, not sent late.
+const MAX_BACKLOG_SAMPLES: usize = 4_800;
+
+pub enum Command {
+    Attach(Option<CaptureEnd>),
+    Path(Option<Box<Path>>),
+    /// The same path over a new socket.
+    Socket(UdpSocket),
+    Key(EpochKey),
+    Configure(Box<Voice>),
+    Stop,
+}
+
+/// Where sealed frames go.
+pub struct Path {
+    pub socket: UdpSocket,
+    pub ssrc: Ssrc,
+    /// With the first key set.
+    pub sealer: Sealer,
+    /// Random, below 2^15.
+    pub first_sequence: u16,
+    pub bitrate_bps: u32,
+    /// The server has proven the path; before that nothing is sent.
+    pub open: Arc<AtomicBool>,
+    /// Set when the socket reports that the network changed under it.
+    pub broken: Arc<AtomicBool>,
+}
+
+struct ActivePath {
+    path: Path,
+    sequence: u16,
+    next_key: Option<(EpochKey, Instant)>,
+}
+
+pub struct Worker {
+    commands: Receiver<Command>,
+    meters: Arc<Meters>,
+    sender: VoiceSender,
+    frame_length: voxhall_voice::FrameLength,
+    capture: Option<CaptureEnd>,
+    path: Option<ActivePath>,
+    /// Of the frame being collected.
+    pending: usize,
+    datagram: Datagram,
+    encode: Smoothed,
+    reported_loss: f32,
+}
+
+impl Worker {
+    pub fn new(commands: Receiver<Command>, meters: Arc<Meters>) -> Result<Self, SenderError> {
+        let config = SenderConfig::default();
+        Ok(Self {
+            commands,
+            meters,
+            sender: VoiceSender::new(config)?,
+            frame_length: config.frame_length,
+            capture: None,
+            path: None,
+            pending: 0,
+            datagram: Datagram::new(),
+            encode: Smoothed::default(),
+            reported_loss: 0.0,
+        })
+    }
+
+    pub fn run(&mut self) {
+        loop {
+            // Without a microphone there is nothing to do but to wait for one.
+            let command = match &self.capture {
+                None => self.commands.recv().map_err(|_| TryRecvError::Disconnected),
+                Some(_) => self.commands.try_recv(),
+            };
+            match command {
+                Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return,
+                Ok(command) => {
+                    self.command(command);
+                    continue;
+                }
+                Err(TryRecvError::Empty) => {}
+            }
+            let wake = self.work();
+            std::thread::sleep(wake.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Attach(capture) => {
+                self.meters.capturing.store(capture.is_some(), Relaxed);
+                if capture.is_none() {
+                    self.meters.transmitting.store(false, Relaxed);
+                }
+                self.capture = capture;
+            }
+            Command::Path(path) => {
+                self.path = path.map(|path| {
+                    self.sender.set_bitrate_bps(path.bitrate_bps);
+                    ActivePath {
+                        sequence: path.first_sequence,
+                        path: *path,
+                        next_key: None,
+                    }
+                });
+            }
+            Command::Socket(socket) => {
+                if let Some(active) = &mut self.path {
+                    active.path.socket = socket;
+                }
+            }
+            Command::Key(key) => {
+                if let Some(active) = &mut self.path {
+                    // A key that comes before the last one was switched to takes its place but not its date.
+                    let at = active
+                        .next_key
+                        .take()
+                        .map_or_else(|| Instant::now() + SWITCH_AFTER, |(_, at)| at);
+                    active.next_key = Some((key, at));
+                }
+            }
+            Command::Configure(settings) => self.configure(&settings),
+            Command::Stop => unreachable!("handled where commands are received"),
+        }
+    }
+
+    fn configure(&mut self, settings: &Voice) {
+        let mode = match settings.transmit {
+            Transmit::VoiceActivity => TransmitMode::VoiceActivity,
+            Transmit::PushToTalk => TransmitMode::PushToTalk {
+                held: settings.talk_key,
+            },
+            Transmit::Open => TransmitMode::Open,
+        };
+        if self.sender.mode() != mode {
+            self.sender.set_mode(mode);
+        }
+        let muted = settings.muted || settings.deafened;
+        if self.sender.muted() != muted {
+            self.sender.set_muted(muted);
+        }
+        self.sender.set_vad_sensitivity(settings.sensitivity);
+        if self.frame_length != settings.frame_length {
+            self.frame_length = settings.frame_length;
+            self.sender.set_frame_length(settings.frame_length);
+            self.pending = 0;
+        }
+    }
+
+    /// Encodes and sends what the microphone has, and says when to look again.
+    fn work(&mut self) -> Instant {
+        let now = Instant::now();
+        let Some(capture) = &mut self.capture else {
+            return now;
+        };
+        if let Some(active) = &mut self.path {
+            active.switch_key_if_due(now);
+        }
+        let loss = self.meters.reported_loss.load();
+        if loss != self.reported_loss {
+            self.reported_loss = loss;
+            self.sender.set_reported_loss(loss);
+        }
+
+        let stale = capture.ring.slots().saturating_sub(MAX_BACKLOG_SAMPLES);
+        if let Ok(chunk) = capture.ring.read_chunk(stale) {
+            chunk.commit_all();
+        }
+        let ready = capture.ring.slots();
+        if let Ok(chunk) = capture.ring.read_chunk(ready) {
+            let arrived = capture.clock.capture.last().unwrap_or(now);
+            let (first, second) = chunk.as_slices();
+            for samples in [first, second] {
+                let (path, datagram, meters, encode) = (
+                    &mut self.path,
+                    &mut self.datagram,
+                    &self.meters,
+                    &mut self.encode,
+                );
+                self.sender.push(samples, |frame| {
+                    let Some(active) = path else { return };
+                    if active.send(&frame, datagram) {
+                        meters.sent_packets.fetch_add(1, Relaxed);
+                        meters
+                            .encode_ms
+                            .store(encode.add(arrived.elapsed().as_secs_f32() * 1e3));
+                    }
+                });
+            }
+            chunk.commit_all();
+        }
+        self.pending = (self.pending + ready) % self.frame_length.samples();
+        self.meters
+            .input_dbfs
+            .store(self.sender.level().peak_dbfs());
+        self.meters
+            .transmitting
+            .store(self.path.is_some() && self.sender.transmitting(), Relaxed);
+        self.meters
+            .capture_xruns
+            .store(capture.clock.capture.xruns(), Relaxed);
+        pacing::capture_wake(
+            &capture.clock.capture,
+            Instant::now(),
+            self.frame_length.samples() - self.pending,
+        )
+    }
+}
+
+impl ActivePath {
+    fn switch_key_if_due(&mut self, now: Instant) {
+        if let Some((key, _)) = self.next_key.take_if(|(_, at)| *at <= now) {
+            self.path.sealer.set_key(key.epoch, &key.base_key);
+        }
+    }
+
+    /// Whether the frame went onto the socket.
+    fn send(&mut self, frame: &EncodedFrame<'_>, datagram: &mut Datagram) -> bool {
+        if !self.path.open.load(Relaxed) {
+            return false;
+        }
+        let header = RtpHeader {
+            marker: frame.marker,
+            sequence: self.sequence,
+            timestamp: frame.rtp_timestamp,
+            ssrc: self.path.ssrc,
+            audio_level: Some(AudioLevel {
+                voice: frame.voice,
+                minus_dbov: frame.level.rtp_level(),
+            }),
+        };
+        self.sequence = self.sequence.wrapping_add(1);
+        if self
+            .path
+            .sealer
+            .seal(&header, frame.payload, datagram)
+            .is_err()
+        {
+            return false;
+        }
+        match self.path.socket.send(datagram.as_slice()) {
+            Ok(_) => true,
+            Err(error) => {
+                if is_broken(&error) {
+                    self.path.broken.store(true, Relaxed);
+                }
+                false
+            }
+        }
+    }
+}
+
+/// The network under the socket is gone, as after a change from one to another; a new socket may find the new one.
+pub fn is_broken(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkDown, NetworkUnreachable};
+    matches!(
+        error.kind(),
+        AddrNotAvailable | HostUnreachable | NetworkDown | NetworkUnreachable
+    )
+}
