@@ -65,15 +65,8 @@ pub trait Guilds: Send + Sync {
         new: NewGuild,
     ) -> impl Future<Output = Result<DefaultGuild, StoreError>> + Send;
 
+    /// All guilds with all their members.
     fn guilds(&self) -> impl Future<Output = Result<Vec<GuildRecord>, StoreError>> + Send;
-
-    /// The guilds that a user is in, each with all its members.
-    fn memberships(
-        &self,
-        user: UserId,
-    ) -> impl Future<Output = Result<Vec<Membership>, StoreError>> + Send;
-
-    fn member_count(&self, guild: GuildId) -> impl Future<Output = Result<u32, StoreError>> + Send;
 }
 
 /// Invite codes and what became of them.

@@ -94,18 +94,12 @@ pub struct DefaultGuild {
     pub owner_code: Option<String>,
 }
 
-/// A guild without its members.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuildRecord {
     pub id: GuildId,
     pub name: String,
     pub owner: Option<UserId>,
     pub channels: Vec<Channel>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Membership {
-    pub guild: GuildRecord,
     pub members: Vec<User>,
 }
 

@@ -9,7 +9,7 @@ use super::{
     accounts::{id, read_user, to_sql},
     settings,
 };
-use crate::{DefaultGuild, GuildRecord, Guilds, Membership, NewGuild, StoreError};
+use crate::{DefaultGuild, GuildRecord, Guilds, NewGuild, StoreError};
 
 const DEFAULT_INVITE: &str = "default_guild.invite";
 const DEFAULT_OWNER_INVITE: &str = "default_guild.owner_invite";
@@ -59,29 +59,6 @@ impl Guilds for SqliteStore {
                 .collect()
         })
         .await
-    }
-
-    async fn memberships(&self, user: UserId) -> Result<Vec<Membership>, StoreError> {
-        self.run(move |c| {
-            let ids: Vec<u64> = c
-                .prepare_cached(
-                    "SELECT guild_id FROM members WHERE user_id = ?1 ORDER BY guild_id",
-                )?
-                .query_map([to_sql(user.0)], |row| id(row, 0))?
-                .collect::<Result<_, _>>()?;
-            ids.into_iter()
-                .map(|guild| {
-                    let guild = read_guild(c, GuildId(guild))?;
-                    let members = read_members(c, guild.id)?;
-                    Ok(Membership { guild, members })
-                })
-                .collect()
-        })
-        .await
-    }
-
-    async fn member_count(&self, guild: GuildId) -> Result<u32, StoreError> {
-        self.run(move |c| Ok(count_members(c, guild)?)).await
     }
 }
 
@@ -142,6 +119,7 @@ fn read_guild(c: &Connection, guild: GuildId) -> rusqlite::Result<GuildRecord> {
                     .get::<_, Option<i64>>(1)?
                     .map(|owner| UserId(owner.cast_unsigned())),
                 channels,
+                members: read_members(c, guild)?,
             })
         })
 }

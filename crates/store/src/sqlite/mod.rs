@@ -103,7 +103,7 @@ impl SqliteStore {
                 keep: result.is_ok(),
                 // The asker may be gone; its work is done all the same.
                 answer: Box::new(move |commit| {
-                    drop(answer.send(commit.map_err(E::from).and(result)))
+                    drop(answer.send(commit.map_err(E::from).and(result)));
                 }),
             }
         }));

@@ -1,0 +1,3 @@
+//! The headless server of Voxhall: what `voxhall-server` runs.
+
+pub mod live;
