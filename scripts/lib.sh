@@ -33,6 +33,9 @@ wait_until() {
 # json_field NAME: the value of a string field of the one-line JSON object on stdin; empty when null or absent.
 json_field() { sed -n "s/.*\"$1\"[[:space:]]*:[[:space:]]*\"\([^\"]*\)\".*/\1/p"; }
 
+# json_number NAME: the same for a number; the last one where several have that name.
+json_number() { sed -n "s/.*\"$1\"[[:space:]]*:[[:space:]]*\([-0-9.eE+]*\).*/\1/p"; }
+
 # need_rust: a cargo at least as new as the manifest asks for, or a message that says how to get one.
 need_rust() {
   local wanted found
