@@ -1,1 +1,39 @@
-fn main() {}
+//! `voxhall-bench`: measures the real programs. Tables for people; with `--json` one JSON object on the last line.
+//!
+//! Every command starts what it needs on loopback and free ports, and cleans up. `docs/benchmarks.md` says what each figure means.
+
+mod client;
+mod mouth_to_ear;
+mod table;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "voxhall-bench",
+    version,
+    about = "Measures Voxhall: the real server, the real client, real sockets."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Delay from one person's microphone to another's ear, software part.
+    MouthToEar(mouth_to_ear::Args),
+}
+
+fn main() -> std::process::ExitCode {
+    let done = match Cli::parse().command {
+        Command::MouthToEar(args) => mouth_to_ear::run(&args),
+    };
+    match done {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("voxhall-bench: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

@@ -9,7 +9,7 @@ use std::{
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
@@ -47,34 +47,39 @@ impl FileDevice {
             Arc::clone(&countdown),
         );
         let (mut next, repeat) = (0, join.repeat);
-        let clock = ClockedDevice::start(ends, join.period, move |captured, played| {
-            if keep {
-                // Only read after the clock has stopped.
-                record
-                    .lock()
-                    .expect("nothing panics while holding it")
-                    .extend_from_slice(played);
-            }
-            for sample in captured {
-                *sample = 0.0;
-                let Some(file) = file.as_ref().filter(|file| !file.is_empty()) else {
-                    continue;
-                };
-                match wait.load(Relaxed) {
-                    NEVER => {}
-                    0 => {
-                        if let Some(spoken) = file.get(next) {
-                            *sample = *spoken;
-                        }
-                        next += 1;
-                        if repeat && next >= file.len() {
-                            next = 0;
-                        }
-                    }
-                    left => wait.store(left - 1, Relaxed),
+        let clock = ClockedDevice::start(
+            ends,
+            Instant::now(),
+            join.period,
+            move |captured, played| {
+                if keep {
+                    // Only read after the clock has stopped.
+                    record
+                        .lock()
+                        .expect("nothing panics while holding it")
+                        .extend_from_slice(played);
                 }
-            }
-        })?;
+                for sample in captured {
+                    *sample = 0.0;
+                    let Some(file) = file.as_ref().filter(|file| !file.is_empty()) else {
+                        continue;
+                    };
+                    match wait.load(Relaxed) {
+                        NEVER => {}
+                        0 => {
+                            if let Some(spoken) = file.get(next) {
+                                *sample = *spoken;
+                            }
+                            next += 1;
+                            if repeat && next >= file.len() {
+                                next = 0;
+                            }
+                        }
+                        left => wait.store(left - 1, Relaxed),
+                    }
+                }
+            },
+        )?;
         Ok(Self {
             clock,
             heard,

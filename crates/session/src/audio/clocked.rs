@@ -21,12 +21,14 @@ pub struct ClockedDevice {
 }
 
 impl ClockedDevice {
-    /// `io` fills the first slice with what the microphone hears and is given what the speaker plays, both one period long.
+    /// The first call is at `first`, each later one a period after the last. `io` fills its first slice with what the
+    /// microphone hears and is given in the second what the speaker plays, both one period long.
     ///
     /// # Errors
     /// The system refused a thread.
     pub fn start(
         ends: DeviceEnds,
+        first: Instant,
         period_samples: usize,
         io: impl FnMut(&mut [f32], &[f32]) + Send + 'static,
     ) -> std::io::Result<Self> {
@@ -34,7 +36,7 @@ impl ClockedDevice {
         let stopped = Arc::clone(&stop);
         let thread = Builder::new()
             .name("clocked-device".to_owned())
-            .spawn(move || run(ends, period_samples.max(1), io, &stopped))?;
+            .spawn(move || run(ends, first, period_samples.max(1), io, &stopped))?;
         Ok(Self {
             stop,
             thread: Some(thread),
@@ -53,17 +55,17 @@ impl Drop for ClockedDevice {
 
 fn run(
     mut ends: DeviceEnds,
+    first: Instant,
     period: usize,
     mut io: impl FnMut(&mut [f32], &[f32]),
     stop: &AtomicBool,
 ) {
     let mut captured = vec![0.0; period];
     let mut played = vec![0.0; period];
-    let start = Instant::now();
     let mut done: u64 = 0;
     while !stop.load(Relaxed) {
         // From the start, not from the last call: lateness doesn't add up.
-        let due = start
+        let due = first
             + Duration::from_nanos(done * period as u64 * 1_000_000_000 / u64::from(SAMPLE_RATE));
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         ends.output.read(&mut played);
