@@ -22,6 +22,8 @@ const RETRY: Duration = Duration::from_millis(250);
 const RETRY_LATER: Duration = Duration::from_millis(500);
 /// An open path without an answer for this long is lost. Packets still go out on it.
 const LOST_AFTER: Duration = Duration::from_secs(6);
+/// Challenges answered at once before they are answered at the pace of retries.
+const CHALLENGES_AT_ONCE: u32 = 4;
 /// Requests whose late answer still counts.
 const MAX_OUTSTANDING: usize = 8;
 /// What a request can carry beside the fixed attributes.
@@ -36,6 +38,8 @@ pub struct PathClient {
     outstanding: [Option<(TransactionId, Instant)>; MAX_OUTSTANDING],
     /// Requests since the last answer.
     unanswered: u32,
+    /// Challenges taken up since the last success: past a few, an address that changes all the time is let be.
+    challenges: u32,
     due: Instant,
     state: PathState,
 }
@@ -86,6 +90,7 @@ impl PathClient {
             nonce: None,
             outstanding: [None; MAX_OUTSTANDING],
             unanswered: 0,
+            challenges: 0,
             due: now,
             state: PathState::Opening,
         }
@@ -170,6 +175,7 @@ impl PathClient {
             last_answer: now,
         };
         self.unanswered = 0;
+        self.challenges = 0;
         self.due = now + KEEPALIVE;
         match before {
             PathState::Open { outside: old, .. } if old == outside => PathEvent::Alive { rtt },
@@ -191,7 +197,12 @@ impl PathClient {
         if self.nonce != Some((kept, nonce.len())) {
             self.nonce = Some((kept, nonce.len()));
             self.unanswered = 0;
-            self.due = now;
+            self.due = if self.challenges < CHALLENGES_AT_ONCE {
+                now
+            } else {
+                now + RETRY
+            };
+            self.challenges = self.challenges.saturating_add(1);
         }
         Ok(PathEvent::Challenged)
     }
@@ -229,4 +240,199 @@ impl PathClient {
 fn write_username(session: VoiceSessionId, out: &mut [u8; 16]) {
     use std::io::Write;
     write!(&mut out[..], "{session}").expect("16 digits fit 16 bytes");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        SessionSecret,
+        voice::SessionKeys,
+        voice::{BindingRequest, NonceSecret},
+    };
+
+    const SESSION: VoiceSessionId = VoiceSessionId(0x0123_4567_89ab_cdef);
+
+    /// A client and what a server would answer it.
+    struct Rig {
+        now: Instant,
+        client: PathClient,
+        key: StunKey,
+        nonces: NonceSecret,
+        sent: u32,
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            let key = SessionKeys::derive(&SessionSecret([1; 32])).stun;
+            let now = Instant::now();
+            Self {
+                now,
+                client: PathClient::new(SESSION, key.clone(), now),
+                key,
+                nonces: NonceSecret::new(&[2; 32]),
+                sent: 0,
+            }
+        }
+
+        fn request(&mut self) -> Option<Vec<u8>> {
+            self.sent += 1;
+            let mut id = [0; 12];
+            id[..4].copy_from_slice(&self.sent.to_be_bytes());
+            let mut out = Datagram::new();
+            self.client
+                .poll(self.now, TransactionId(id), &mut out)
+                .then(|| out.as_slice().to_vec())
+        }
+
+        fn success(&self, request: &[u8], outside: &str) -> Vec<u8> {
+            let request = BindingRequest::parse(request).unwrap();
+            let mut out = Datagram::new();
+            request
+                .write_success(outside.parse().unwrap(), &self.key, &mut out)
+                .unwrap();
+            out.as_slice().to_vec()
+        }
+
+        fn stale(&self, request: &[u8], generation: u32) -> Vec<u8> {
+            let request = BindingRequest::parse(request).unwrap();
+            let from = "192.0.2.1:1".parse().unwrap();
+            let nonce = self.nonces.issue(SESSION, from, generation, Duration::ZERO);
+            let mut out = Datagram::new();
+            request
+                .write_stale_nonce(&nonce, &self.key, &mut out)
+                .unwrap();
+            out.as_slice().to_vec()
+        }
+    }
+
+    #[test]
+    fn unanswered_requests_are_repeated_at_a_bounded_pace() {
+        let mut rig = Rig::new();
+        let mut times_ms = Vec::new();
+        for ms in 0..3_000 {
+            if rig.request().is_some() {
+                times_ms.push(ms);
+            }
+            rig.now += Duration::from_millis(1);
+        }
+        assert_eq!(times_ms, [0, 250, 750, 1_250, 1_750, 2_250, 2_750]);
+        assert_eq!(rig.client.state(), PathState::Opening);
+    }
+
+    #[test]
+    fn answers_count_once_and_only_if_genuine() {
+        let mut rig = Rig::new();
+        let request = rig.request().unwrap();
+        let answer = rig.success(&request, "203.0.113.5:77");
+        for at in 0..answer.len() {
+            let mut bad = answer.clone();
+            bad[at] ^= 2;
+            assert!(rig.client.handle(rig.now, &bad).is_err(), "byte {at}");
+        }
+        let other = Rig {
+            key: SessionKeys::derive(&SessionSecret([9; 32])).stun,
+            ..Rig::new()
+        };
+        let forged = other.success(&request, "203.0.113.5:77");
+        assert_eq!(
+            rig.client.handle(rig.now, &forged),
+            Err(PathError::Stun(StunError::Integrity))
+        );
+        assert!(!rig.client.is_open());
+
+        rig.now += Duration::from_millis(40);
+        let opened = PathEvent::Opened {
+            rtt: Duration::from_millis(40),
+            outside: "203.0.113.5:77".parse().unwrap(),
+        };
+        assert_eq!(rig.client.handle(rig.now, &answer), Ok(opened));
+        assert_eq!(
+            rig.client.handle(rig.now, &answer),
+            Err(PathError::UnknownTransaction)
+        );
+        assert_eq!(rig.client.next_due(), rig.now + KEEPALIVE);
+    }
+
+    #[test]
+    fn a_request_is_no_answer() {
+        let mut rig = Rig::new();
+        let request = rig.request().unwrap();
+        assert_eq!(
+            rig.client.handle(rig.now, &request),
+            Err(PathError::Stun(StunError::Unexpected))
+        );
+    }
+
+    #[test]
+    fn a_nonce_is_sent_back_at_once_in_a_request_of_the_same_length() {
+        let mut rig = Rig::new();
+        let first = rig.request().unwrap();
+        assert_eq!(rig.request(), None);
+        let stale = rig.stale(&first, 0);
+        assert!(stale.len() <= first.len());
+        assert_eq!(
+            rig.client.handle(rig.now, &stale),
+            Ok(PathEvent::Challenged)
+        );
+        let second = rig.request().unwrap();
+        assert_eq!(second.len(), REQUEST_LEN);
+        assert_eq!(first.len(), REQUEST_LEN);
+        let from = "192.0.2.1:1".parse().unwrap();
+        let fresh = |bytes: &[u8], generation, uptime| {
+            BindingRequest::parse(bytes).unwrap().has_fresh_nonce(
+                &rig.nonces,
+                from,
+                generation,
+                uptime,
+            )
+        };
+        assert!(fresh(&second, 0, Duration::from_secs(60)));
+        assert!(!fresh(&first, 0, Duration::ZERO), "has none");
+        assert!(!fresh(&second, 1, Duration::ZERO), "the path moved since");
+        assert!(!fresh(&second, 0, Duration::from_secs(61)), "too old");
+        let request = BindingRequest::parse(&second).unwrap();
+        for elsewhere in ["192.0.2.1:2", "192.0.2.2:1"] {
+            let elsewhere = elsewhere.parse().unwrap();
+            assert!(!request.has_fresh_nonce(&rig.nonces, elsewhere, 0, Duration::ZERO));
+        }
+        let other = NonceSecret::new(&[3; 32]);
+        assert!(!request.has_fresh_nonce(&other, from, 0, Duration::ZERO));
+    }
+
+    #[test]
+    fn endless_challenges_are_answered_calmly() {
+        let mut rig = Rig::new();
+        let mut requests = 0;
+        for generation in 0..200 {
+            while let Some(request) = rig.request() {
+                requests += 1;
+                let stale = rig.stale(&request, generation * 1_000 + requests);
+                rig.client.handle(rig.now, &stale).unwrap();
+            }
+            rig.now += Duration::from_millis(5);
+        }
+        // A second: four at once, then one each 250 ms.
+        assert!((7..=10).contains(&requests), "{requests}");
+    }
+
+    #[test]
+    fn a_silent_path_is_lost_and_opens_again() {
+        let mut rig = Rig::new();
+        let request = rig.request().unwrap();
+        let answer = rig.success(&request, "203.0.113.5:77");
+        rig.client.handle(rig.now, &answer).unwrap();
+        rig.now += LOST_AFTER - Duration::from_millis(1);
+        rig.request();
+        assert!(rig.client.is_open());
+        rig.now += Duration::from_millis(1);
+        assert!(rig.client.next_due() <= rig.now);
+        rig.request();
+        assert_eq!(rig.client.state(), PathState::Lost);
+        rig.now += RETRY_LATER;
+        let request = rig.request().unwrap();
+        let answer = rig.success(&request, "203.0.113.5:77");
+        let event = rig.client.handle(rig.now, &answer);
+        assert!(matches!(event, Ok(PathEvent::Opened { .. })), "{event:?}");
+    }
 }
