@@ -11,44 +11,53 @@ const BUCKETS: usize = 400;
 /// The fastest packet is looked for in this many stretches of time.
 const WINDOWS: usize = 8;
 const WINDOW: i64 = SAMPLE_RATE_HZ as i64 / 2;
+/// A stretch before all others, so that the first packet begins anew.
+const LONG_AGO: i64 = i64::MIN / 2;
 /// A burst at the start of a talkspurt is what the speaker said before the detector was sure, no longer than this.
-const MAX_PRE_ROLL: i64 = 120 * SAMPLES_PER_MS as i64;
+const MAX_PRE_ROLL: i64 = 200 * SAMPLES_PER_MS as i64;
 
 pub(crate) struct DelayEstimator {
-    /// Weight of the transits in `origin + BUCKET * i ..`; newer ones weigh more.
-    histogram: Box<[f32; BUCKETS]>,
-    total: f32,
+    /// Samples of sound whose transit was in `origin + BUCKET * i ..`: of late, and of the time before. Two
+    /// generations rather than weights that fade, because a high quantile would see the faded ones for very long.
+    histograms: Box<[[u32; BUCKETS]; 2]>,
+    /// Samples of sound in the newer histogram; when there are `memory`, it becomes the older one.
     observed: u32,
     origin: i64,
     minima: [i64; WINDOWS],
     /// Number of the stretch that `minima` ends with, counted from time zero.
     window: i64,
-    /// Start of a talkspurt whose packets still come in one burst: (timestamp, newest transit).
+    /// Start of a talkspurt whose packets still come in one burst: (timestamp, least transit).
     burst: Option<(i64, i64)>,
     last: Option<Arrival>,
-    quantile: f32,
-    memory: f32,
+    /// Share of the sound that may come too late.
+    allowance: f32,
+    memory: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Arrival {
     at: i64,
-    transit: i64,
+    timestamp: i64,
+}
+
+impl Arrival {
+    fn transit(self) -> i64 {
+        self.at - self.timestamp
+    }
 }
 
 impl DelayEstimator {
     pub(crate) fn new(stability: f32) -> Self {
         let mut estimator = Self {
-            histogram: Box::new([0.0; BUCKETS]),
-            total: 0.0,
+            histograms: Box::new([[0; BUCKETS]; 2]),
             observed: 0,
             origin: 0,
             minima: [i64::MAX; WINDOWS],
-            window: 0,
+            window: LONG_AGO,
             burst: None,
             last: None,
-            quantile: 0.0,
-            memory: 0.0,
+            allowance: 0.0,
+            memory: 1,
         };
         estimator.set_stability(stability);
         estimator
@@ -61,15 +70,14 @@ impl DelayEstimator {
         } else {
             0.5
         };
-        self.quantile = 0.97 + 0.025 * stability;
-        self.memory = (4.0 + 8.0 * stability) * SAMPLE_RATE_HZ as f32;
+        self.allowance = 0.025 - 0.02 * stability;
+        self.memory = ((3.0 + 4.0 * stability) * SAMPLE_RATE_HZ as f32) as u32;
     }
 
     pub(crate) fn reset(&mut self) {
-        self.histogram.fill(0.0);
-        self.total = 0.0;
+        *self.histograms = [[0; BUCKETS]; 2];
         self.observed = 0;
-        self.minima = [i64::MAX; WINDOWS];
+        self.window = LONG_AGO;
         self.burst = None;
         self.last = None;
     }
@@ -78,24 +86,25 @@ impl DelayEstimator {
     pub(crate) fn observe(&mut self, at: i64, timestamp: i64, samples: i64, begins: bool) {
         let transit = at - timestamp;
         self.note_minimum(at, transit);
-        let bunched = self.last.is_some_and(|last| at - last.at < samples / 2);
-        self.last = Some(Arrival { at, transit });
+        let last = self.last.replace(Arrival { at, timestamp });
+        let bunched = last.is_some_and(|last| at - last.at < samples / 2);
+        let following = last.is_some_and(|last| timestamp > last.timestamp);
 
+        if let Some((start, least)) = self.burst {
+            if bunched && (timestamp - start).abs() < MAX_PRE_ROLL {
+                self.burst = Some((start, least.min(transit)));
+                return;
+            }
+            self.burst = None;
+            self.add(least, samples);
+        }
         if begins {
-            self.end_burst(samples);
             self.burst = Some((timestamp, transit));
             return;
         }
-        if let Some((start, _)) = self.burst {
-            if bunched && timestamp - start < MAX_PRE_ROLL {
-                self.burst = Some((start, transit));
-                return;
-            }
-            self.end_burst(samples);
-        }
         // After a stall its packets all arrive at once. That is one event, told by the first of them, and not
         // as many slow packets as the stall was long.
-        if bunched && transit > self.target() {
+        if bunched && following && transit > self.target() {
             return;
         }
         self.add(transit, samples);
@@ -111,39 +120,38 @@ impl DelayEstimator {
         }
     }
 
-    /// Transit by which the chosen share of packets arrives.
+    /// Transit by which the chosen share of packets arrives, never less than a bucket after the fastest.
     pub(crate) fn target(&self) -> i64 {
-        let mut beyond = self.total * (1.0 - self.quantile);
-        for (i, &weight) in self.histogram.iter().enumerate().rev() {
-            beyond -= weight;
-            if beyond < 0.0 {
-                return self.origin + BUCKET * (i as i64 + 1);
+        let least = self.fastest() + BUCKET;
+        let [newer, older] = &*self.histograms;
+        let weights = newer.iter().zip(older).map(|(n, o)| u64::from(n + o));
+        let total: u64 = weights.clone().sum();
+        let allowed = (total as f32 * self.allowance) as u64;
+        let mut beyond = 0;
+        for (i, weight) in weights.enumerate().rev() {
+            beyond += weight;
+            if beyond > allowed {
+                return least.max(self.origin + BUCKET * (i as i64 + 1));
             }
         }
-        self.fastest() + BUCKET
+        least
     }
 
     /// Transit of the newest packet.
     pub(crate) fn newest(&self) -> i64 {
-        self.last.map_or(i64::MIN, |last| last.transit)
-    }
-
-    fn end_burst(&mut self, samples: i64) {
-        if let Some((_, transit)) = self.burst.take() {
-            self.add(transit, samples);
-        }
+        self.last.map_or(i64::MIN, Arrival::transit)
     }
 
     fn add(&mut self, transit: i64, samples: i64) {
-        self.observed = self.observed.saturating_add(1);
-        let share = (samples as f32 / self.memory).max(1.0 / self.observed as f32);
-        for weight in self.histogram.iter_mut() {
-            *weight *= 1.0 - share;
+        if self.observed >= self.memory {
+            self.observed = 0;
+            self.histograms.swap(0, 1);
+            self.histograms[0].fill(0);
         }
         let bucket = (transit - self.origin).div_euclid(BUCKET);
         let bucket = bucket.clamp(0, BUCKETS as i64 - 1) as usize;
-        self.histogram[bucket] += share;
-        self.total = self.histogram.iter().sum();
+        self.histograms[0][bucket] += samples as u32;
+        self.observed += samples as u32;
     }
 
     fn note_minimum(&mut self, at: i64, transit: i64) {
@@ -168,7 +176,7 @@ impl DelayEstimator {
         self.follow(self.fastest());
     }
 
-    /// Moves the histogram so that its first bucket holds the fastest packet; what it knows stays at its place.
+    /// Moves the histograms so that their first bucket holds the fastest packet; what they know stays at its place.
     fn follow(&mut self, fastest: i64) {
         let shift = (fastest - self.origin).div_euclid(BUCKET);
         if shift == 0 {
@@ -176,16 +184,18 @@ impl DelayEstimator {
         }
         self.origin += shift * BUCKET;
         let by = usize::try_from(shift.unsigned_abs()).map_or(BUCKETS, |by| by.min(BUCKETS));
-        if shift > 0 {
-            let below: f32 = self.histogram[..by].iter().sum();
-            self.histogram.copy_within(by.., 0);
-            self.histogram[BUCKETS - by..].fill(0.0);
-            self.histogram[0] += below;
-        } else {
-            let above: f32 = self.histogram[BUCKETS - by..].iter().sum();
-            self.histogram.copy_within(..BUCKETS - by, by);
-            self.histogram[..by].fill(0.0);
-            self.histogram[BUCKETS - 1] += above;
+        for histogram in self.histograms.iter_mut() {
+            if shift > 0 {
+                let below: u32 = histogram[..by].iter().sum();
+                histogram.copy_within(by.., 0);
+                histogram[BUCKETS - by..].fill(0);
+                histogram[0] += below;
+            } else {
+                let above: u32 = histogram[BUCKETS - by..].iter().sum();
+                histogram.copy_within(..BUCKETS - by, by);
+                histogram[..by].fill(0);
+                histogram[BUCKETS - 1] += above;
+            }
         }
     }
 }
@@ -233,6 +243,17 @@ mod tests {
     }
 
     #[test]
+    fn disorder_counts() {
+        let mut estimator = DelayEstimator::new(0.5);
+        for i in (1..500).flat_map(|i| [2 * i + 1, 2 * i]) {
+            // Every second packet comes just after the one that should have followed it.
+            let at = (i | 1) * FRAME + (i & 1 ^ 1) * 48;
+            estimator.observe(at, i * FRAME + CLOCKS, FRAME, false);
+        }
+        assert!(target_ms(&estimator) >= 11.0, "{}", target_ms(&estimator));
+    }
+
+    #[test]
     fn a_slower_path_is_followed_and_then_is_the_base() {
         let mut estimator = DelayEstimator::new(0.5);
         feed(&mut estimator, 0..500, |_| 0);
@@ -262,7 +283,6 @@ mod tests {
             .enumerate()
         {
             estimator.observe(i as i64 * 100, timestamp, 120, i % 7 == 0);
-            assert!(estimator.total.is_finite());
             assert!(target_ms(&estimator) <= BUCKETS as f64 + 1.0);
         }
     }

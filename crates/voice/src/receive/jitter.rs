@@ -7,6 +7,17 @@ const LOG_BYTES: usize = 32 * 1024;
 /// Sequence numbers further away than this belong to another stream, not to a hole in this one (RFC 3550, A.1).
 const MAX_JUMP: i16 = 3_000;
 
+/// A packet as it comes from the network; its numbers may be anything.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Incoming<'a> {
+    pub(crate) arrived: i64,
+    pub(crate) sequence: u16,
+    pub(crate) timestamp: u32,
+    pub(crate) marker: bool,
+    pub(crate) samples: u32,
+    pub(crate) payload: &'a [u8],
+}
+
 /// A packet waiting to be played. Sequence numbers and timestamps are extended to 64 bits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Waiting {
@@ -14,6 +25,7 @@ pub(crate) struct Waiting {
     pub(crate) timestamp: i64,
     pub(crate) samples: u32,
     pub(crate) marker: bool,
+    pub(crate) arrived: i64,
     /// Position of the payload in the log, which counts bytes ever written.
     position: u64,
     bytes: usize,
@@ -92,68 +104,61 @@ impl PacketBuffer {
         self.skipped = 0;
     }
 
-    /// Takes a packet of `samples`; its numbers come from the network and may be anything.
-    pub(crate) fn insert(
-        &mut self,
-        sequence: u16,
-        timestamp: u32,
-        marker: bool,
-        samples: u32,
-        payload: &[u8],
-    ) -> Inserted {
+    pub(crate) fn insert(&mut self, packet: &Incoming<'_>) -> Inserted {
         let Some(newest) = self.newest else {
-            return self.restart(sequence, timestamp, marker, samples, payload);
+            return self.restart(packet);
         };
-        let step = sequence.wrapping_sub(newest.sequence as u16) as i16;
+        let step = packet.sequence.wrapping_sub(newest.sequence as u16) as i16;
         if step > MAX_JUMP || step < -(SLOTS as i16) {
             // One such packet may be a stray; two in a row are a new stream.
-            if self.probation.replace(sequence.wrapping_add(1)) == Some(sequence) {
-                return self.restart(sequence, timestamp, marker, samples, payload);
+            let following = packet.sequence.wrapping_add(1);
+            if self.probation.replace(following) == Some(packet.sequence) {
+                return self.restart(packet);
             }
             return Inserted::Stray;
         }
         self.probation = None;
-        let sequence_long = newest.sequence + i64::from(step);
-        let advance = i64::from(timestamp.wrapping_sub(newest.timestamp as u32) as i32);
-        let timestamp_long = newest.timestamp + advance;
+        let sequence = newest.sequence + i64::from(step);
+        let advance = i64::from(packet.timestamp.wrapping_sub(newest.timestamp as u32) as i32);
+        let timestamp = newest.timestamp + advance;
         if step > 0 && advance <= 0 {
             // The speaker's clock was set anew.
-            return self.restart(sequence, timestamp, marker, samples, payload);
+            return self.restart(packet);
         }
         if step < 0 && advance >= 0 {
             return Inserted::Stray;
         }
 
-        let slot = &self.slots[index(sequence_long)];
-        if slot.sequence == sequence_long {
+        let slot = &self.slots[index(sequence)];
+        if slot.sequence == sequence {
             return Inserted::Duplicate;
         }
-        if sequence_long < self.next {
+        if sequence < self.next {
             if self.begun {
                 return Inserted::Late {
-                    sequence: sequence_long,
-                    timestamp: timestamp_long,
+                    sequence,
+                    timestamp,
                 };
             }
-            self.next = sequence_long;
+            self.next = sequence;
         }
-        while sequence_long >= self.next + SLOTS as i64 {
+        while sequence >= self.next + SLOTS as i64 {
             self.skip_one();
         }
         // More time passed than packets: silence that the speaker chose not to send.
         let silence = step > 0 && advance > i64::from(step) * i64::from(newest.samples);
-        self.store(sequence_long, timestamp_long, marker, samples, payload);
+        self.store(sequence, timestamp, packet);
         if step > 0 {
             self.newest = Some(Newest {
-                sequence: sequence_long,
-                timestamp: timestamp_long,
-                samples,
+                sequence: sequence,
+                timestamp: timestamp,
+                samples: packet.samples,
             });
         }
         Inserted::Stored {
-            sequence: sequence_long,
-            timestamp: timestamp_long,
-            begins: marker || silence,
+            sequence,
+            timestamp,
+            begins: packet.marker || silence,
             restarted: false,
         }
     }
@@ -209,26 +214,19 @@ impl PacketBuffer {
         std::mem::take(&mut self.skipped)
     }
 
-    fn restart(
-        &mut self,
-        sequence: u16,
-        timestamp: u32,
-        marker: bool,
-        samples: u32,
-        payload: &[u8],
-    ) -> Inserted {
+    fn restart(&mut self, packet: &Incoming<'_>) -> Inserted {
         self.skipped += self.waiting as u64;
         let skipped = self.skipped;
         self.reset();
         self.skipped = skipped;
-        let (sequence, timestamp) = (i64::from(sequence), i64::from(timestamp));
+        let (sequence, timestamp) = (i64::from(packet.sequence), i64::from(packet.timestamp));
         self.next = sequence;
         self.newest = Some(Newest {
             sequence,
             timestamp,
-            samples,
+            samples: packet.samples,
         });
-        self.store(sequence, timestamp, marker, samples, payload);
+        self.store(sequence, timestamp, packet);
         Inserted::Stored {
             sequence,
             timestamp,
@@ -237,7 +235,8 @@ impl PacketBuffer {
         }
     }
 
-    fn store(&mut self, sequence: i64, timestamp: i64, marker: bool, samples: u32, payload: &[u8]) {
+    fn store(&mut self, sequence: i64, timestamp: i64, packet: &Incoming<'_>) {
+        let payload = packet.payload;
         let mut start = (self.written % LOG_BYTES as u64) as usize;
         if start + payload.len() > LOG_BYTES {
             self.written += (LOG_BYTES - start) as u64;
@@ -247,8 +246,9 @@ impl PacketBuffer {
         let waiting = Waiting {
             sequence,
             timestamp,
-            samples,
-            marker,
+            samples: packet.samples,
+            marker: packet.marker,
+            arrived: packet.arrived,
             position: self.written,
             bytes: payload.len(),
         };

@@ -252,7 +252,7 @@ impl VoiceReceiver {
     #[must_use]
     pub fn stats(&self, ssrc: u32) -> Option<SpeakerStats> {
         let seat = self.find(ssrc)?;
-        Some(self.seats[seat].speaker.stats(self.now))
+        Some(self.seats[seat].speaker.stats())
     }
 
     /// What a receiver report says about `ssrc`; starts the next interval.

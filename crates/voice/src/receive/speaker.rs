@@ -5,18 +5,19 @@
 
 use super::decoder::{FrameDecoder, has_redundancy, packet_samples};
 use super::delay::DelayEstimator;
-use super::jitter::{Inserted, PacketBuffer, Waiting};
+use super::jitter::{Incoming, Inserted, PacketBuffer, Waiting};
 use super::margin::Margins;
 use super::stats::{Reception, ReceptionReport, SpeakerStats};
 use super::stretch::{MAX_LAG, MIN_LAG, OVERLAP, Stretcher};
 use crate::frame::SAMPLES_PER_MS;
+use crate::level::Level;
 
 const MS: i64 = SAMPLES_PER_MS as i64;
 /// Concealment is played in full this long, and has faded out by [`CONCEAL_END`].
 const CONCEAL_FULL: i64 = 80 * MS;
 const CONCEAL_END: i64 = 120 * MS;
 /// Delay beyond the target by which catching up turns from careful to brisk, and from brisk to whatever it takes.
-const BRISK: i64 = 15 * MS;
+const BRISK: i64 = 10 * MS;
 const HASTY: i64 = 50 * MS;
 /// Further behind than this, packets are thrown away until only [`SKIP_TO`] is left.
 const SKIP_BEYOND: i64 = 500 * MS;
@@ -25,12 +26,17 @@ const SKIP_TO: i64 = 150 * MS;
 const CALM: i64 = 1_000 * MS;
 /// Changes smaller than this aren't worth the splice.
 const SLACK: i64 = MS / 2;
-/// Sound below this mean square (-50 dBFS) is cut anywhere.
+/// Sound below this mean square (-50 dBFS) is cut anywhere...
 const QUIET: f32 = 1e-5;
-/// From this share of lost packets on, packets wait for the redundancy in the next one.
+/// ...and so is what is 30 dB weaker than the speech around it.
+const QUIET_BESIDE_SPEECH: f32 = 1e-3;
+/// How much of the loudness of speech is remembered from one packet to the next.
+const LOUD_MEMORY: f32 = 0.998;
+/// From this share of lost packets on, packets wait for the redundancy in the next one, until it is below that.
 const LOSS_FOR_REDUNDANCY: f32 = 0.01;
+const LOSS_FORGIVEN: f32 = 0.002;
 /// Weight of one packet in the share of lost packets.
-const LOSS_SHARE: f32 = 0.01;
+const LOSS_SHARE: f32 = 0.005;
 /// Length of the fade at the end of a talkspurt, samples.
 const FADE: usize = 5 * SAMPLES_PER_MS;
 
@@ -58,10 +64,17 @@ pub(crate) struct Speaker {
     frame: i64,
     /// Samples to play until the next splice.
     cooldown: i64,
+    /// Samples played since the last one.
+    since_cut: i64,
+    /// Mean square of the loudest speech of late.
+    loud: f32,
+    /// Our time minus media time of what was last played.
+    emission: i64,
     /// Our time until which a small surplus of delay is kept.
     calm_until: i64,
     loss: f32,
-    redundancy: bool,
+    /// Packets are held back until the next one, which carries their copy, is there too.
+    awaits_redundancy: bool,
     reception: Reception,
     stats: SpeakerStats,
 }
@@ -93,9 +106,12 @@ impl Speaker {
             conceal_run: 0,
             frame: 480,
             cooldown: 0,
+            since_cut: 0,
+            loud: 0.0,
+            emission: 0,
             calm_until: i64::MIN,
             loss: 0.0,
-            redundancy: false,
+            awaits_redundancy: false,
             reception: Reception::default(),
             stats: SpeakerStats::default(),
         })
@@ -111,7 +127,7 @@ impl Speaker {
         self.reception = Reception::default();
         self.stats = SpeakerStats::default();
         self.loss = 0.0;
-        self.redundancy = false;
+        self.awaits_redundancy = false;
         self.calm_until = i64::MIN;
         self.stop();
     }
@@ -134,10 +150,14 @@ impl Speaker {
             return;
         };
         self.heard_at = now;
-        match self
-            .packets
-            .insert(sequence, timestamp, marker, samples, payload)
-        {
+        match self.packets.insert(&Incoming {
+            arrived: now,
+            sequence,
+            timestamp,
+            marker,
+            samples,
+            payload,
+        }) {
             Inserted::Stored {
                 sequence,
                 timestamp,
@@ -178,6 +198,7 @@ impl Speaker {
     /// Fills `out` with what is heard at `now`; silence where there is nothing. Returns whether there was sound.
     pub(crate) fn pull(&mut self, now: i64, out: &mut [f32]) -> bool {
         self.cooldown -= out.len() as i64;
+        self.since_cut += out.len() as i64;
         self.skip_backlog(now);
         if self.phase == Phase::Talking {
             self.margins
@@ -185,33 +206,43 @@ impl Speaker {
             self.adapt(now, out.len());
         }
         let mut filled = 0;
+        let mut sounded = 0;
         while filled < out.len() {
-            self.refill(now, out.len() - filled);
-            let taken = self.sound.take(&mut out[filled..]);
-            if taken == 0 {
-                break;
+            if self.phase == Phase::Idle && self.sound.len() == 0 {
+                let Some(from) = self.begin(now, filled, out.len()) else {
+                    break;
+                };
+                out[filled..from].fill(0.0);
+                filled = from;
             }
+            self.refill(now, out.len() - filled);
+            if self.phase != Phase::Idle {
+                self.emission = now + filled as i64 - self.position();
+            }
+            let taken = self.sound.take(&mut out[filled..]);
             filled += taken;
+            sounded += taken;
         }
         out[filled..].fill(0.0);
-        self.stats.total_samples += filled as u64;
-        if filled < out.len() && self.unresolved > 0 {
+        self.stats.total_samples += sounded as u64;
+        if self.unresolved > 0 {
             let silent = (out.len() - filled) as i64;
             self.unresolved += silent;
             self.outage += silent;
         }
-        filled > 0
+        sounded > 0
     }
 
-    pub(crate) fn stats(&self, now: i64) -> SpeakerStats {
+    pub(crate) fn stats(&self) -> SpeakerStats {
         let ms = |samples: i64| samples as f32 / MS as f32;
         let fastest = self.delay.fastest();
         SpeakerStats {
             lost: self.reception.missing().max(0) as u64 + self.stats.late,
             target_delay_ms: ms(self.target() - fastest),
-            delay_ms: match self.phase {
-                Phase::Idle => 0.0,
-                Phase::Talking | Phase::Dry => ms(now - self.position() - fastest),
+            delay_ms: if self.stats.total_samples > 0 {
+                ms(self.emission - fastest)
+            } else {
+                0.0
             },
             jitter_ms: self.reception.jitter_samples() / MS as f32,
             ..self.stats
@@ -230,7 +261,7 @@ impl Speaker {
     /// Transit by which a packet should have come when it is played.
     fn target(&self) -> i64 {
         let target = self.delay.target();
-        if self.redundancy && self.loss > LOSS_FOR_REDUNDANCY {
+        if self.awaits_redundancy {
             target.max(self.delay.fastest() + self.frame + MS)
         } else {
             target
@@ -239,30 +270,41 @@ impl Speaker {
 
     // ---- producing sound ----
 
-    /// Sees to it that `wanted` samples are ready, unless silence is due.
+    /// Sees to it that `wanted` samples are ready, unless silence comes first.
     fn refill(&mut self, now: i64, wanted: usize) {
-        while self.sound.len() < wanted {
+        while self.phase != Phase::Idle {
             let first = self.packets.first();
-            let more = match (self.phase, first) {
-                (Phase::Idle, Some(packet)) => self.sound.len() == 0 && self.begin(now, &packet),
-                (Phase::Idle, None) => false,
-                (_, Some(packet)) => self.play(now, &packet),
-                (_, None) => {
-                    self.run_dry();
-                    self.phase != Phase::Idle
-                }
-            };
-            if !more {
+            // A packet that has come after all replaces what was made up ahead.
+            let came = self.phase == Phase::Dry
+                && first.is_some_and(|packet| packet.sequence == self.packets.next());
+            if self.sound.len() >= wanted && !came {
                 return;
+            }
+            match first {
+                Some(packet) => self.play(now, &packet),
+                None => self.run_dry(),
             }
         }
     }
 
-    /// Starts to play at `packet` if it has been held back long enough.
-    fn begin(&mut self, now: i64, packet: &Waiting) -> bool {
-        if now - packet.timestamp < self.target() {
-            return false;
+    /// Begins with the earliest packet if it will have been held back long enough within a pull of `pull`
+    /// samples of which `filled` are settled. Returns with which sample of the pull.
+    fn begin(&mut self, now: i64, filled: usize, pull: usize) -> Option<usize> {
+        let packet = self.packets.first()?;
+        // Later packets may be needed at an earlier place in their pull than this one. Frames and pulls meet in
+        // a pattern whose grain is their common divisor.
+        let grain = common_divisor(pull, packet.samples as usize);
+        let held_back = now - packet.timestamp;
+        let short = self.target() + (pull - grain) as i64 - held_back;
+        let from = usize::try_from(short)
+            .map_or(0, |short| short.next_multiple_of(grain))
+            .max(filled);
+        // What comes in a burst may still be on its way in a mixed-up order.
+        let burst = packet.arrived - packet.timestamp > self.target();
+        if from >= pull || burst && now - packet.arrived < MS {
+            return None;
         }
+
         let missing = packet.sequence - self.packets.next();
         let resumed = missing == 0 && packet.timestamp == self.end && self.unresolved > 0;
         if resumed {
@@ -281,26 +323,26 @@ impl Speaker {
         self.owed = 0;
         self.conceal_run = 0;
         self.cooldown = 0;
+        self.since_cut = 0;
         self.end = packet.timestamp;
         self.phase = Phase::Talking;
-        true
+        Some(from)
     }
 
-    /// Goes on with `packet`, the earliest there is: plays it, or makes up what is missing before it. Returns
-    /// false when silence comes first.
-    fn play(&mut self, now: i64, packet: &Waiting) -> bool {
+    /// Goes on with `packet`, the earliest there is: plays it, or makes up what is missing before it, or pauses.
+    fn play(&mut self, now: i64, packet: &Waiting) {
         let missing = packet.sequence - self.packets.next();
         let gap = packet.timestamp - self.end;
         if missing == 0 && gap > 0 {
             self.rest();
-            return true;
+            return;
         }
         if missing == 0 {
             if self.phase == Phase::Dry {
                 self.resume(now);
             }
             self.decode(packet);
-            return true;
+            return;
         }
 
         let lost = (missing * self.frame).min(gap).min(CONCEAL_END);
@@ -309,7 +351,7 @@ impl Speaker {
             if gap > lost || !self.recover(packet, lost) {
                 self.conceal(lost - self.owed);
             }
-            return true;
+            return;
         }
         // Everything missing is covered; concealment beyond it is delay from now on.
         self.note_loss(missing);
@@ -320,7 +362,6 @@ impl Speaker {
         if packet.marker || gap > lost {
             self.rest();
         }
-        true
     }
 
     /// The packet came after all, `owed` samples late: it is played, and the delay has grown by as much.
@@ -349,7 +390,11 @@ impl Speaker {
             self.rest();
             return;
         }
-        self.redundancy = has_redundancy(payload);
+        if self.loss < LOSS_FORGIVEN {
+            self.awaits_redundancy = false;
+        } else if self.loss > LOSS_FOR_REDUNDANCY && has_redundancy(payload) {
+            self.awaits_redundancy = true;
+        }
         let samples = match self.decoder.decode(payload) {
             Some(samples) => samples,
             None => {
@@ -359,6 +404,8 @@ impl Speaker {
                 samples
             }
         };
+        let rms = Level::of(&self.decoder.pcm[..samples]).rms;
+        self.loud = (self.loud * LOUD_MEMORY).max(rms * rms);
         self.sound.append(&self.decoder.pcm[..samples]);
         self.packets.pass(packet.sequence);
         self.note_arrival();
@@ -452,6 +499,8 @@ impl Speaker {
         self.outage = 0;
         self.conceal_run = 0;
         self.cooldown = 0;
+        self.since_cut = 0;
+        self.loud = 0.0;
         self.frame = 480;
     }
 
@@ -469,11 +518,11 @@ impl Speaker {
         let target = self.target();
         // A path that has just become slower must not find the buffer being emptied.
         let spare = margin - target.max(self.delay.newest());
-        if spare >= MIN_LAG as i64 + SLACK {
+        if spare >= 2 * SLACK {
             if spare >= BRISK || now >= self.calm_until {
                 self.shorten(wanted, spare, target);
             }
-        } else if target - margin > SLACK {
+        } else if margin < target {
             self.lengthen(target - margin);
         }
     }
@@ -493,13 +542,15 @@ impl Speaker {
             self.decode(&packet);
         }
         let longest = (spare - SLACK).min(MAX_LAG as i64) as usize;
+        // The longer no good place is found, the less good it has to be: hiss has none.
+        let waited = self.since_cut as f32 / MS as f32;
         let (alike, pause) = match spare {
-            HASTY.. => (0.3, 15 * MS),
-            BRISK.. => (0.6, 25 * MS),
-            _ => (0.8, 100 * MS),
+            HASTY.. => (0.3 - waited / 50.0, 15 * MS),
+            BRISK.. => (0.6 - waited / 200.0, 25 * MS),
+            _ => (0.8 - waited / 1_000.0, 100 * MS),
         };
         self.cooldown = 5 * MS;
-        let quiet = self.sound.energy(longest + OVERLAP) < QUIET;
+        let quiet = self.is_quiet(longest + OVERLAP);
         let lag = if quiet {
             longest.min(self.sound.len().saturating_sub(OVERLAP))
         } else {
@@ -508,20 +559,26 @@ impl Speaker {
                 _ => return,
             }
         };
-        if lag < MIN_LAG || self.margins.least_after(lag as i64, wanted, self.frame) < target {
+        if lag == 0 || self.margins.least_after(lag as i64, wanted, self.frame) < target {
             return;
         }
         self.sound.cut(lag);
         self.margins.shift(lag as i64, wanted, self.frame);
         self.stats.accelerated_samples += lag as u64;
+        self.since_cut = 0;
         if !quiet {
             self.cooldown = pause;
         }
     }
 
+    /// Nothing is heard when the next `samples` are cut or repeated anywhere.
+    fn is_quiet(&self, samples: usize) -> bool {
+        self.sound.energy(samples) < QUIET.max(self.loud * QUIET_BESIDE_SPEECH)
+    }
+
     fn lengthen(&mut self, deficit: i64) {
         self.cooldown = 5 * MS;
-        let quiet = self.sound.energy(OVERLAP) < QUIET;
+        let quiet = self.is_quiet(OVERLAP);
         let lag = if quiet {
             (deficit as usize).clamp(MIN_LAG, MAX_LAG)
         } else {
@@ -568,5 +625,13 @@ impl Speaker {
         for _ in 0..missing.min(100) {
             self.loss += LOSS_SHARE * (1.0 - self.loss);
         }
+    }
+}
+
+fn common_divisor(a: usize, b: usize) -> usize {
+    if b == 0 {
+        a.max(1)
+    } else {
+        common_divisor(b, a % b)
     }
 }

@@ -263,13 +263,13 @@ impl VoiceSender {
             .output
             .encoder
             .set_bitrate_bps(clamp_bitrate(bitrate_bps));
-        self.output.count_error(done);
+        self.output.count_error(&done);
     }
 
     /// Opus complexity, 0..=10.
     pub fn set_complexity(&mut self, complexity: u8) {
         let done = self.output.encoder.set_complexity(complexity.min(10));
-        self.output.count_error(done);
+        self.output.count_error(&done);
     }
 
     /// Throws away what is captured of an unfinished frame.
@@ -284,7 +284,7 @@ impl VoiceSender {
     /// switches to [`OpusMode::Protected`] at the next talkspurt or after a second, ten seconds without switch back.
     pub fn set_reported_loss(&mut self, fraction: f32) {
         let done = self.output.encoder.set_loss(fraction);
-        self.output.count_error(done);
+        self.output.count_error(&done);
     }
 
     #[must_use]
@@ -351,11 +351,12 @@ impl Output {
         sink: &mut impl FnMut(EncodedFrame<'_>),
     ) {
         let done = self.encoder.begin_talkspurt(frame.length);
-        self.count_error(done);
+        self.count_error(&done);
         self.stats.talkspurts += 1;
         let mut marker = true;
-        let earlier = preroll.frames().enumerate().map(|(i, samples)| {
-            let age = (preroll.len() - i) * samples.len();
+        let count = preroll.worth_sending();
+        let earlier = preroll.last(count).enumerate().map(|(i, samples)| {
+            let age = (count - i) * samples.len();
             Frame {
                 samples,
                 timestamp: frame.timestamp.wrapping_sub(age as u32),
@@ -430,7 +431,7 @@ impl Output {
         });
     }
 
-    fn count_error(&mut self, done: Result<(), opus::Error>) {
+    fn count_error(&mut self, done: &Result<(), opus::Error>) {
         if done.is_err() {
             self.stats.encode_errors += 1;
         }
