@@ -1,3 +1,24 @@
 //! The headless server of Voxhall: what `voxhall-server` runs.
+//!
+//! - [`config`]: flags, environment, file
+//! - [`server`]: starts everything, and ends it in order
+//! - `http`, `gateway`: TLS, pages, the WebSocket of each client
+//! - `services`: what is done for a request
+//! - `live`, `hub`: who is online and in voice; a pure state machine, and what ties it to connections and voice
+//! - `media`: the thread that forwards voice
 
-pub mod live;
+mod announce;
+mod clock;
+pub mod config;
+mod gateway;
+mod http;
+mod hub;
+mod live;
+pub mod media;
+mod random;
+mod rates;
+pub mod server;
+mod services;
+mod sockets;
+mod tls;
+mod words;

@@ -1,0 +1,190 @@
+//! The WebSocket: one task for each connection.
+
+mod dispatch;
+mod outbox;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::Body,
+    extract::{Extension, Request, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use hyper_util::rt::TokioIo;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        self, Message,
+        handshake::server::create_response,
+        protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
+    },
+};
+use voxhall_protocol::{
+    control::{Event, EventFrame},
+    limits::MAX_CONTROL_MESSAGE_BYTES,
+};
+
+use crate::{
+    http::{Peer, PendingPlace},
+    services::Services,
+};
+use dispatch::Session;
+use outbox::Next;
+pub use outbox::{End, Outbox};
+
+/// A client that sent nothing for this long sends a ping; after three times this it is taken for gone.
+pub const HEARTBEAT: Duration = Duration::from_secs(10);
+/// A person may be typing a password.
+const SIGN_IN_WITHIN: Duration = Duration::from_secs(120);
+/// For the last words to a client.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+const READ_BUFFER: usize = 4 * 1024;
+
+/// Answers the upgrade and goes on with the connection in a task of its own.
+pub async fn upgrade(
+    State(services): State<Arc<Services>>,
+    Extension(peer): Extension<Peer>,
+    Extension(place): Extension<PendingPlace>,
+    mut request: Request,
+) -> Response {
+    let head = request.method().clone();
+    let mut handshake = hyper::Request::new(());
+    *handshake.method_mut() = head;
+    *handshake.uri_mut() = request.uri().clone();
+    *handshake.version_mut() = request.version();
+    handshake.headers_mut().extend(request.headers().clone());
+    let Ok(response) = create_response(&handshake) else {
+        let words = "This address is for the Voxhall app, which speaks WebSocket here.\n";
+        return (StatusCode::UPGRADE_REQUIRED, words).into_response();
+    };
+    let upgraded = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        match upgraded.await {
+            Ok(upgraded) => {
+                let config = WebSocketConfig::default()
+                    .read_buffer_size(READ_BUFFER)
+                    .write_buffer_size(READ_BUFFER)
+                    .max_message_size(Some(MAX_CONTROL_MESSAGE_BYTES))
+                    .max_frame_size(Some(MAX_CONTROL_MESSAGE_BYTES));
+                let stream = TokioIo::new(upgraded);
+                let socket =
+                    WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
+                serve(socket, &services, peer, place).await;
+            }
+            Err(error) => tracing::debug!(%error, "a WebSocket upgrade failed"),
+        }
+    });
+    response.map(|()| Body::empty())
+}
+
+async fn serve<S>(socket: WebSocketStream<S>, services: &Services, peer: Peer, place: PendingPlace)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    let outbox = Arc::new(Outbox::default());
+    let connection = services.hub.open(&outbox);
+    tracing::debug!(id = connection.0, address = %peer.address, "connected");
+    let (sink, stream) = socket.split();
+    let session = Session::new(services, connection, peer.source, &outbox, place);
+    {
+        let reading = read(stream, session);
+        let writing = write(sink, &outbox);
+        tokio::pin!(reading, writing);
+        tokio::select! {
+            end = &mut reading => {
+                if let Some(end) = end {
+                    tracing::debug!(id = connection.0, ?end, "hanging up");
+                    outbox.end(end);
+                    // Whether the last words arrive is the client's matter.
+                    let _ = timeout(CLOSE_WITHIN, writing).await;
+                }
+            }
+            () = &mut writing => {}
+        }
+    }
+    services.hub.close(connection);
+    tracing::debug!(id = connection.0, "disconnected");
+}
+
+/// Reads and answers requests until the connection ends. None: the other side ended it.
+async fn read(
+    mut stream: impl Stream<Item = Result<Message, tungstenite::Error>> + Unpin,
+    mut session: Session<'_>,
+) -> Option<End> {
+    let sign_in_until = Instant::now() + SIGN_IN_WITHIN;
+    loop {
+        let silent_at = Instant::now() + HEARTBEAT * 3;
+        let (until, end) = if session.has_begun() || silent_at < sign_in_until {
+            (silent_at, End::Silent)
+        } else {
+            (sign_in_until, End::NotSignedIn)
+        };
+        let Ok(message) = timeout_at(until, stream.next()).await else {
+            return Some(end);
+        };
+        match message? {
+            Ok(Message::Text(text)) => {
+                if let Some(end) = session.request(&text).await {
+                    return Some(end);
+                }
+            }
+            // Answered by the WebSocket itself; a sign of life.
+            Ok(Message::Ping(_) | Message::Pong(_)) => {}
+            Ok(Message::Binary(_) | Message::Frame(_)) => {
+                return Some(End::Unreadable("control messages are text"));
+            }
+            Ok(Message::Close(_)) => return None,
+            Err(tungstenite::Error::Capacity(_)) => return Some(End::TooLong),
+            Err(tungstenite::Error::Protocol(_) | tungstenite::Error::Utf8(_)) => {
+                return Some(End::Unreadable("what came is no WebSocket message"));
+            }
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Sends what comes into the outbox, until the connection ends.
+async fn write(mut sink: impl Sink<Message, Error = tungstenite::Error> + Unpin, outbox: &Outbox) {
+    let end = loop {
+        match outbox.next().await {
+            Next::Text(text) => {
+                tokio::select! {
+                    sent = sink.send(Message::text(text)) => if sent.is_err() { return },
+                    () = outbox.cut_off() => {}
+                }
+            }
+            Next::End(end) => break end,
+        }
+    };
+    let event = Event::SessionClosed {
+        reason: end.reason().to_owned(),
+        reconnect_after_ms: end.reconnect_after_ms(),
+    };
+    let close = CloseFrame {
+        code: close_code(&end),
+        reason: end.reason().into(),
+    };
+    let last_words = async {
+        sink.feed(Message::text(
+            EventFrame::new(&event).numbered(outbox.last_seq() + 1),
+        ))
+        .await?;
+        sink.feed(Message::Close(Some(close))).await?;
+        sink.flush().await
+    };
+    // Whether they arrive is the client's matter.
+    let _ = timeout(CLOSE_WITHIN, last_words).await;
+}
+
+fn close_code(end: &End) -> CloseCode {
+    match end {
+        End::TooSlow | End::NotSignedIn | End::Silent => CloseCode::Policy,
+        End::Unreadable(_) => CloseCode::Unsupported,
+        End::TooLong => CloseCode::Size,
+        End::SignedOut => CloseCode::Normal,
+        End::ShuttingDown { .. } => CloseCode::Restart,
+    }
+}

@@ -1,0 +1,202 @@
+//! What waits to be sent to one connection.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use tokio::sync::Notify;
+use voxhall_protocol::{control::EventFrame, limits::MAX_BACKLOG_BYTES};
+
+/// A bounded queue: who reads too slowly loses it, and is cut off.
+#[derive(Default)]
+pub struct Outbox {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Waiting>,
+    bytes: usize,
+    /// Number of the last event.
+    seq: u64,
+    end: Option<End>,
+}
+
+enum Waiting {
+    Text(String),
+    Event(Arc<EventFrame>),
+}
+
+/// Why the server hangs up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// More waited for this connection than it may.
+    TooSlow,
+    /// Nothing came from the client for too long.
+    Silent,
+    /// It was open for too long without signing in.
+    NotSignedIn,
+    /// It sent what is no text of this protocol.
+    Unreadable(&'static str),
+    TooLong,
+    /// This device signed out.
+    SignedOut,
+    ShuttingDown {
+        reconnect_after_ms: u32,
+    },
+}
+
+pub enum Next {
+    Text(String),
+    End(End),
+}
+
+impl Outbox {
+    /// An answer.
+    pub fn push(&self, text: String) {
+        let bytes = text.len();
+        self.add(Waiting::Text(text), bytes);
+    }
+
+    /// An event, which gets its number when it is sent.
+    pub fn push_event(&self, event: Arc<EventFrame>) {
+        let bytes = event.max_len();
+        self.add(Waiting::Event(event), bytes);
+    }
+
+    /// Hangs up when what waits has been sent. The first reason counts.
+    pub fn end(&self, end: End) {
+        self.lock().end.get_or_insert(end);
+        self.changed.notify_one();
+    }
+
+    pub async fn next(&self) -> Next {
+        loop {
+            if let Some(next) = self.take() {
+                return next;
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    /// Returns when there is no sense in waiting for this reader any longer.
+    pub async fn cut_off(&self) {
+        while self.lock().end != Some(End::TooSlow) {
+            self.changed.notified().await;
+        }
+    }
+
+    /// Number of the last event that was sent.
+    pub fn last_seq(&self) -> u64 {
+        self.lock().seq
+    }
+
+    fn take(&self) -> Option<Next> {
+        let mut state = self.lock();
+        match state.waiting.pop_front() {
+            Some(Waiting::Text(text)) => {
+                state.bytes -= text.len();
+                Some(Next::Text(text))
+            }
+            Some(Waiting::Event(event)) => {
+                state.bytes -= event.max_len();
+                state.seq += 1;
+                Some(Next::Text(event.numbered(state.seq)))
+            }
+            None => state.end.clone().map(Next::End),
+        }
+    }
+
+    fn add(&self, waiting: Waiting, bytes: usize) {
+        let mut state = self.lock();
+        if state.end.is_some() {
+            return;
+        }
+        // One answer may be longer than the limit, such as the first of a large guild.
+        if state.bytes > 0 && state.bytes + bytes > MAX_BACKLOG_BYTES {
+            state.waiting.clear();
+            state.bytes = 0;
+            state.end = Some(End::TooSlow);
+        } else {
+            state.waiting.push_back(waiting);
+            state.bytes += bytes;
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics with this lock")
+    }
+}
+
+impl End {
+    /// For the `session.closed` event: words for people.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::TooSlow => "this connection read too slowly, and too much was waiting for it",
+            Self::Silent => "nothing was heard from this app for too long",
+            Self::NotSignedIn => "nobody signed in on this connection",
+            Self::Unreadable(why) => why,
+            Self::TooLong => "a message was longer than 64 KiB",
+            Self::SignedOut => "this device signed out",
+            Self::ShuttingDown { .. } => "the server is shutting down, or starting again",
+        }
+    }
+
+    pub fn reconnect_after_ms(&self) -> u32 {
+        match self {
+            Self::ShuttingDown { reconnect_after_ms } => *reconnect_after_ms,
+            _ => 1_000,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use voxhall_protocol::{UserId, control::Event};
+
+    use super::*;
+
+    fn text(next: Next) -> String {
+        match next {
+            Next::Text(text) => text,
+            Next::End(end) => panic!("ended: {end:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn events_are_numbered_as_they_go() {
+        let outbox = Outbox::default();
+        let event = Event::PresenceChanged {
+            user_id: UserId(1),
+            online: true,
+        };
+        let frame = Arc::new(EventFrame::new(&event));
+        outbox.push_event(Arc::clone(&frame));
+        outbox.push("answer".into());
+        outbox.push_event(frame);
+        outbox.end(End::SignedOut);
+        outbox.push("too late".into());
+        assert!(text(outbox.next().await).contains(r#""seq":1"#));
+        assert_eq!(text(outbox.next().await), "answer");
+        assert!(text(outbox.next().await).contains(r#""seq":2"#));
+        assert!(matches!(outbox.next().await, Next::End(End::SignedOut)));
+    }
+
+    #[tokio::test]
+    async fn a_backlog_over_the_limit_is_dropped_whole() {
+        let outbox = Outbox::default();
+        outbox.push("x".repeat(MAX_BACKLOG_BYTES * 2));
+        assert_eq!(text(outbox.next().await).len(), MAX_BACKLOG_BYTES * 2);
+        for _ in 0..16 {
+            outbox.push("x".repeat(MAX_BACKLOG_BYTES / 16));
+        }
+        outbox.push("x".into());
+        outbox.cut_off().await;
+        assert!(matches!(outbox.next().await, Next::End(End::TooSlow)));
+        assert_eq!(outbox.lock().bytes, 0);
+    }
+}

@@ -1,0 +1,200 @@
+//! Ties the live state to connections and to the media thread: whatever it wants done is done here, in its order.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, mpsc};
+use voxhall_protocol::{
+    VoiceSessionId,
+    control::{EventFrame, encode_failure, encode_result},
+    voice::SessionKeys,
+};
+use voxhall_relay::{RouteTable, Routes, SessionRoute};
+use voxhall_store::GuildRecord;
+
+use crate::{
+    gateway::{End, Outbox},
+    live::{Answer, ConnectionId, Live, Output, RouteChange},
+    random,
+};
+
+pub struct Hub {
+    state: Mutex<State>,
+    /// What the media thread reads.
+    table: Arc<ArcSwap<RouteTable>>,
+    /// There is an earlier deadline, maybe.
+    deadline_changed: Notify,
+    next_connection: AtomicU64,
+}
+
+struct State {
+    live: Live,
+    outboxes: HashMap<ConnectionId, Arc<Outbox>>,
+    routes: Routes,
+}
+
+impl Hub {
+    pub fn new(guilds: Vec<GuildRecord>, udp_port: u16, table: Arc<ArcSwap<RouteTable>>) -> Self {
+        Self {
+            state: Mutex::new(State {
+                live: Live::new(guilds, udp_port, Box::new(random::fill)),
+                outboxes: HashMap::new(),
+                routes: Routes::new(),
+            }),
+            table,
+            deadline_changed: Notify::new(),
+            next_connection: AtomicU64::new(0),
+        }
+    }
+
+    /// A connection is open; what is to be sent to it goes into its outbox.
+    pub fn open(&self, outbox: &Arc<Outbox>) -> ConnectionId {
+        let id = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
+        self.lock().outboxes.insert(id, Arc::clone(outbox));
+        id
+    }
+
+    pub fn close(&self, connection: ConnectionId) {
+        self.act(|live, now, out| live.disconnect(connection, now, out));
+        self.lock().outboxes.remove(&connection);
+    }
+
+    /// Ends every connection, the reason being made for each.
+    pub fn end_all(&self, end: impl Fn() -> End) {
+        for outbox in self.lock().outboxes.values() {
+            outbox.end(end());
+        }
+    }
+
+    pub fn open_connections(&self) -> usize {
+        self.lock().outboxes.len()
+    }
+
+    pub fn read<T>(&self, read: impl FnOnce(&Live) -> T) -> T {
+        read(&self.lock().live)
+    }
+
+    /// Changes the live state and does what it wants done before anyone else changes it.
+    pub fn act(&self, act: impl FnOnce(&mut Live, Instant, &mut Vec<Output>)) {
+        let mut out = Vec::new();
+        let mut state = self.lock();
+        act(&mut state.live, Instant::now(), &mut out);
+        let mut routes_changed = false;
+        for output in out {
+            match output {
+                Output::Answer {
+                    to,
+                    request,
+                    answer,
+                } => {
+                    let Some(outbox) = state.outboxes.get(&to) else {
+                        continue;
+                    };
+                    outbox.push(match answer {
+                        Answer::Ready(ready) => encode_result(request, &ready),
+                        Answer::Granted(grant) => encode_result(request, &grant),
+                        Answer::Refused(failure) => encode_failure(Some(request), &failure),
+                    });
+                }
+                Output::Event { to, event } => {
+                    let frame = Arc::new(EventFrame::new(&event));
+                    for connection in to {
+                        if let Some(outbox) = state.outboxes.get(&connection) {
+                            outbox.push_event(Arc::clone(&frame));
+                        }
+                    }
+                }
+                Output::Route(change) => {
+                    routes_changed = true;
+                    apply(&mut state.routes, change);
+                }
+            }
+        }
+        if routes_changed {
+            self.table.store(state.routes.publish());
+        }
+        drop(state);
+        self.deadline_changed.notify_one();
+    }
+
+    /// Runs the live state's timers. Never returns.
+    pub async fn run_timers(&self) {
+        loop {
+            let deadline = self.read(Live::next_deadline);
+            let changed = self.deadline_changed.notified();
+            match deadline {
+                Some(at) => {
+                    tokio::select! {
+                        () = tokio::time::sleep_until(at.into()) => {
+                            self.act(|live, now, out| live.tick(now, out));
+                        }
+                        () = changed => {}
+                    }
+                }
+                None => changed.await,
+            }
+        }
+    }
+
+    /// Takes in what the media thread tells, until it ends.
+    pub async fn run_media_events(&self, mut events: mpsc::Receiver<voxhall_relay::Event>) {
+        use voxhall_relay::Event;
+        while let Some(event) = events.recv().await {
+            match event {
+                Event::Speaking { session, on, .. } => {
+                    self.act(|live, _, out| live.speaking(session, on, out));
+                }
+                Event::TimedOut { session } => {
+                    tracing::info!(%session, "a voice path fell silent");
+                    self.act(|live, now, out| live.timed_out(session, now, out));
+                }
+                Event::PathOpened { session, address } => {
+                    tracing::debug!(%session, %address, "voice path open");
+                }
+                Event::PathMoved { session, address } => {
+                    tracing::debug!(%session, %address, "voice path moved");
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic while it was held is a bug of ours; the state may be half changed, and going on could let someone listen who
+        // should not.
+        self.state.lock().expect("the live state has not panicked")
+    }
+}
+
+fn apply(routes: &mut Routes, change: RouteChange) {
+    let there = |session: VoiceSessionId, found: bool| {
+        debug_assert!(found, "{session} is routed");
+    };
+    match change {
+        RouteChange::Add(route) => {
+            let added = routes.insert(SessionRoute {
+                id: route.session,
+                ssrc: route.ssrc,
+                sender: route.sender_index,
+                keys: SessionKeys::derive(&route.secret),
+                channel: route.channel,
+                may_speak: true,
+                deafened: route.deafened,
+                takes_bundles: route.bundles,
+            });
+            if let Err(error) = added {
+                tracing::error!(%error, "a voice session can't be routed");
+            }
+        }
+        RouteChange::Deafen { session, deafened } => {
+            there(session, routes.set_rights(session, true, deafened));
+        }
+        RouteChange::Remove(session) => there(session, routes.remove(session)),
+    }
+}

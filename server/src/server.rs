@@ -1,0 +1,240 @@
+//! Starts everything, and ends it in order.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use tokio::{net::TcpListener, sync::mpsc, task::AbortHandle};
+use tokio_rustls::TlsAcceptor;
+use voxhall_relay::{Counters, Limits, RouteTable};
+use voxhall_store::{Guilds, OpenError, SqliteStore, StoreError};
+
+use crate::{
+    announce::Announcement,
+    config::Config,
+    gateway::End,
+    http::{self, Pending},
+    hub::Hub,
+    media::{MediaConfig, MediaThread},
+    random,
+    services::{LinkMaker, Parts, Services},
+    sockets::{self, BindError},
+    tls::{Identity, IdentityError},
+};
+
+const DATABASE: &str = "voxhall.db";
+const LOCK: &str = "lock";
+/// Events of the media thread that may wait for the control plane.
+const MEDIA_EVENTS: usize = 1_024;
+/// How long connections may take to hear that the server stops.
+const GOODBYE_WITHIN: Duration = Duration::from_millis(1_500);
+/// Clients come back spread over this time, not all at once.
+const RECONNECT_AFTER_MS: std::ops::Range<u32> = 500..2_500;
+
+/// Why the server can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(
+        "can't use the data folder {}: {source}. Make it writable for this user, or choose another with --data DIR",
+        path.display()
+    )]
+    Data { path: PathBuf, source: io::Error },
+    #[error(
+        "another Voxhall server uses the data folder {}. Stop that one, or choose another folder with --data DIR",
+        path.display()
+    )]
+    DataInUse { path: PathBuf },
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error("{}: {source}", path.display())]
+    Open { path: PathBuf, source: OpenError },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("can't start the voice thread: {0}")]
+    Media(#[source] io::Error),
+    #[error("the system refuses what the server needs: {0}")]
+    System(#[source] io::Error),
+}
+
+/// Runs the server until it is asked to stop.
+///
+/// # Errors
+/// See [`StartError`]; once it has announced itself, it doesn't fail.
+pub async fn run(config: Config) -> Result<(), StartError> {
+    let mut stop = StopSignals::new().map_err(StartError::System)?;
+    let _lock = lock_data_folder(&config.data)?;
+    let sockets = sockets::bind(config.listen, config.listen_is_default)?;
+    let port = sockets.address.port();
+    let identity = match &config.certificate {
+        Some(files) => Identity::from_files(files)?,
+        None => Identity::own(&config.data)?,
+    };
+    let store = open_store(&config.data.join(DATABASE))?;
+    let default_guild = Services::ensure_default_guild(&store, &config.server_name).await?;
+
+    let table: Arc<ArcSwap<RouteTable>> = Arc::default();
+    let (events, media_events) = mpsc::channel(MEDIA_EVENTS);
+    let media = MediaThread::spawn(MediaConfig {
+        socket: sockets.udp,
+        routes: Arc::clone(&table),
+        counters: Arc::new(Counters::default()),
+        events,
+        nonce_secret: random::bytes(),
+        limits: Limits::default(),
+    })
+    .map_err(StartError::Media)?;
+
+    let host = config
+        .public_host
+        .clone()
+        .unwrap_or_else(|| sockets::guess_public_host(sockets.address));
+    let links = LinkMaker {
+        host,
+        port,
+        pin: identity.pin,
+    };
+    let announcement = Announcement {
+        address: links.authority(),
+        udp_address: links.authority(),
+        invite: links.link(&default_guild.invite_code).to_string(),
+        owner: (default_guild.owner_code.as_deref()).map(|code| links.link(code).to_string()),
+        server_name: &config.server_name,
+        data: &config.data,
+    };
+    let services = Services::new(Parts {
+        hub: Hub::new(store.guilds().await?, port, table),
+        store: store.clone(),
+        default_guild,
+        links,
+        server_name: config.server_name.clone(),
+        registration: config.registration,
+        sign_ins_per_minute: config.sign_ins_per_minute,
+        media,
+    })
+    .await?;
+    let services = Arc::new(services);
+
+    let listener = TcpListener::from_std(sockets.tcp).map_err(StartError::System)?;
+    let pending = Pending::new(config.pending_per_address);
+    let tls = TlsAcceptor::from(identity.tls);
+    let accepting = spawn(http::run(listener, tls, pending, Arc::clone(&services)));
+    let on = Arc::clone(&services);
+    spawn(async move { on.hub.run_timers().await });
+    let on = Arc::clone(&services);
+    spawn(async move { on.hub.run_media_events(media_events).await });
+
+    tracing::info!(address = %sockets.address, version = env!("CARGO_PKG_VERSION"), "ready");
+    announcement.print(config.announce);
+
+    stop.wait().await;
+    tracing::info!("stopping");
+    accepting.abort();
+    say_goodbye(&services.hub).await;
+    store.close().await;
+    Ok(())
+}
+
+fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+    tokio::spawn(task).abort_handle()
+}
+
+async fn say_goodbye(hub: &Hub) {
+    let until = Instant::now() + GOODBYE_WITHIN;
+    hub.end_all(|| {
+        let spread = RECONNECT_AFTER_MS.end - RECONNECT_AFTER_MS.start;
+        let jitter = u32::from_be_bytes(random::bytes()) % spread;
+        End::ShuttingDown {
+            reconnect_after_ms: RECONNECT_AFTER_MS.start + jitter,
+        }
+    });
+    while hub.open_connections() > 0 && Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn open_store(path: &Path) -> Result<SqliteStore, StartError> {
+    // Made for this user alone; SQLite gives its other files the same rights.
+    let mut options = fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|source| StartError::Data {
+        path: path.to_owned(),
+        source,
+    })?;
+    SqliteStore::open(path).map_err(|source| StartError::Open {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Makes the data folder for this user alone, and keeps other servers out of it while the file lives.
+fn lock_data_folder(data: &Path) -> Result<fs::File, StartError> {
+    let failed = |source| StartError::Data {
+        path: data.to_owned(),
+        source,
+    };
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(data).map_err(failed)?;
+    let lock = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(data.join(LOCK))
+        .map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(fs::TryLockError::WouldBlock) => Err(StartError::DataInUse {
+            path: data.to_owned(),
+        }),
+        Err(fs::TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+/// Ctrl+C, and where there is such a thing, SIGTERM.
+struct StopSignals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl StopSignals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl StopSignals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    async fn wait(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            // Without the signal the server runs until it is killed, which loses nothing.
+            std::future::pending::<()>().await;
+        }
+    }
+}

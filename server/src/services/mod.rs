@@ -1,0 +1,157 @@
+//! What the server does for a request, tied to what it stores and who is to be told.
+
+mod accounts;
+mod invites;
+mod messages;
+mod passwords;
+mod tokens;
+
+use std::time::{Duration, Instant};
+
+use voxhall_protocol::{
+    GuildId,
+    control::{Event, Failure, Registration, User},
+    link::{CertificatePin, Link},
+};
+use voxhall_store::{DefaultGuild, Guilds, Joined, Settings, SqliteStore, StoreError};
+
+use crate::{
+    hub::Hub,
+    media::MediaThread,
+    random,
+    rates::{RateLimit, Source},
+    words,
+};
+pub use passwords::HashingFailed;
+use passwords::Passwords;
+use tokens::AccessTokens;
+
+pub struct Services {
+    pub hub: Hub,
+    pub server_name: String,
+    pub registration: Registration,
+    store: SqliteStore,
+    default_guild: GuildId,
+    links: LinkMaker,
+    access_tokens: AccessTokens,
+    passwords: Passwords,
+    sign_ins: RateLimit,
+    invite_tries: RateLimit,
+    media: MediaThread,
+    started: Instant,
+}
+
+/// Where this server is, as far as it knows.
+#[derive(Debug, Clone)]
+pub struct LinkMaker {
+    pub host: String,
+    pub port: u16,
+    pub pin: Option<CertificatePin>,
+}
+
+/// What the services are made from.
+pub struct Parts {
+    pub store: SqliteStore,
+    pub hub: Hub,
+    pub default_guild: DefaultGuild,
+    pub links: LinkMaker,
+    pub server_name: String,
+    pub registration: Registration,
+    pub sign_ins_per_minute: u32,
+    pub media: MediaThread,
+}
+
+impl Services {
+    /// # Errors
+    /// The store failed to keep the key that access tokens are signed with.
+    pub async fn new(parts: Parts) -> Result<Self, StoreError> {
+        let fresh = random::bytes::<{ tokens::KEY_BYTES }>().to_vec();
+        let key = parts
+            .store
+            .setting_or_insert(tokens::KEY_SETTING, fresh)
+            .await?;
+        let now = Instant::now();
+        Ok(Self {
+            hub: parts.hub,
+            server_name: parts.server_name,
+            registration: parts.registration,
+            store: parts.store,
+            default_guild: parts.default_guild.id,
+            links: parts.links,
+            access_tokens: AccessTokens::new(&key),
+            passwords: Passwords::new(),
+            sign_ins: RateLimit::new(parts.sign_ins_per_minute, now),
+            invite_tries: RateLimit::new(parts.sign_ins_per_minute, now),
+            media: parts.media,
+            started: now,
+        })
+    }
+
+    pub fn link(&self, code: &str) -> Link {
+        self.links.link(code)
+    }
+
+    pub fn voice_is_running(&self) -> bool {
+        self.media.is_running()
+    }
+
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Tells everyone what a committed join changed.
+    fn announce_join(&self, joined: &Joined, user: &User) {
+        self.hub.act(|live, _, out| {
+            if joined.new_member {
+                live.member_joined(joined.guild, user, out);
+            }
+            if joined.became_owner {
+                live.owner_changed(joined.guild, user.id, out);
+            }
+        });
+    }
+
+    fn tell_guild(&self, guild: GuildId, event: Event) {
+        self.hub
+            .act(|live, _, out| live.tell_guild(guild, event, out));
+    }
+
+    fn try_sign_in(&self, source: Source) -> Result<(), Failure> {
+        self.sign_ins
+            .take(source, Instant::now())
+            .map_err(words::rate_limited)
+    }
+
+    fn try_invite(&self, source: Source) -> Result<(), Failure> {
+        self.invite_tries
+            .take(source, Instant::now())
+            .map_err(words::rate_limited)
+    }
+
+    /// The guild that every server has.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn ensure_default_guild(
+        store: &SqliteStore,
+        name: &str,
+    ) -> Result<DefaultGuild, StoreError> {
+        store.default_guild(accounts::first_guild(name)).await
+    }
+}
+
+impl LinkMaker {
+    pub fn link(&self, code: &str) -> Link {
+        Link {
+            host: self.host.clone(),
+            port: self.port,
+            code: Some(code.to_owned()),
+            pin: self.pin,
+        }
+    }
+
+    /// `host:port`.
+    pub fn authority(&self) -> String {
+        self.link("").authority()
+    }
+}

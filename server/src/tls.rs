@@ -1,0 +1,190 @@
+//! The server's identity: a certificate it makes for itself, which links pin, or one from files, which systems trust.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+use rustls::ServerConfig;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use voxhall_protocol::link::CertificatePin;
+
+use crate::config::CertificateFiles;
+
+/// Certificate and key of our own, in one file, so that they can't part.
+const OWN_FILE: &str = "certificate.pem";
+
+pub struct Identity {
+    pub tls: Arc<ServerConfig>,
+    /// For links; none where the system's roots vouch for the certificate.
+    pub pin: Option<CertificatePin>,
+}
+
+/// Why there is no identity to serve with.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    #[error("can't read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("can't write {}: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("{} holds no usable certificate and private key in PEM form: {reason}", path.display())]
+    Pem { path: PathBuf, reason: String },
+    #[error("certificate and key don't work together: {0}")]
+    Unusable(#[from] rustls::Error),
+    #[error("can't make a certificate: {0}")]
+    Make(#[from] rcgen::Error),
+}
+
+impl Identity {
+    /// The certificate from files.
+    ///
+    /// # Errors
+    /// See [`IdentityError`].
+    pub fn from_files(files: &CertificateFiles) -> Result<Self, IdentityError> {
+        let chain = read_chain(&files.chain)?;
+        let key = read_key(&files.key)?;
+        Ok(Self {
+            tls: server_config(chain, key)?,
+            pin: None,
+        })
+    }
+
+    /// The server's own certificate from the data folder. The first start makes it; it is never replaced, since every link holds
+    /// its pin.
+    ///
+    /// # Errors
+    /// See [`IdentityError`].
+    pub fn own(data: &Path) -> Result<Self, IdentityError> {
+        let path = data.join(OWN_FILE);
+        if !path.exists() {
+            make_own(&path)?;
+        }
+        let chain = read_chain(&path)?;
+        let key = read_key(&path)?;
+        let digest = ring::digest::digest(&ring::digest::SHA256, &chain[0]);
+        let pin = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
+        Ok(Self {
+            tls: server_config(chain, key)?,
+            pin: Some(CertificatePin(pin)),
+        })
+    }
+}
+
+fn make_own(path: &Path) -> Result<(), IdentityError> {
+    let key = KeyPair::generate()?;
+    let mut params =
+        CertificateParams::new(["voxhall.invalid".to_owned(), "localhost".to_owned()])?;
+    params.distinguished_name = DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "Voxhall server");
+    // The pin vouches for it, not a date.
+    params.not_after = rcgen::date_time_ymd(2999, 1, 1);
+    let certificate = params.self_signed(&key)?;
+    let pem = format!("{}{}", certificate.pem(), key.serialize_pem());
+    write_secret(path, pem.as_bytes()).map_err(|source| IdentityError::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Writes a file that only this user reads; it is there whole or not at all.
+fn write_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let unfinished = path.with_extension("new");
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&unfinished)?;
+    io::Write::write_all(&mut file, bytes)?;
+    file.sync_all()?;
+    fs::rename(&unfinished, path)
+}
+
+fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
+    let pem = read(path)?;
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| bad_pem(path, error.to_string()))?;
+    if chain.is_empty() {
+        return Err(bad_pem(path, "no certificate in it"));
+    }
+    Ok(chain)
+}
+
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, IdentityError> {
+    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| bad_pem(path, error.to_string()))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, IdentityError> {
+    fs::read(path).map_err(|source| IdentityError::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn bad_pem(path: &Path, reason: impl Into<String>) -> IdentityError {
+    IdentityError::Pem {
+        path: path.to_owned(),
+        reason: reason.into(),
+    }
+}
+
+fn server_config(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_own_certificate_is_made_once_and_kept_secret() {
+        let data = tempfile::tempdir().unwrap();
+        let first = Identity::own(data.path()).unwrap();
+        assert!(first.pin.is_some());
+        assert_eq!(Identity::own(data.path()).unwrap().pin, first.pin);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(data.path().join(OWN_FILE))
+                .unwrap()
+                .permissions()
+                .mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_damaged_certificate_is_named_and_not_replaced() {
+        let data = tempfile::tempdir().unwrap();
+        let path = data.path().join(OWN_FILE);
+        fs::write(&path, "nothing").unwrap();
+        let error = Identity::own(data.path()).err().unwrap().to_string();
+        assert!(error.contains(OWN_FILE), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"nothing");
+    }
+
+    #[test]
+    fn a_certificate_from_files_needs_no_pin() {
+        let data = tempfile::tempdir().unwrap();
+        Identity::own(data.path()).unwrap();
+        let own = data.path().join(OWN_FILE);
+        let files = CertificateFiles {
+            chain: own.clone(),
+            key: own,
+        };
+        assert!(Identity::from_files(&files).unwrap().pin.is_none());
+    }
+}

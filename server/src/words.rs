@@ -1,0 +1,148 @@
+//! Failures as people read them: what happened, and what to do.
+
+use std::time::Duration;
+
+use voxhall_protocol::{
+    control::{Failure, FailureKind, Hello},
+    limits::{PROTOCOL_MAX, PROTOCOL_MIN},
+};
+use voxhall_store::{CreateInviteError, InviteError, PostError, SignUpError, StoreError};
+
+use crate::services::HashingFailed;
+
+/// The protocol version that both sides speak.
+///
+/// # Errors
+/// Says which side is older, and what to update.
+pub fn common_version(hello: &Hello) -> Result<u32, Failure> {
+    let version = hello.protocol_max.min(PROTOCOL_MAX);
+    if version >= hello.protocol_min.max(PROTOCOL_MIN) {
+        return Ok(version);
+    }
+    let server = env!("CARGO_PKG_VERSION");
+    let what = if hello.protocol_max < PROTOCOL_MIN {
+        format!(
+            "This app is too old for this server (the app speaks protocol {}, the server {server} needs at least {PROTOCOL_MIN}). Update the app.",
+            hello.protocol_max
+        )
+    } else if hello.protocol_min > PROTOCOL_MAX {
+        format!(
+            "This server is too old for this app (the server {server} speaks protocol {PROTOCOL_MAX}, the app needs at least {}). Ask the server's owner to update it.",
+            hello.protocol_min
+        )
+    } else {
+        "This app's protocol versions make no sense: the lowest is above the highest. Update the app.".to_owned()
+    };
+    Err(Failure::new(FailureKind::VersionMismatch, what))
+}
+
+pub fn rate_limited(wait: Duration) -> Failure {
+    let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+    let seconds = ms.div_ceil(1_000);
+    Failure::new(
+        FailureKind::RateLimited,
+        format!("Too many attempts. Try again in {seconds} s."),
+    )
+    .retry_after_ms(ms)
+}
+
+pub fn invalid(what: &str) -> Failure {
+    Failure::new(FailureKind::InvalidParams, what)
+}
+
+pub fn wrong_password() -> Failure {
+    Failure::new(
+        FailureKind::WrongPassword,
+        "The name or the password is wrong.",
+    )
+}
+
+/// The words for a person; the cause goes to the log.
+pub fn store(error: &StoreError) -> Failure {
+    tracing::error!(%error, "a request failed");
+    Failure::new(
+        FailureKind::Internal,
+        "The server could not do this just now. Try again; if it keeps failing, tell the server's owner.",
+    )
+}
+
+pub fn hashing(error: HashingFailed) -> Failure {
+    store(&StoreError::Failed(error.to_string()))
+}
+
+pub fn invite(error: &InviteError) -> Failure {
+    match error {
+        InviteError::Unknown => Failure::new(
+            FailureKind::InviteUnknown,
+            "This server does not know this invite. Check the link, or ask for a new one.",
+        ),
+        InviteError::Expired => Failure::new(
+            FailureKind::InviteExpired,
+            "This invite has expired. Ask for a new one.",
+        ),
+        InviteError::UsedUp => Failure::new(
+            FailureKind::InviteUsedUp,
+            "This invite has been used as often as it may be. Ask for a new one.",
+        ),
+        InviteError::Store(error) => store(error),
+    }
+}
+
+pub fn sign_up(error: &SignUpError) -> Failure {
+    match error {
+        SignUpError::NameTaken => Failure::new(
+            FailureKind::NameTaken,
+            "This name is taken. Choose another, or sign in if it is yours.",
+        ),
+        SignUpError::Invite(error) => invite(error),
+        SignUpError::Store(error) => store(error),
+    }
+}
+
+pub fn create_invite(error: &CreateInviteError) -> Failure {
+    match error {
+        CreateInviteError::NotAMember => not_found("guild"),
+        CreateInviteError::TooMany => Failure::new(
+            FailureKind::Forbidden,
+            "This guild has 1,000 open invites. Use one of them, or wait until some expire.",
+        ),
+        CreateInviteError::Store(error) => store(error),
+    }
+}
+
+pub fn post(error: &PostError) -> Failure {
+    match error {
+        PostError::NoChannel => not_found("channel"),
+        PostError::NotText => invalid("This is not a text channel."),
+        PostError::Store(error) => store(error),
+    }
+}
+
+fn not_found(what: &str) -> Failure {
+    Failure::new(
+        FailureKind::NotFound,
+        format!("There is no such {what} for you; it may have been deleted."),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_older_side_is_named() {
+        let hello = |protocol_min, protocol_max| Hello {
+            protocol_min,
+            protocol_max,
+            client: String::new(),
+        };
+        assert_eq!(
+            common_version(&hello(PROTOCOL_MIN, PROTOCOL_MAX + 5)).unwrap(),
+            PROTOCOL_MAX
+        );
+        let words = |min, max| common_version(&hello(min, max)).unwrap_err().message;
+        assert!(words(PROTOCOL_MAX + 1, PROTOCOL_MAX + 2).starts_with("This server is too old"));
+        assert!(words(0, PROTOCOL_MIN - 1).starts_with("This app is too old"));
+        assert!(words(PROTOCOL_MAX, PROTOCOL_MIN - 1).contains("app"));
+    }
+}
