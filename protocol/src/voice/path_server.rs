@@ -229,3 +229,104 @@ fn hex_digit(nibble: u8) -> u8 {
         _ => b'a' + nibble - 10,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        SessionSecret,
+        voice::{SessionKeys, stun::PADDING},
+    };
+
+    const SESSION: VoiceSessionId = VoiceSessionId(0xabc);
+
+    /// A genuine request of a client that doesn't fill it up.
+    fn request(padding: usize, key: &StunKey) -> Datagram {
+        let mut out = Datagram::new();
+        let mut writer = StunWriter::new(BINDING_REQUEST, TransactionId([1; 12]), &mut out);
+        writer
+            .attribute(USERNAME, SESSION.to_string().as_bytes())
+            .unwrap();
+        if padding > 0 {
+            writer.attribute(PADDING, &[0; 100][..padding]).unwrap();
+        }
+        writer.finish(key).unwrap();
+        out
+    }
+
+    #[test]
+    fn a_request_shorter_than_its_answer_is_not_answered() {
+        let key = SessionKeys::derive(&SessionSecret([1; 32])).stun;
+        let nonces = NonceSecret::new(&[2; 32]);
+        let v6: SocketAddr = "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:65535"
+            .parse()
+            .unwrap();
+        let nonce = nonces.issue(SESSION, v6, 0, Duration::ZERO);
+        let mut answered = 0;
+        for padding in 0..60 {
+            let bytes = request(padding, &key);
+            let parsed = BindingRequest::parse(bytes.as_slice()).unwrap();
+            assert_eq!(parsed.verify(&key), Ok(()));
+            let (mut success, mut stale) = (Datagram::new(), Datagram::new());
+            for result in [
+                parsed
+                    .write_success(v6, &key, &mut success)
+                    .map(|()| success.len()),
+                parsed
+                    .write_stale_nonce(&nonce, &key, &mut stale)
+                    .map(|()| stale.len()),
+            ] {
+                match result {
+                    Ok(len) => {
+                        answered += 1;
+                        assert!(len <= bytes.len(), "{len} for {}", bytes.len());
+                    }
+                    Err(error) => assert_eq!(error, StunError::RequestTooShort),
+                }
+            }
+        }
+        assert!(answered > 0);
+    }
+
+    #[test]
+    fn a_nonce_has_one_spelling_and_one_purpose() {
+        let nonces = NonceSecret::new(&[2; 32]);
+        let home: SocketAddr = "192.0.2.1:5000".parse().unwrap();
+        let at = Duration::from_millis(100_900);
+        let nonce = nonces.issue(SESSION, home, 1, at).0;
+        let check = |nonce: &[u8], session, from, generation, uptime| {
+            nonces.check(nonce, session, from, generation, uptime)
+        };
+        assert!(check(&nonce, SESSION, home, 1, at));
+        let mapped = "[::ffff:192.0.2.1]:5000".parse().unwrap();
+        assert!(check(&nonce, SESSION, mapped, 1, at), "the same address");
+        assert!(check(&nonce, SESSION, home, 1, Duration::from_secs(160)));
+        assert!(!check(&nonce, SESSION, home, 1, Duration::from_secs(161)));
+        assert!(
+            !check(&nonce, SESSION, home, 1, Duration::from_secs(99)),
+            "from the future"
+        );
+        assert!(!check(&nonce, SESSION, home, 2, at));
+        assert!(!check(&nonce, VoiceSessionId(1), home, 1, at));
+        assert!(!check(&nonce.to_ascii_uppercase(), SESSION, home, 1, at));
+        assert!(!check(&nonce[..31], SESSION, home, 1, at));
+        assert!(!check(b"", SESSION, home, 1, at));
+        assert!(!check("é".repeat(16).as_bytes(), SESSION, home, 1, at));
+        for place in 0..nonce.len() {
+            let mut bad = nonce;
+            bad[place] = if bad[place] == b'0' { b'1' } else { b'0' };
+            assert!(!check(&bad, SESSION, home, 1, at), "digit {place}");
+        }
+    }
+
+    #[test]
+    fn a_challenge_is_as_long_as_it_says() {
+        let key = SessionKeys::derive(&SessionSecret([1; 32])).stun;
+        let nonces = NonceSecret::new(&[2; 32]);
+        let mut out = Datagram::new();
+        nonces
+            .issue(SESSION, "192.0.2.1:1".parse().unwrap(), 0, Duration::ZERO)
+            .write_challenge(&key, &mut out);
+        assert_eq!(out.len(), CHALLENGE_LEN);
+    }
+}
