@@ -74,7 +74,7 @@ fn receiving_does_not_allocate_even_for_new_speakers() {
             for speaker in 0..6_u32 {
                 let lost = speaker == 1 && i % 5 == 0;
                 let stalled = speaker == 2 && i % 40 < 20;
-                if lost || stalled || (i / 50 + speaker as usize) % 3 == 0 {
+                if lost || stalled || (i / 50 + speaker as usize).is_multiple_of(3) {
                     continue;
                 }
                 receiver.packet(now, speaker, i as u16, *timestamp, false, payload);

@@ -150,8 +150,8 @@ impl PacketBuffer {
         self.store(sequence, timestamp, packet);
         if step > 0 {
             self.newest = Some(Newest {
-                sequence: sequence,
-                timestamp: timestamp,
+                sequence,
+                timestamp,
                 samples: packet.samples,
             });
         }

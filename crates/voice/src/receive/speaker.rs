@@ -9,7 +9,7 @@ use super::jitter::{Incoming, Inserted, PacketBuffer, Waiting};
 use super::margin::Margins;
 use super::stats::{Reception, ReceptionReport, SpeakerStats};
 use super::stretch::{MAX_LAG, MIN_LAG, OVERLAP, Stretcher};
-use crate::frame::SAMPLES_PER_MS;
+use crate::frame::{MAX_PAYLOAD_BYTES, SAMPLES_PER_MS};
 use crate::level::Level;
 
 const MS: i64 = SAMPLES_PER_MS as i64;
@@ -145,7 +145,8 @@ impl Speaker {
         marker: bool,
         payload: &[u8],
     ) {
-        let Some(samples) = packet_samples(payload) else {
+        let samples = packet_samples(payload).filter(|_| payload.len() <= MAX_PAYLOAD_BYTES);
+        let Some(samples) = samples else {
             self.stats.invalid += 1;
             return;
         };

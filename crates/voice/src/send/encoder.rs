@@ -18,8 +18,12 @@ pub enum OpusMode {
     Protected,
 }
 
+/// Below this many bytes a frame, Opus sends frames without content instead.
+const MIN_FRAME_BYTES: i32 = 6;
+
 pub(crate) struct FrameEncoder {
     encoder: Encoder,
+    bitrate_bps: i32,
     mode: OpusMode,
     loss_percent: i32,
     /// When loss was last reported, in samples encoded.
@@ -30,23 +34,42 @@ pub(crate) struct FrameEncoder {
 }
 
 impl FrameEncoder {
-    pub(crate) fn new(bitrate_bps: i32, complexity: u8) -> Result<Self, opus::Error> {
+    pub(crate) fn new(
+        bitrate_bps: i32,
+        complexity: u8,
+        length: FrameLength,
+    ) -> Result<Self, opus::Error> {
         let mut encoder = Encoder::new(SAMPLE_RATE_HZ, Channels::Mono, Application::LowDelay)?;
-        encoder.set_bitrate(Bitrate::Bits(bitrate_bps))?;
         encoder.set_complexity(i32::from(complexity))?;
         encoder.set_signal(Signal::Voice)?;
-        Ok(Self {
+        let mut encoder = Self {
             encoder,
+            bitrate_bps,
             mode: OpusMode::LowDelay,
             loss_percent: 0,
             loss_at: None,
             wanted_since: None,
             clock: 0,
-        })
+        };
+        encoder.set_bitrate_bps(bitrate_bps, length)?;
+        Ok(encoder)
     }
 
-    pub(crate) fn set_bitrate_bps(&mut self, bitrate_bps: i32) -> Result<(), opus::Error> {
-        self.encoder.set_bitrate(Bitrate::Bits(bitrate_bps))
+    pub(crate) fn set_bitrate_bps(
+        &mut self,
+        bitrate_bps: i32,
+        length: FrameLength,
+    ) -> Result<(), opus::Error> {
+        self.bitrate_bps = bitrate_bps;
+        let frames_per_second = SAMPLE_RATE_HZ as i32 / length.samples() as i32;
+        let least_bps = frames_per_second * MIN_FRAME_BYTES * 8;
+        self.encoder
+            .set_bitrate(Bitrate::Bits(bitrate_bps.max(least_bps)))
+    }
+
+    /// The bitrate asked for.
+    pub(crate) fn bitrate_bps(&self) -> i32 {
+        self.bitrate_bps
     }
 
     pub(crate) fn set_complexity(&mut self, complexity: u8) -> Result<(), opus::Error> {

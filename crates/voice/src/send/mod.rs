@@ -109,8 +109,11 @@ impl VoiceSender {
     /// # Errors
     /// When libopus can't allocate.
     pub fn new(config: SenderConfig) -> Result<Self, SenderError> {
-        let encoder =
-            FrameEncoder::new(clamp_bitrate(config.bitrate_bps), config.complexity.min(10))?;
+        let encoder = FrameEncoder::new(
+            clamp_bitrate(config.bitrate_bps),
+            config.complexity.min(10),
+            config.frame_length,
+        )?;
         Ok(Self {
             reblocker: Reblocker::new(config.frame_length),
             detector: VoiceDetector::new(),
@@ -256,13 +259,14 @@ impl VoiceSender {
         self.gate.set_sensitivity(sensitivity);
     }
 
-    /// Takes effect with the next frame; clamped to [`BITRATE_BPS`]. What doesn't fit into one packet
-    /// ([`MAX_PAYLOAD_BYTES`]) isn't used: above 170 kbit/s at 60 ms.
+    /// Takes effect with the next frame; clamped to [`BITRATE_BPS`]. Frames of 2.5 ms take at least 19.2 kbit/s,
+    /// of 5 ms 9.6. What doesn't fit into one packet ([`MAX_PAYLOAD_BYTES`]) isn't used: above 170 kbit/s at 60 ms.
     pub fn set_bitrate_bps(&mut self, bitrate_bps: u32) {
+        let bitrate_bps = clamp_bitrate(bitrate_bps);
         let done = self
             .output
             .encoder
-            .set_bitrate_bps(clamp_bitrate(bitrate_bps));
+            .set_bitrate_bps(bitrate_bps, self.length);
         self.output.count_error(&done);
     }
 
@@ -278,6 +282,9 @@ impl VoiceSender {
         self.timestamp = self.timestamp.wrapping_add(dropped as u32);
         self.length = length;
         self.preroll.set_length(length);
+        let bitrate_bps = self.output.encoder.bitrate_bps();
+        let done = self.output.encoder.set_bitrate_bps(bitrate_bps, length);
+        self.output.count_error(&done);
     }
 
     /// The share of this speaker's packets that listeners miss, 0..1, from their receiver reports. Any loss
