@@ -1,0 +1,229 @@
+//! The bodies of the audio callbacks: convert, mix channels, move samples through a ring, store a peak. They never allocate, lock,
+//! log or make a system call; a test proves the first, the types make the others plain.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering::Relaxed},
+    mpsc::SyncSender,
+};
+
+use cpal::{FromSample, Sample};
+use rtrb::Consumer;
+
+/// Samples converted at a time.
+const SCRATCH: usize = 1024;
+
+/// Something lent to a callback. When the stream is closed, which drops its callback, it goes home.
+pub struct Lent<T> {
+    value: Option<T>,
+    home: SyncSender<T>,
+}
+
+impl<T> Lent<T> {
+    pub fn new(value: T, home: SyncSender<T>) -> Self {
+        Self { value: Some(value), home }
+    }
+
+    pub fn get(&mut self) -> Option<&mut T> {
+        self.value.as_mut()
+    }
+}
+
+impl<T> Drop for Lent<T> {
+    fn drop(&mut self) {
+        if let Some(value) = self.value.take() {
+            // Nobody home or no room: the session has moved on to other ends, and these can go.
+            let _ = self.home.try_send(value);
+        }
+    }
+}
+
+/// The highest sample since the meter was read last, as bits of a non-negative float: these sort like integers.
+#[derive(Debug, Default)]
+pub struct Peak(AtomicU32);
+
+impl Peak {
+    fn raise(&self, samples: &[f32]) {
+        let peak = samples.iter().fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
+        self.0.fetch_max(peak.to_bits(), Relaxed);
+    }
+
+    /// The peak in dBFS, -96 to 0, and begins anew.
+    pub fn take_dbfs(&self) -> f32 {
+        let peak = f32::from_bits(self.0.swap(0, Relaxed));
+        (20.0 * peak.max(1e-6).log10()).clamp(-96.0, 0.0)
+    }
+}
+
+/// The capture callback: `write` takes what the device recorded.
+pub struct Capture<W> {
+    write: W,
+    channels: usize,
+    peak: Arc<Peak>,
+    scratch: [f32; SCRATCH],
+}
+
+impl<W: FnMut(&[f32])> Capture<W> {
+    pub fn new(write: W, channels: u16, peak: Arc<Peak>) -> Self {
+        Self { write, channels: usize::from(channels.max(1)), peak, scratch: [0.0; SCRATCH] }
+    }
+
+    /// Takes interleaved frames as the device has them, and hands over the mean of their channels.
+    pub fn run<T>(&mut self, frames: &[T])
+    where
+        T: Sample,
+        f32: FromSample<T>,
+    {
+        let share = 1.0 / self.channels as f32;
+        for frames in frames.chunks(SCRATCH * self.channels) {
+            let mono = &mut self.scratch[..frames.len() / self.channels];
+            for (mono, frame) in mono.iter_mut().zip(frames.chunks_exact(self.channels)) {
+                *mono = frame.iter().map(|sample| sample.to_sample::<f32>()).sum::<f32>() * share;
+            }
+            self.peak.raise(mono);
+            (self.write)(mono);
+        }
+    }
+}
+
+/// The playout callback: `read` fills what the device shall play, `sounds` are the app's own and are mixed in.
+pub struct Playout<R> {
+    read: R,
+    sounds: Lent<Consumer<f32>>,
+    channels: usize,
+    peak: Arc<Peak>,
+    scratch: [f32; SCRATCH],
+}
+
+impl<R: FnMut(&mut [f32])> Playout<R> {
+    pub fn new(read: R, sounds: Lent<Consumer<f32>>, channels: u16, peak: Arc<Peak>) -> Self {
+        Self { read, sounds, channels: usize::from(channels.max(1)), peak, scratch: [0.0; SCRATCH] }
+    }
+
+    /// Fills interleaved frames: the same in every channel.
+    pub fn run<T>(&mut self, frames: &mut [T])
+    where
+        T: Sample + FromSample<f32>,
+    {
+        for frames in frames.chunks_mut(SCRATCH * self.channels) {
+            let mono = &mut self.scratch[..frames.len() / self.channels];
+            (self.read)(mono);
+            if let Some(sounds) = self.sounds.get() {
+                let ready = sounds.slots().min(mono.len());
+                if let Ok(chunk) = sounds.read_chunk(ready) {
+                    for (sample, sound) in mono.iter_mut().zip(chunk) {
+                        *sample = (*sample + sound).clamp(-1.0, 1.0);
+                    }
+                }
+            }
+            self.peak.raise(mono);
+            for (frame, sample) in frames.chunks_exact_mut(self.channels).zip(mono.iter()) {
+                frame.fill(T::from_sample(*sample));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, sync_channel};
+
+    use assert_no_alloc::assert_no_alloc;
+    use rtrb::{Producer, RingBuffer};
+    use voxhall_session::{Options, Session};
+
+    use super::*;
+
+    // Without this allocator `assert_no_alloc` sees nothing. With it, an allocation inside aborts the test program.
+    #[global_allocator]
+    static ALLOCATOR: assert_no_alloc::AllocDisabler = assert_no_alloc::AllocDisabler;
+
+    fn sounds() -> (Producer<f32>, Lent<Consumer<f32>>, Receiver<Consumer<f32>>) {
+        let (producer, consumer) = RingBuffer::new(4096);
+        let (home, returned) = sync_channel(1);
+        (producer, Lent::new(consumer, home), returned)
+    }
+
+    #[test]
+    fn stereo_is_mixed_down_and_measured() {
+        let mut heard = Vec::new();
+        let peak = Arc::new(Peak::default());
+        let mut capture = Capture::new(|mono: &[f32]| heard.extend_from_slice(mono), 2, Arc::clone(&peak));
+        capture.run(&[0.5_f32, -0.5, 1.0, 0.0]);
+        capture.run(&[i16::MIN, i16::MIN]);
+        assert_eq!(heard, [0.0, 0.5, -1.0]);
+        assert_eq!(peak.take_dbfs(), 0.0);
+        assert_eq!(peak.take_dbfs(), -96.0, "reading begins anew");
+    }
+
+    #[test]
+    fn a_callback_longer_than_the_scratch_loses_nothing() {
+        let mut heard = Vec::new();
+        let recorded: Vec<f32> = (0..3000).flat_map(|i| [i as f32 / 3000.0; 2]).collect();
+        Capture::new(|mono: &[f32]| heard.extend_from_slice(mono), 2, Arc::default()).run(&recorded);
+        assert_eq!(heard, (0..3000).map(|i| i as f32 / 3000.0).collect::<Vec<_>>());
+
+        let mut next = 0.0;
+        let read = |mono: &mut [f32]| {
+            for sample in mono {
+                *sample = next / 3000.0;
+                next += 1.0;
+            }
+        };
+        let mut played = vec![9.0_f32; 6000];
+        Playout::new(read, sounds().1, 2, Arc::default()).run(&mut played);
+        assert_eq!(played, recorded);
+    }
+
+    #[test]
+    fn the_apps_sounds_are_mixed_in_without_overflow() {
+        let (mut producer, sounds, _returned) = sounds();
+        for sound in [0.25, 0.9] {
+            producer.push(sound).unwrap();
+        }
+        let mut played = [0.0_f32; 3];
+        Playout::new(|mono: &mut [f32]| mono.fill(0.5), sounds, 1, Arc::default()).run(&mut played);
+        assert_eq!(played, [0.75, 1.0, 0.5]);
+    }
+
+    #[test]
+    fn what_was_lent_comes_home() {
+        let (_producer, sounds, returned) = sounds();
+        drop(Playout::new(|_: &mut [f32]| (), sounds, 1, Arc::default()));
+        assert!(returned.try_recv().is_ok());
+    }
+
+    /// The very bodies that the devices call, with a real session's ends behind them.
+    #[test]
+    fn callbacks_allocate_nothing() {
+        let options = Options {
+            client: "test".to_owned(),
+            device: "test".to_owned(),
+            on_change: Box::new(|| ()),
+            tap: None,
+        };
+        let session = Session::start(options).unwrap();
+        let ends = session.attach_audio();
+        let (input_home, _input_returned) = sync_channel(1);
+        let (output_home, _output_returned) = sync_channel(1);
+        let (mut producer, sounds, _sounds_returned) = sounds();
+        producer.push(0.5).unwrap();
+        let mut capture =
+            Capture::new(super::super::write_to(Some(Lent::new(ends.input, input_home))), 2, Arc::default());
+        let mut playout =
+            Playout::new(super::super::read_from(Some(Lent::new(ends.output, output_home))), sounds, 2, Arc::default());
+        let recorded = [0.25_f32; 4096];
+        let recorded_i16 = [i16::MAX; 512];
+        let mut played = [0.0_f32; 4096];
+        let mut played_i32 = [0_i32; 512];
+        assert_no_alloc(|| {
+            for _ in 0..100 {
+                capture.run(&recorded);
+                capture.run(&recorded_i16);
+                playout.run(&mut played);
+                playout.run(&mut played_i32);
+            }
+        });
+        assert!(capture.peak.take_dbfs() > -1.0);
+    }
+}

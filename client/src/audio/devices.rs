@@ -1,0 +1,345 @@
+//! Which devices there are, and how one is opened at 48 kHz.
+
+use std::{sync::Arc, time::Duration};
+
+use cpal::{
+    BufferSize, Device, DeviceId, FromSample, Host, SampleFormat, SizedSample, StreamConfig,
+    SupportedBufferSize, SupportedStreamConfigRange,
+    traits::{DeviceTrait, HostTrait, StreamTrait},
+};
+use voxhall_session::audio::SAMPLE_RATE;
+
+use super::callback::{Capture, Peak, Playout};
+
+/// Long enough for a sound server that wakes up a sleeping card.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    Input,
+    Output,
+}
+
+/// A device as a person chooses it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// Stable over restarts, such as `pulseaudio:alsa_input.usb-Blue_Yeti`.
+    pub id: String,
+    pub name: String,
+    pub default: bool,
+}
+
+/// Why a device can't be used, for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceError {
+    #[error("There is no sound system.")]
+    NoHost,
+    #[error("There is no microphone.")]
+    NoInput,
+    #[error("There are no speakers.")]
+    NoOutput,
+    #[error("{id} is not connected.")]
+    NotFound { id: String },
+    #[error("{name} can't run at 48 kHz; it has {rates}.")]
+    Rate { name: String, rates: String },
+    #[error("{name} is in use by another program.")]
+    Busy { name: String },
+    #[error("{name} may not be used by this app.")]
+    Permission { name: String },
+    #[error("{name}: {reason}")]
+    Other { name: String, reason: String },
+}
+
+impl DeviceError {
+    /// What the person can do about it.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::NoHost => "Start PipeWire or PulseAudio, or check that the sound card's driver is loaded.",
+            Self::NoInput => "Plug a microphone or headset in; it is used as soon as it is there. Until then you listen only.",
+            Self::NoOutput => "Plug speakers or headphones in; they are used as soon as they are there.",
+            Self::NotFound { .. } => "Plug it in again, or choose another device in the settings.",
+            Self::Rate { .. } => "Choose another device, or set this one to 48000 Hz in the system's sound settings.",
+            Self::Busy { .. } => "Close the program that uses it, or choose another device in the settings.",
+            Self::Permission { .. } => "Allow this app to use the microphone in the system's privacy settings.",
+            Self::Other { .. } => "Choose another device in the settings.",
+        }
+    }
+
+    fn of(error: &cpal::Error, name: &str) -> Self {
+        let name = name.to_owned();
+        match error.kind() {
+            cpal::ErrorKind::DeviceNotAvailable => Self::NotFound { id: name },
+            cpal::ErrorKind::DeviceBusy => Self::Busy { name },
+            cpal::ErrorKind::PermissionDenied => Self::Permission { name },
+            cpal::ErrorKind::HostUnavailable => Self::NoHost,
+            _ => Self::Other { name, reason: error.to_string() },
+        }
+    }
+}
+
+/// Every usable device of every sound system there is, the default ones first.
+pub fn list(direction: Direction) -> Vec<DeviceInfo> {
+    let default_host = default_host().map(|host| host.id());
+    let mut hosts: Vec<Host> = cpal::available_hosts().into_iter().filter_map(|id| cpal::host_from_id(id).ok()).collect();
+    hosts.sort_by_key(|host| Some(host.id()) != default_host);
+    let mut devices = Vec::new();
+    for host in &hosts {
+        let default = if Some(host.id()) == default_host { default_id(host, direction) } else { None };
+        let Ok(all) = host.devices() else { continue };
+        for device in all {
+            let Some(id) = device.id().ok().filter(|id| is_for_people(id, direction)) else { continue };
+            let fits = match direction {
+                Direction::Input => device.supports_input(),
+                Direction::Output => device.supports_output(),
+            };
+            if fits {
+                let id = id.to_string();
+                devices.push(DeviceInfo { default: default.as_deref() == Some(&id), id, name: device.to_string() });
+            }
+        }
+    }
+    devices.sort_by_key(|device| !device.default);
+    devices
+}
+
+/// The device that the system would use now; none if it is only the echo of a speaker.
+pub fn default_id(host: &Host, direction: Direction) -> Option<String> {
+    let device = default_device(host, direction)?;
+    let id = device.id().ok()?;
+    is_for_people(&id, direction).then(|| id.to_string())
+}
+
+/// The sound system to use when nothing else is chosen: a sound server where one answers.
+pub fn default_host() -> Option<Host> {
+    const SERVERS: &[&str] = &["pipewire", "pulseaudio"];
+    let available = cpal::available_hosts();
+    let server = SERVERS.iter().find_map(|name| {
+        let id = available.iter().find(|id| id.to_string() == *name)?;
+        cpal::host_from_id(*id).ok()
+    });
+    server.or_else(|| available.into_iter().find_map(|id| cpal::host_from_id(id).ok()))
+}
+
+/// A device that was found, ready to be opened.
+pub struct Found {
+    device: Device,
+    direction: Direction,
+    pub id: String,
+    pub name: String,
+}
+
+/// Finds a device by its id, or the default one.
+pub fn find(direction: Direction, wanted: Option<&str>) -> Result<Found, DeviceError> {
+    let none = || if direction == Direction::Input { DeviceError::NoInput } else { DeviceError::NoOutput };
+    let device = match wanted {
+        None => {
+            let host = default_host().ok_or(DeviceError::NoHost)?;
+            default_id(&host, direction).and_then(|_| default_device(&host, direction)).ok_or_else(none)?
+        }
+        Some(text) => {
+            let missing = || DeviceError::NotFound { id: text.to_owned() };
+            let id: DeviceId = text.parse().map_err(|_| missing())?;
+            let host = cpal::host_from_id(id.host()).map_err(|_| missing())?;
+            host.device_by_id(&id).ok_or_else(missing)?
+        }
+    };
+    let name = device.to_string();
+    let id = device.id().map_err(|error| DeviceError::of(&error, &name))?.to_string();
+    Ok(Found { device, direction, id, name })
+}
+
+impl Found {
+    /// Opens the microphone and starts it. `frames` is the wished length of a callback.
+    pub fn capture<W>(
+        &self,
+        frames: u32,
+        peak: Arc<Peak>,
+        write: W,
+        on_error: impl FnMut(cpal::Error) + Send + 'static,
+    ) -> Result<cpal::Stream, DeviceError>
+    where
+        W: FnMut(&[f32]) + Send + 'static,
+    {
+        let (config, format) = self.config(frames)?;
+        let capture = Capture::new(write, config.channels, peak);
+        let stream = match format {
+            SampleFormat::F32 => self.build_capture::<f32, W>(config, capture, on_error),
+            SampleFormat::I16 => self.build_capture::<i16, W>(config, capture, on_error),
+            _ => self.build_capture::<i32, W>(config, capture, on_error),
+        };
+        self.started(stream)
+    }
+
+    /// Opens the speakers and starts them.
+    pub fn playout<R>(
+        &self,
+        frames: u32,
+        playout: impl FnOnce(u16) -> Playout<R>,
+        on_error: impl FnMut(cpal::Error) + Send + 'static,
+    ) -> Result<cpal::Stream, DeviceError>
+    where
+        R: FnMut(&mut [f32]) + Send + 'static,
+    {
+        let (config, format) = self.config(frames)?;
+        let playout = playout(config.channels);
+        let stream = match format {
+            SampleFormat::F32 => self.build_playout::<f32, R>(config, playout, on_error),
+            SampleFormat::I16 => self.build_playout::<i16, R>(config, playout, on_error),
+            _ => self.build_playout::<i32, R>(config, playout, on_error),
+        };
+        self.started(stream)
+    }
+
+    fn started(&self, stream: Result<cpal::Stream, cpal::Error>) -> Result<cpal::Stream, DeviceError> {
+        stream.and_then(|stream| stream.play().map(|()| stream)).map_err(|error| DeviceError::of(&error, &self.name))
+    }
+
+    fn build_capture<T, W>(
+        &self,
+        config: StreamConfig,
+        mut capture: Capture<W>,
+        on_error: impl FnMut(cpal::Error) + Send + 'static,
+    ) -> Result<cpal::Stream, cpal::Error>
+    where
+        T: SizedSample,
+        f32: FromSample<T>,
+        W: FnMut(&[f32]) + Send + 'static,
+    {
+        let callback = move |frames: &[T], _: &cpal::InputCallbackInfo| capture.run(frames);
+        self.device.build_input_stream(config, callback, on_error, Some(OPEN_TIMEOUT))
+    }
+
+    fn build_playout<T, R>(
+        &self,
+        config: StreamConfig,
+        mut playout: Playout<R>,
+        on_error: impl FnMut(cpal::Error) + Send + 'static,
+    ) -> Result<cpal::Stream, cpal::Error>
+    where
+        T: SizedSample + FromSample<f32>,
+        R: FnMut(&mut [f32]) + Send + 'static,
+    {
+        let callback = move |frames: &mut [T], _: &cpal::OutputCallbackInfo| playout.run(frames);
+        self.device.build_output_stream(config, callback, on_error, Some(OPEN_TIMEOUT))
+    }
+
+    fn config(&self, frames: u32) -> Result<(StreamConfig, SampleFormat), DeviceError> {
+        let fail = |error| DeviceError::of(&error, &self.name);
+        let (ranges, default): (Vec<_>, _) = match self.direction {
+            Direction::Input => (
+                self.device.supported_input_configs().map_err(fail)?.collect(),
+                self.device.default_input_config(),
+            ),
+            Direction::Output => (
+                self.device.supported_output_configs().map_err(fail)?.collect(),
+                self.device.default_output_config(),
+            ),
+        };
+        let own_channels = default.map_or(2, |config| config.channels());
+        let best = choose(&ranges, own_channels)
+            .ok_or_else(|| DeviceError::Rate { name: self.name.clone(), rates: rates(&ranges) })?;
+        // Left to itself, PulseAudio takes 2 s of buffer; so a length is always asked for.
+        let frames = match best.buffer_size() {
+            SupportedBufferSize::Range { min, max } => frames.clamp(*min, (*max).max(*min)),
+            SupportedBufferSize::Unknown => frames,
+        };
+        let config = StreamConfig {
+            channels: best.channels(),
+            sample_rate: SAMPLE_RATE,
+            buffer_size: BufferSize::Fixed(frames),
+        };
+        Ok((config, best.sample_format()))
+    }
+}
+
+/// The best 48 kHz configuration: mono if the device has it, else its own number of channels; samples as floats if it can.
+fn choose(ranges: &[SupportedStreamConfigRange], own_channels: u16) -> Option<&SupportedStreamConfigRange> {
+    let format_rank = |range: &SupportedStreamConfigRange| match range.sample_format() {
+        SampleFormat::F32 => Some(0),
+        SampleFormat::I32 => Some(1),
+        SampleFormat::I16 => Some(2),
+        _ => None,
+    };
+    let channel_rank = |range: &SupportedStreamConfigRange| match range.channels() {
+        1 => 0,
+        channels if channels == own_channels => 1,
+        2 => 2,
+        more => more,
+    };
+    ranges
+        .iter()
+        .filter(|range| (range.min_sample_rate()..=range.max_sample_rate()).contains(&SAMPLE_RATE))
+        .filter_map(|range| Some((format_rank(range)?, range)))
+        .min_by_key(|(format, range)| (channel_rank(range), *format))
+        .map(|(_, range)| range)
+}
+
+/// `44.1 kHz, 96 kHz`, or ranges of these.
+fn rates(ranges: &[SupportedStreamConfigRange]) -> String {
+    let khz = |hz: u32| format!("{}", f64::from(hz) / 1000.0);
+    let mut rates: Vec<(u32, u32)> =
+        ranges.iter().map(|range| (range.min_sample_rate(), range.max_sample_rate())).collect();
+    rates.sort_unstable();
+    rates.dedup();
+    if rates.is_empty() {
+        return "no usable rate".to_owned();
+    }
+    let rates: Vec<String> = rates
+        .into_iter()
+        .map(|(min, max)| if min == max { format!("{} kHz", khz(min)) } else { format!("{} to {} kHz", khz(min), khz(max)) })
+        .collect();
+    rates.join(", ")
+}
+
+fn default_device(host: &Host, direction: Direction) -> Option<Device> {
+    match direction {
+        Direction::Input => host.default_input_device(),
+        Direction::Output => host.default_output_device(),
+    }
+}
+
+/// A monitor is a source that hears what a speaker plays: as a microphone it would make everyone hear themselves. And a sound
+/// server without any device makes up an `auto_null`.
+fn is_for_people(id: &DeviceId, direction: Direction) -> bool {
+    let monitor = direction == Direction::Input && id.id().ends_with(".monitor");
+    !monitor && !matches!(id.id(), "auto_null" | "null")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(channels: u16, rates: std::ops::RangeInclusive<u32>, format: SampleFormat) -> SupportedStreamConfigRange {
+        SupportedStreamConfigRange::new(channels, *rates.start(), *rates.end(), SupportedBufferSize::Unknown, format)
+    }
+
+    #[test]
+    fn mono_floats_at_48_khz_are_best() {
+        let ranges = [
+            range(1, 44_100..=44_100, SampleFormat::F32),
+            range(2, 44_100..=96_000, SampleFormat::F32),
+            range(1, 8_000..=48_000, SampleFormat::I16),
+            range(1, 8_000..=48_000, SampleFormat::F32),
+        ];
+        assert_eq!(choose(&ranges, 2), Some(&ranges[3]));
+        assert_eq!(choose(&ranges[..3], 2), Some(&ranges[2]));
+        assert_eq!(choose(&ranges[..2], 6), Some(&ranges[1]));
+    }
+
+    #[test]
+    fn without_48_khz_the_error_names_what_there_is() {
+        let ranges = [range(2, 44_100..=44_100, SampleFormat::I16), range(2, 8_000..=32_000, SampleFormat::I16)];
+        assert_eq!(choose(&ranges, 2), None);
+        assert_eq!(rates(&ranges), "8 to 32 kHz, 44.1 kHz");
+        assert_eq!(choose(&[range(2, 48_000..=48_000, SampleFormat::U8)], 2), None, "nobody needs 8 bits");
+    }
+
+    #[test]
+    fn a_speakers_echo_is_no_microphone() {
+        let id = |name| DeviceId::new(cpal::ALL_HOSTS[0], name);
+        assert!(!is_for_people(&id("speaker.monitor"), Direction::Input));
+        assert!(is_for_people(&id("speaker.monitor"), Direction::Output));
+        assert!(!is_for_people(&id("auto_null"), Direction::Output));
+        assert!(is_for_people(&id("usb mic"), Direction::Input));
+    }
+}

@@ -1,0 +1,156 @@
+//! The sound devices: found, opened, watched and reopened by one thread, so that the window never waits for a sound server.
+//!
+//! [`Audio`] is the handle. What it is told crosses a bounded channel; what it knows is in [`AudioStatus`].
+
+pub mod callback;
+pub mod devices;
+mod keeper;
+mod sounds;
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{SyncSender, TrySendError, sync_channel},
+    },
+    thread,
+};
+
+use voxhall_session::audio::{DeviceEnds, DeviceInput, DeviceOutput};
+
+use callback::{Lent, Peak};
+pub use devices::{DeviceError, DeviceInfo, Direction};
+pub use sounds::Sound;
+
+/// What is chosen in the settings.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Choice {
+    /// A device id, or the system's default.
+    pub input: Option<String>,
+    pub output: Option<String>,
+    /// Wished length of a callback, samples at 48 kHz.
+    pub buffer_frames: u32,
+}
+
+/// One direction's device.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Port {
+    /// Nobody needs it.
+    #[default]
+    Closed,
+    Opening,
+    Open { name: String },
+    /// It can't be used, or was lost; it is tried again by itself.
+    Failed { problem: DeviceError, lost: bool },
+}
+
+impl Port {
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Open { .. })
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AudioStatus {
+    pub input: Port,
+    pub output: Port,
+    /// Devices to choose from, as of the last [`Audio::refresh`].
+    pub inputs: Vec<DeviceInfo>,
+    pub outputs: Vec<DeviceInfo>,
+}
+
+enum Command {
+    Choose(Choice),
+    /// Where sound comes from and goes to; none: only the meters move.
+    Attach(Option<Box<DeviceEnds>>),
+    /// Whether the devices are to be open.
+    Run(bool),
+    Refresh,
+    Play(Sound),
+    Broke(Direction, u64, DeviceError),
+    Stop,
+}
+
+pub struct Audio {
+    commands: SyncSender<Command>,
+    status: Arc<Mutex<Arc<AudioStatus>>>,
+    input_peak: Arc<Peak>,
+    output_peak: Arc<Peak>,
+}
+
+impl Audio {
+    /// Starts the thread; opens nothing yet. `on_change` is called when [`Audio::status`] has changed.
+    pub fn start(choice: Choice, on_change: impl Fn() + Send + 'static) -> std::io::Result<Self> {
+        let (commands, received) = sync_channel(32);
+        let status = Arc::default();
+        let (input_peak, output_peak) = (Arc::default(), Arc::default());
+        let keeper = keeper::Keeper::new(
+            choice,
+            commands.clone(),
+            Arc::clone(&status),
+            (Arc::clone(&input_peak), Arc::clone(&output_peak)),
+            Box::new(on_change),
+        );
+        thread::Builder::new().name("audio-devices".to_owned()).spawn(move || keeper.run(&received))?;
+        Ok(Self { commands, status, input_peak, output_peak })
+    }
+
+    pub fn status(&self) -> Arc<AudioStatus> {
+        Arc::clone(&self.status.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Peaks since the last call, dBFS: microphone and speakers.
+    pub fn take_peaks(&self) -> (f32, f32) {
+        (self.input_peak.take_dbfs(), self.output_peak.take_dbfs())
+    }
+
+    pub fn choose(&self, choice: Choice) {
+        self.tell(Command::Choose(choice));
+    }
+
+    pub fn attach(&self, ends: Option<DeviceEnds>) {
+        self.tell(Command::Attach(ends.map(Box::new)));
+    }
+
+    pub fn run(&self, run: bool) {
+        self.tell(Command::Run(run));
+    }
+
+    /// Looks again for devices.
+    pub fn refresh(&self) {
+        self.tell(Command::Refresh);
+    }
+
+    /// Plays one of the app's own sounds, if the speakers are open.
+    pub fn play(&self, sound: Sound) {
+        self.tell(Command::Play(sound));
+    }
+
+    fn tell(&self, command: Command) {
+        if let Err(TrySendError::Full(_)) = self.commands.try_send(command) {
+            tracing::warn!("the sound system does not answer; an audio command was dropped");
+        }
+    }
+}
+
+impl Drop for Audio {
+    fn drop(&mut self) {
+        self.tell(Command::Stop);
+    }
+}
+
+/// What the capture callback does with its samples.
+pub(crate) fn write_to(mut end: Option<Lent<DeviceInput>>) -> impl FnMut(&[f32]) + Send + 'static {
+    move |mono| {
+        if let Some(end) = end.as_mut().and_then(Lent::get) {
+            end.write(mono);
+        }
+    }
+}
+
+/// Where the playout callback has its samples from.
+pub(crate) fn read_from(mut end: Option<Lent<DeviceOutput>>) -> impl FnMut(&mut [f32]) + Send + 'static {
+    move |mono| match end.as_mut().and_then(Lent::get) {
+        Some(end) => end.read(mono),
+        None => mono.fill(0.0),
+    }
+}

@@ -1,0 +1,87 @@
+//! What happened, in the corner; and the strip that says the server is away.
+
+use egui::{Align2, Area, CornerRadius, Frame, Label, Margin, Order, Panel, RichText, Stroke, Ui, vec2};
+use voxhall_session::{Intent, Notice, NoticeLevel, Problem};
+
+use super::{
+    Intents, Scene, Want, icons,
+    theme::{self, BODY, SMALL, palette},
+    widgets::{Kind, button, icon_button_sized},
+};
+
+pub fn notices_ui(ui: &Ui, scene: &Scene<'_>, intents: &mut Intents) {
+    if scene.state.notices.is_empty() && scene.notices.is_empty() {
+        return;
+    }
+    Area::new(egui::Id::unique("notices"))
+        .order(Order::Foreground)
+        .anchor(Align2::RIGHT_TOP, vec2(-16.0, 64.0))
+        .show(ui.ctx(), |ui| {
+            ui.spacing_mut().item_spacing.y = 8.0;
+            for notice in &scene.state.notices {
+                if notice_ui(ui, notice) {
+                    intents.session(Intent::DismissNotice(notice.id));
+                }
+            }
+            for notice in scene.notices {
+                if notice_ui(ui, notice) {
+                    intents.want(Want::DismissNotice(notice.id));
+                }
+            }
+        });
+}
+
+/// True when it was dismissed.
+fn notice_ui(ui: &mut Ui, notice: &Notice) -> bool {
+    let p = palette(ui);
+    let (icon, ink) = match notice.level {
+        NoticeLevel::Info => (icons::INFO, p.accent),
+        NoticeLevel::Warning => (icons::WARNING, p.warning),
+    };
+    Frame::new()
+        .fill(p.raised)
+        .stroke(Stroke::new(1.0, p.border))
+        .corner_radius(CornerRadius::same(12))
+        .inner_margin(Margin { left: 14, right: 8, top: 10, bottom: 10 })
+        .shadow(ui.visuals().popup_shadow)
+        .show(ui, |ui| {
+            ui.horizontal_top(|ui| {
+                ui.add(Label::new(RichText::new(icon).font(theme::icon(18.0)).color(ink)));
+                ui.vertical(|ui| {
+                    ui.set_width(280.0);
+                    ui.add(Label::new(RichText::new(&notice.text).size(BODY - 0.5).color(p.text)).wrap());
+                });
+                icon_button_sized(ui, icons::X, "Dismiss", false, 24.0).clicked()
+            })
+            .inner
+        })
+        .inner
+}
+
+/// Over everything: the server is away, and when it is tried again.
+pub fn banner_ui(ui: &mut Ui, retry_in_ms: u64, problem: &Problem, age_ms: u64, intents: &mut Intents) {
+    let p = palette(ui);
+    let when = when(retry_in_ms, age_ms);
+    Panel::top("reconnecting")
+        .resizable(false)
+        .show_separator_line(false)
+        .frame(Frame::new().fill(p.warning_soft).inner_margin(Margin::symmetric(18, 6)))
+        .show(ui, |ui| {
+            ui.horizontal(|ui| {
+                ui.add(Label::new(RichText::new(icons::WIFI_SLASH).font(theme::icon(18.0)).color(p.warning)));
+                ui.add(Label::new(RichText::new(problem.to_string()).font(theme::strong(BODY)).color(p.text)));
+                ui.add(Label::new(RichText::new(when).size(SMALL + 1.0).color(p.text)));
+                if button(ui, Kind::Quiet, "Try now").clicked() {
+                    intents.session(Intent::RetryNow);
+                }
+            });
+        });
+}
+
+/// When the server is tried again.
+pub fn when(retry_in_ms: u64, age_ms: u64) -> String {
+    match retry_in_ms.saturating_sub(age_ms).div_ceil(1000) {
+        0 => "Trying again now…".to_owned(),
+        left_s => format!("Trying again in {left_s} s."),
+    }
+}

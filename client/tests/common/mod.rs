@@ -1,0 +1,244 @@
+//! A lively evening, made by hand: what the views are tried and pictured with.
+
+#![allow(dead_code, reason = "each user of this module needs another part of it")]
+
+use std::collections::BTreeMap;
+
+use voxhall::{
+    audio::{AudioStatus, DeviceInfo, Port},
+    settings::{Logins, Settings},
+    ui::{Memory, Scene},
+};
+use voxhall_protocol::{
+    ChannelId, GuildId, MessageId, SenderIndex, Ssrc, UserId,
+    control::{Channel, ChannelKind, Invite, Member, Message, User, UserKind, VoiceState},
+};
+use voxhall_session::{
+    Connection, Guild, History, PendingMessage, SpeakerMeter, SpeakerStats, State, StoredLogin, VoiceMeters, VoicePath,
+};
+
+pub const GENERAL: ChannelId = ChannelId(1);
+pub const CLIPS: ChannelId = ChannelId(2);
+pub const LOUNGE: ChannelId = ChannelId(10);
+pub const RAID: ChannelId = ChannelId(11);
+pub const EMPTY: ChannelId = ChannelId(12);
+pub const ME: UserId = UserId(1);
+pub const BEA: UserId = UserId(2);
+
+/// 20:41 on an evening in UTC.
+pub const NOW_MS: i64 = 1_795_207_260_000;
+
+const PEOPLE: [(&str, bool); 9] = [
+    ("Ann", true),
+    ("Bea", true),
+    ("Cid", true),
+    ("Dan", true),
+    ("Émile", true),
+    ("Freya", true),
+    ("Goran", true),
+    ("Hana", false),
+    ("Ivo", false),
+];
+
+pub fn user(id: u64) -> User {
+    User { id: UserId(id), name: PEOPLE[id as usize - 1].0.to_owned(), kind: UserKind::Account }
+}
+
+fn channel(id: ChannelId, name: &str, kind: ChannelKind, topic: &str) -> Channel {
+    Channel { id, name: name.to_owned(), kind, position: 0, topic: topic.to_owned(), bitrate_bps: 64_000 }
+}
+
+fn voice(user: u64, channel_id: ChannelId, speaking: bool, muted: bool, deafened: bool) -> (UserId, VoiceState) {
+    let state = VoiceState {
+        channel_id,
+        user_id: UserId(user),
+        ssrc: Ssrc(user as u32),
+        sender_index: SenderIndex(user as u16),
+        muted,
+        deafened,
+        speaking,
+    };
+    (UserId(user), state)
+}
+
+pub fn message(id: u64, author: u64, minutes_ago: i64, text: &str) -> Message {
+    Message {
+        id: MessageId(id),
+        channel_id: GENERAL,
+        author: user(author),
+        text: text.to_owned(),
+        sent_at_ms: NOW_MS - minutes_ago * 60_000,
+        nonce: id.to_string(),
+    }
+}
+
+/// Online, in the lounge with three others, with something in the text channel.
+pub fn evening() -> State {
+    let members = (1..=PEOPLE.len() as u64)
+        .map(|id| (UserId(id), Member { user: user(id), online: PEOPLE[id as usize - 1].1 }))
+        .collect();
+    let guild = Guild {
+        id: GuildId(1),
+        name: "Friday Night".to_owned(),
+        owner: Some(ME),
+        channels: vec![
+            channel(GENERAL, "general", ChannelKind::Text, "What are we playing tonight?"),
+            channel(CLIPS, "clips", ChannelKind::Text, ""),
+            channel(LOUNGE, "lounge", ChannelKind::Voice, "Come in, sit down"),
+            channel(RAID, "raid", ChannelKind::Voice, ""),
+            channel(EMPTY, "quiet corner", ChannelKind::Voice, ""),
+        ],
+        members,
+        voice: BTreeMap::from([
+            voice(1, LOUNGE, false, false, false),
+            voice(2, LOUNGE, true, false, false),
+            voice(3, LOUNGE, false, true, false),
+            voice(4, LOUNGE, false, true, true),
+            voice(5, RAID, true, false, false),
+            voice(6, RAID, false, false, false),
+        ]),
+    };
+    let second = Guild {
+        id: GuildId(2),
+        name: "Choir".to_owned(),
+        owner: None,
+        channels: vec![],
+        members: BTreeMap::new(),
+        voice: BTreeMap::new(),
+    };
+    let messages = vec![
+        message(1, 3, 60 * 25, "Server moved to the new box, the link in the topic is good for everyone."),
+        message(2, 1, 60 * 24, "Ping went from 60 to 14 ms here. Wonderful."),
+        message(3, 2, 42, "Who is in tonight? I have the house to myself until ten."),
+        message(4, 4, 40, "Me! Ten minutes, the dog wants out first 🐕"),
+        message(5, 2, 39, "Good. Then we do the long map."),
+        message(6, 2, 38, "And bring the new microphone, I want to hear it."),
+        message(7, 6, 12, "The map is here: https://maps.example/the-long-one"),
+        message(8, 1, 4, "In the lounge already. Come over when you are ready."),
+    ];
+    let history = History { messages, more: false, loading: false, pending: vec![] };
+    let mut state = State {
+        connection: Connection::Online,
+        server_name: Some("friday.example".to_owned()),
+        me: Some(user(1)),
+        guilds: vec![guild, second],
+        history: BTreeMap::from([(GENERAL, history)]),
+        ..State::default()
+    };
+    state.voice.path = VoicePath::Open(LOUNGE);
+    state.voice.gains.insert(BEA, 1.25);
+    state
+}
+
+pub fn with_failed_message() -> State {
+    let mut state = evening();
+    let history = state.history.get_mut(&GENERAL).expect("the evening has messages");
+    history.more = true;
+    history.pending = vec![
+        PendingMessage { nonce: "a".to_owned(), text: "still under way".to_owned(), failed: None },
+        PendingMessage {
+            nonce: "b".to_owned(),
+            text: "too many words".to_owned(),
+            failed: Some("You are sending too fast; wait a moment.".to_owned()),
+        },
+    ];
+    state
+}
+
+pub fn invited(mut state: State) -> State {
+    state.invite = Some(Invite {
+        code: "SUNNY-OTTER-42".to_owned(),
+        link: "voxhall://friday.example:9000/SUNNY-OTTER-42#k7Jm3v9XQ2m0cSb4T1rYw8ZpUe6LhNaGdVfKiOoRtEs".to_owned(),
+        expires_at_ms: Some(NOW_MS + 7 * 24 * 3_600_000),
+        max_uses: None,
+        uses: 0,
+    });
+    state
+}
+
+pub fn meters() -> VoiceMeters {
+    let statistics = SpeakerStats {
+        packets: 4_000,
+        lost: 12,
+        total_samples: 1_900_000,
+        concealed_samples: 3_800,
+        target_delay_ms: 11.0,
+        delay_ms: 12.4,
+        jitter_ms: 2.3,
+        ..SpeakerStats::default()
+    };
+    let mut meters = VoiceMeters {
+        input_dbfs: -20.0,
+        output_dbfs: -18.0,
+        transmitting: false,
+        rtt_ms: Some(18.4),
+        loss: 0.003,
+        reported_loss: 0.0,
+        carrier: "udp",
+        speakers: vec![SpeakerMeter { user: BEA, speaking: true, level_dbfs: -17.0, statistics }],
+        ..VoiceMeters::default()
+    };
+    meters.statistics.encode_ms = 0.4;
+    meters.statistics.playout_ms = 6.2;
+    meters
+}
+
+pub fn devices() -> AudioStatus {
+    let device = |id: &str, name: &str, default| DeviceInfo { id: format!("pulseaudio:{id}"), name: name.to_owned(), default };
+    AudioStatus {
+        input: Port::Open { name: "Studio microphone".to_owned() },
+        output: Port::Open { name: "Headphones".to_owned() },
+        inputs: vec![device("usb_mic", "Studio microphone", true), device("laptop_mic", "Built-in microphone", false)],
+        outputs: vec![device("headphones", "Headphones", true), device("hdmi", "Screen", false)],
+    }
+}
+
+pub fn login() -> StoredLogin {
+    StoredLogin {
+        link: "voxhall://friday.example:9000#k7Jm3v9XQ2m0cSb4T1rYw8ZpUe6LhNaGdVfKiOoRtEs".parse().expect("a link"),
+        user: user(1),
+        refresh_token: "not a real one".into(),
+    }
+}
+
+/// Owns what a [`Scene`] borrows.
+pub struct Stage {
+    pub state: State,
+    pub meters: VoiceMeters,
+    pub audio: AudioStatus,
+    pub logins: Logins,
+    pub settings: Settings,
+    pub memory: Memory,
+    pub levels: (f32, f32),
+    pub time_zone: jiff::tz::TimeZone,
+}
+
+impl Stage {
+    pub fn new(state: State) -> Self {
+        Self {
+            state,
+            meters: meters(),
+            audio: devices(),
+            logins: Logins::default(),
+            settings: Settings { name: "Ann".to_owned(), ..Settings::default() },
+            memory: Memory::default(),
+            levels: (-22.0, -16.0),
+            time_zone: jiff::tz::TimeZone::UTC,
+        }
+    }
+
+    pub fn draw(&mut self, ui: &mut egui::Ui, intents: &mut voxhall::ui::Intents) {
+        let scene = Scene {
+            state: &self.state,
+            meters: &self.meters,
+            audio: &self.audio,
+            levels: self.levels,
+            logins: &self.logins,
+            notices: &[],
+            state_age_ms: 0,
+            time_zone: &self.time_zone,
+            now: jiff::Timestamp::from_millisecond(NOW_MS).expect("a time"),
+        };
+        voxhall::ui::root_ui(ui, &scene, &mut self.settings, &mut self.memory, intents);
+    }
+}
