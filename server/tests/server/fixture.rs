@@ -1,0 +1,151 @@
+//! A running server with a folder of its own.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use voxhall_protocol::link::Link;
+
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_voxhall-server");
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct Server {
+    child: Child,
+    data: TempDir,
+    args: Vec<String>,
+    pub said: Value,
+}
+
+impl Server {
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With more arguments.
+    pub fn start_with(args: &[&str]) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let args: Vec<_> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let (child, said) = launch(data.path(), &args, 0);
+        Self {
+            child,
+            data,
+            args,
+            said,
+        }
+    }
+
+    pub fn link(&self, which: &str) -> Link {
+        self.said[which].as_str().unwrap().parse().unwrap()
+    }
+
+    pub fn invite_code(&self) -> String {
+        self.link("invite").code.unwrap()
+    }
+
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.link("invite").port
+    }
+
+    /// As a power cut would.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to end; how it ended and how long it took.
+    pub fn terminate(&mut self) -> (ExitStatus, Duration) {
+        self.ask_to_end();
+        let asked = Instant::now();
+        (self.wait(), asked.elapsed())
+    }
+
+    pub fn ask_to_end(&self) {
+        let pid = self.child.id().to_string();
+        let killed = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        assert!(killed.success());
+    }
+
+    pub fn wait(&mut self) -> ExitStatus {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < until, "the server does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// On the same port with the same data.
+    pub fn start_again(&mut self) {
+        let port = self.port();
+        (self.child, self.said) = launch(self.data.path(), &self.args, port);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let mut log = String::new();
+            if let Some(mut stderr) = self.child.stderr.take() {
+                let _ = stderr.read_to_string(&mut log);
+            }
+            eprintln!("the server's log:\n{log}");
+        }
+    }
+}
+
+/// Runs the program until it ends, which it has to do by itself.
+pub fn run(args: &[&str]) -> Output {
+    Command::new(PROGRAM)
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+pub fn folder() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    (folder, path)
+}
+
+fn launch(data: &Path, args: &[String], port: u16) -> (Child, Value) {
+    let mut child = Command::new(PROGRAM)
+        .args(["--announce", "json", "--public-host", "127.0.0.1"])
+        .args(["--port", &port.to_string(), "--data"])
+        .arg(data)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let stdout = child.stdout.as_mut().unwrap();
+    BufReader::new(stdout).read_line(&mut line).unwrap();
+    let Ok(said) = serde_json::from_str(&line) else {
+        let mut log = String::new();
+        child.kill().unwrap();
+        child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut log)
+            .unwrap();
+        panic!("announced itself as {line:?}; its log:\n{log}");
+    };
+    (child, said)
+}

@@ -1,0 +1,145 @@
+//! Starting, stopping, and what the program says about it.
+
+use std::time::Duration;
+
+use voxhall_protocol::control::Event;
+
+use crate::{
+    client::{Client, http},
+    fixture::{Server, folder, run},
+};
+
+#[tokio::test]
+async fn a_first_start_makes_everything_and_a_second_keeps_it() {
+    let mut server = Server::start();
+    let (invite, owner) = (server.link("invite"), server.link("owner"));
+    assert_eq!(server.said["address"], server.said["udp_address"]);
+    assert_eq!(invite.host, "127.0.0.1");
+    assert!(invite.pin.is_some());
+    assert_ne!(invite.code, owner.code);
+    let (_client, ready) = Client::guest(&server, "ann").await;
+    assert_eq!(ready.guilds.len(), 1);
+    let channels: Vec<_> = ready.guilds[0]
+        .channels
+        .iter()
+        .map(|channel| channel.name.as_str())
+        .collect();
+    assert_eq!(channels, ["general", "lounge", "hangout"]);
+
+    let (status, _) = server.terminate();
+    assert!(status.success());
+    server.start_again();
+    assert_eq!(server.link("invite"), invite);
+    assert_eq!(server.link("owner"), owner);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_secret_is_for_this_user_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = Server::start();
+    for file in std::fs::read_dir(server.data()).unwrap() {
+        let file = file.unwrap();
+        let mode = file.metadata().unwrap().permissions().mode() & 0o077;
+        let name = file.file_name().into_string().unwrap();
+        assert!(mode == 0 || name == "lock", "{name} is open to others");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let server = Server::start();
+    let (_folder, data) = folder();
+    let port = server.port().to_string();
+    let output = run(&["--port", &port, "--data", data.to_str().unwrap()]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said.contains(&format!("port {port}/tcp is in use")),
+        "{said}"
+    );
+    assert!(said.contains("--port"), "{said}");
+    assert!(
+        !said.contains("Error {") && !said.contains("backtrace"),
+        "{said}"
+    );
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn a_udp_port_in_use_is_named() {
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (_folder, data) = folder();
+    let output = run(&["--listen", &address, "--data", data.to_str().unwrap()]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("/udp is in use"), "{said}");
+}
+
+#[test]
+fn a_data_folder_in_use_is_named() {
+    let server = Server::start();
+    let data = server.data().to_str().unwrap();
+    let output = run(&["--port", "0", "--data", data]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("another Voxhall server uses"), "{said}");
+}
+
+#[test]
+fn an_unknown_key_in_the_config_file_is_named() {
+    let (_folder, data) = folder();
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("config.toml"), "sever_name = \"x\"\n").unwrap();
+    let output = run(&["--port", "0", "--data", data.to_str().unwrap()]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said.contains("sever_name") && said.contains("config.toml"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_damaged_database_is_named() {
+    let (_folder, data) = folder();
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("voxhall.db"), vec![b'x'; 8_192]).unwrap();
+    let output = run(&["--port", "0", "--data", data.to_str().unwrap()]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("voxhall.db"), "{said}");
+}
+
+#[tokio::test]
+async fn the_config_file_counts() {
+    let (_folder, data) = folder();
+    std::fs::create_dir(&data).unwrap();
+    let file = data.join("my.toml");
+    std::fs::write(&file, "server_name = \"Würzburg\"\n").unwrap();
+    let server = Server::start_with(&["--config", file.to_str().unwrap()]);
+    let (_, page) = http(&server, "/").await;
+    assert!(page.contains("Würzburg"), "{page}");
+}
+
+#[tokio::test]
+async fn asked_to_end_it_says_goodbye_and_is_quick() {
+    let mut server = Server::start();
+    let (mut ann, _) = Client::guest(&server, "ann").await;
+    let _stranger = Client::connect(&server).await;
+    server.ask_to_end();
+    let asked = std::time::Instant::now();
+    let (event, close) = ann.until_closed().await;
+    let Some(Event::SessionClosed {
+        reconnect_after_ms, ..
+    }) = event
+    else {
+        panic!("{event:?}")
+    };
+    assert!((500..2_500).contains(&reconnect_after_ms));
+    assert_eq!(u16::from(close.unwrap().code), 1012);
+    assert!(server.wait().success());
+    let took = asked.elapsed();
+    assert!(took < Duration::from_secs(3), "{took:?}");
+}
