@@ -284,3 +284,103 @@ const EMPTY: Slot = Slot {
 fn index(sequence: i64) -> usize {
     sequence.rem_euclid(SLOTS as i64) as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(sequence: u16, timestamp: u32, payload: &[u8]) -> Incoming<'_> {
+        Incoming {
+            arrived: 0,
+            sequence,
+            timestamp,
+            marker: false,
+            samples: 480,
+            payload,
+        }
+    }
+
+    /// Puts in packets of consecutive timestamps and plays what is there; returns the numbers played.
+    fn play(sequences: &[u16]) -> Vec<u16> {
+        let mut buffer = PacketBuffer::new();
+        let first = sequences[0];
+        for &sequence in sequences {
+            let steps = i32::from(sequence.wrapping_sub(first) as i16);
+            let timestamp = 1_000_u32.wrapping_add_signed(steps * 480 - 2_000);
+            buffer.insert(&packet(sequence, timestamp, &sequence.to_be_bytes()));
+        }
+        let mut played = Vec::new();
+        while let Some(waiting) = buffer.first() {
+            let payload = buffer.payload(&waiting).expect("it waits");
+            played.push(u16::from_be_bytes([payload[0], payload[1]]));
+            buffer.pass(waiting.sequence);
+        }
+        played
+    }
+
+    #[test]
+    fn order_is_restored_across_the_wrap() {
+        assert_eq!(
+            play(&[65_534, 1, 0, 65_535, 65_533, 1, 3]),
+            [65_533, 65_534, 65_535, 0, 1, 3]
+        );
+    }
+
+    #[test]
+    fn late_and_repeated_packets_are_told_apart() {
+        let mut buffer = PacketBuffer::new();
+        buffer.insert(&packet(10, 4_800, b"a"));
+        buffer.insert(&packet(12, 5_760, b"c"));
+        buffer.pass(10);
+        buffer.pass(11);
+        assert!(matches!(
+            buffer.insert(&packet(11, 5_280, b"b")),
+            Inserted::Late { sequence: 11, .. }
+        ));
+        assert_eq!(buffer.insert(&packet(10, 4_800, b"a")), Inserted::Duplicate);
+        assert_eq!(buffer.insert(&packet(12, 5_760, b"c")), Inserted::Duplicate);
+    }
+
+    #[test]
+    fn one_stray_is_ignored_and_two_are_a_new_stream() {
+        let mut buffer = PacketBuffer::new();
+        buffer.insert(&packet(10, 4_800, b"a"));
+        assert_eq!(buffer.insert(&packet(40_000, 9, b"x")), Inserted::Stray);
+        assert!(buffer.first().is_some_and(|first| first.sequence == 10));
+        assert_eq!(buffer.insert(&packet(50_000, 9, b"x")), Inserted::Stray);
+        assert!(matches!(
+            buffer.insert(&packet(50_001, 489, b"y")),
+            Inserted::Stored {
+                restarted: true,
+                ..
+            }
+        ));
+        assert_eq!(buffer.take_skipped(), 1);
+    }
+
+    #[test]
+    fn silence_is_time_without_packets() {
+        let mut buffer = PacketBuffer::new();
+        let begins = |inserted| matches!(inserted, Inserted::Stored { begins: true, .. });
+        assert!(begins(buffer.insert(&packet(1, 0, b"a"))));
+        assert!(!begins(buffer.insert(&packet(2, 480, b"a"))));
+        // A loss takes as many packets as time.
+        assert!(!begins(buffer.insert(&packet(4, 1_440, b"a"))));
+        assert!(begins(buffer.insert(&packet(5, 48_000, b"a"))));
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_oldest_goes_first() {
+        let mut buffer = PacketBuffer::new();
+        for i in 0..1_000_u16 {
+            buffer.insert(&packet(i, u32::from(i) * 480, &[i as u8; 1_275]));
+        }
+        let first = buffer.first().expect("the newest are there");
+        // As many as fit into the log.
+        assert!(first.sequence >= 1_000 - (LOG_BYTES / 1_275) as i64);
+        assert!(first.sequence < 990);
+        let payload = buffer.payload(&first).expect("it waits");
+        assert_eq!(payload, [first.sequence as u8; 1_275]);
+        assert!(buffer.take_skipped() > 900);
+    }
+}

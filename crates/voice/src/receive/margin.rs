@@ -102,3 +102,52 @@ impl Margins {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRAME: i64 = 480;
+
+    /// Pulls of `pull` from media time `position` on, `delay` after the speaker's clock.
+    fn margins(pull: usize, position: i64, delay: i64) -> Margins {
+        let mut margins = Margins::new();
+        for i in 0..64 {
+            let at = position + i * pull as i64;
+            margins.record(at + delay, at, pull, 0, FRAME);
+        }
+        margins
+    }
+
+    #[test]
+    fn a_packet_is_needed_at_the_start_of_its_pull() {
+        // Packets begin with a pull: all the delay is margin.
+        assert_eq!(margins(120, 0, 300).least(), Some(300));
+        // They begin 20 samples into a pull.
+        assert_eq!(margins(120, -20, 300).least(), Some(280));
+        // They begin anywhere, at worst 96 samples into a pull.
+        assert_eq!(margins(128, 0, 300).least(), Some(204));
+        // Two in one pull: the second counts.
+        assert_eq!(margins(960, 0, 900).least(), Some(420));
+    }
+
+    #[test]
+    fn a_cut_costs_whole_pulls_where_packets_and_pulls_align() {
+        let margins = margins(120, 0, 300);
+        assert_eq!(margins.least_after(1, 120, FRAME), 180);
+        assert_eq!(margins.least_after(120, 120, FRAME), 180);
+        assert_eq!(margins.least_after(121, 120, FRAME), 60);
+    }
+
+    #[test]
+    fn what_is_foretold_comes_true() {
+        for (pull, position, cut) in [(120, 0, 77), (240, -100, 130), (480, 0, 300), (960, 0, 50)] {
+            let mut before = margins(pull, position, 2_000);
+            let foretold = before.least_after(cut, pull, FRAME);
+            before.shift(cut, pull, FRAME);
+            assert_eq!(before.least(), Some(foretold));
+            let after = margins(pull, position + cut, 2_000 - cut);
+            assert_eq!(after.least(), Some(foretold), "pulls of {pull}, {cut} cut");
+        }
+    }
+}
