@@ -11,6 +11,8 @@ use super::{
 pub const MAX_OPUS_FRAME: usize = 1_275;
 
 /// Seals one voice session's Opus frames. Its counter runs through the whole session and is never reset.
+///
+/// Make one a session: a second one would use the same counters with the same keys, which breaks the cipher.
 #[derive(Debug)]
 pub struct Sealer {
     sender: SenderIndex,

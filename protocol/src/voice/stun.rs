@@ -272,8 +272,39 @@ mod tests {
 
     use super::*;
 
-    /// RFC 5769 section 2.1 and RFC 8489 appendix B are keyed with SHA-1 or a long-term password; what of them applies
-    /// to us is framing and the mapped address, taken here from RFC 5769 section 2.2 and 2.3.
+    /// RFC 8489 appendix B.1 as erratum 6268 has it. It ends without FINGERPRINT, which is added here.
+    #[test]
+    fn rfc_8489_message_integrity_sha256() {
+        let mut bytes = hex(concat!(
+            "000100902112a44278ad3433c6ad72c029da412e",
+            "001e00204a3cf38fef6992bda952c6780417da0f24819415569e60b205c46e41407f1704",
+            "001500296f624d61744a6f7332414141",
+            "43662f2f3439396b39353464364f4c33346f4c394653547679363473410000000014000b",
+            "6578616d706c652e6f726700001d000400020000001c0020",
+            "b5c7bf005b6c52a21c51c5e892f81924136296cb927c43149309278cc6518e65",
+        ));
+        assert_eq!(bytes.len(), 20 + 0x90);
+        bytes[3] += 8;
+        let crc = fingerprint(&bytes);
+        bytes.extend([0x80, 0x28, 0, 4]);
+        bytes.extend(crc);
+        let message = StunMessage::parse(&bytes).unwrap();
+        // SHA-256 of user name, realm and password, joined by colons.
+        let key = hex("dd295a613b9058c3c23d6dc7165bda072304d989c9d0af3a8c7e184b4f9bb4a1");
+        assert_eq!(message.verify(&StunKey::from_bytes(&key)), Ok(()));
+        assert_eq!(
+            message.attribute(NONCE),
+            Some(&b"obMatJos2AAACf//499k954d6OL34oL9FSTvy64sA"[..])
+        );
+    }
+
+    fn hex(text: &str) -> Vec<u8> {
+        (0..text.len() / 2)
+            .map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
+            .collect()
+    }
+
+    /// RFC 5769 sections 2.2 and 2.3, of which only the mapped addresses apply: their integrity is SHA-1.
     #[test]
     fn rfc_5769_mapped_addresses() {
         let transaction = TransactionId([
