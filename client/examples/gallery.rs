@@ -36,7 +36,9 @@ fn main() -> eframe::Result {
         std::process::exit(2);
     };
     let options = eframe::NativeOptions {
-        viewport: egui::ViewportBuilder::default().with_inner_size([1100.0, 720.0]).with_title("Voxhall gallery"),
+        viewport: egui::ViewportBuilder::default()
+            .with_inner_size([1100.0, 720.0])
+            .with_title("Voxhall gallery"),
         ..Default::default()
     };
     eframe::run_native(
@@ -44,24 +46,39 @@ fn main() -> eframe::Result {
         options,
         Box::new(move |creation| {
             theme::install(&creation.egui_ctx);
-            creation.egui_ctx.set_theme(if light { egui::Theme::Light } else { egui::Theme::Dark });
-            Ok(Box::new(Gallery { stage, png, frames: 0 }))
+            creation.egui_ctx.set_theme(if light {
+                egui::Theme::Light
+            } else {
+                egui::Theme::Dark
+            });
+            Ok(Box::new(Gallery {
+                stage,
+                png,
+                frames: 0,
+            }))
         }),
     )
 }
 
 fn failed(problem: Problem) -> State {
-    State { connection: Connection::Failed(problem), ..State::default() }
+    State {
+        connection: Connection::Failed(problem),
+        ..State::default()
+    }
 }
 
 fn stage_of(page: &str) -> Option<Stage> {
     let evening = || Stage::new(common::evening());
     let mut stage = match page {
-        "chat" | "voice" | "person" | "settings" | "voice-settings" | "look" | "account" | "empty" | "no-mic" | "blocked" => evening(),
+        "chat" | "voice" | "person" | "settings" | "voice-settings" | "look" | "account"
+        | "empty" | "no-mic" | "blocked" => evening(),
         "invite" => Stage::new(common::invited(common::evening())),
         "failed-message" => Stage::new(common::with_failed_message()),
         "welcome" => Stage::new(State::default()),
-        "connecting" => Stage::new(State { connection: Connection::Connecting, ..State::default() }),
+        "connecting" => Stage::new(State {
+            connection: Connection::Connecting,
+            ..State::default()
+        }),
         "who" => {
             let preview = InvitePreview {
                 server_name: "friday.example".to_owned(),
@@ -70,19 +87,34 @@ fn stage_of(page: &str) -> Option<Stage> {
                 online: 7,
                 makes_owner: false,
             };
-            let connection = Connection::NeedsIdentity { preview: Some(preview), problem: None };
-            Stage::new(State { connection, ..State::default() })
+            let connection = Connection::NeedsIdentity {
+                preview: Some(preview),
+                problem: None,
+            };
+            Stage::new(State {
+                connection,
+                ..State::default()
+            })
         }
-        "failed" => Stage::new(failed(Problem::Unreachable { address: "friday.example:9000".to_owned() })),
+        "failed" => Stage::new(failed(Problem::Unreachable {
+            address: "friday.example:9000".to_owned(),
+        })),
         "certificate" => Stage::new(failed(Problem::CertificateChanged {
             expected: "k7Jm3v9XQ2m0cSb4T1rYw8ZpUe6LhNaGdVfKiOoRtEs".to_owned(),
             found: "Zz0mQ4uYb1cX7wPp2sVn6dLk9fTg3hRj8aEoIiUuOoA".to_owned(),
         })),
         "reconnecting" => {
             let mut state = common::evening();
-            state.connection = Connection::Reconnecting { retry_in_ms: 3_200, problem: Problem::ConnectionLost };
+            state.connection = Connection::Reconnecting {
+                retry_in_ms: 3_200,
+                problem: Problem::ConnectionLost,
+            };
             let text = "Freya came into the raid.".to_owned();
-            state.notices = vec![Notice { id: 1, level: NoticeLevel::Info, text }];
+            state.notices = vec![Notice {
+                id: 1,
+                level: NoticeLevel::Info,
+                text,
+            }];
             Stage::new(state)
         }
         _ => return None,
@@ -98,12 +130,19 @@ fn stage_of(page: &str) -> Option<Stage> {
         "look" => memory.dialog = Some(Dialog::Preferences(Tab::Appearance)),
         "account" => memory.dialog = Some(Dialog::Preferences(Tab::Account)),
         "invite" => memory.dialog = Some(Dialog::Invite(GuildId(1))),
-        "who" | "connecting" => memory.entry.link = "voxhall://friday.example:9000/SUNNY-OTTER".parse().ok(),
+        "who" | "connecting" => {
+            memory.entry.link = "voxhall://friday.example:9000/SUNNY-OTTER".parse().ok()
+        }
         "welcome" => drop(stage.logins.keep(&common::login())),
         _ => {}
     }
     match page {
-        "no-mic" => stage.audio.input = Port::Failed { problem: DeviceError::NoInput, lost: false },
+        "no-mic" => {
+            stage.audio.input = Port::Failed {
+                problem: DeviceError::NoInput,
+                lost: false,
+            }
+        }
         "blocked" => stage.state.voice.path = VoicePath::Blocked(common::LOUNGE),
         _ => {}
     }
@@ -125,23 +164,36 @@ impl eframe::App for Gallery {
         // Long enough for everything to have moved into its place.
         if self.frames == 40 {
             let (file, done) = (file.clone(), ctx.clone());
-            ctx.send_viewport_cmd(egui::ViewportCommand::Screenshot(egui::ScreenshotCallback::new(move |image| {
-                if let Err(error) = write_png(&file, &image) {
-                    eprintln!("{}: {error}", file.display());
-                }
-                done.send_viewport_cmd(egui::ViewportCommand::Close);
-            })));
+            ctx.send_viewport_cmd(egui::ViewportCommand::Screenshot(
+                egui::ScreenshotCallback::new(move |image| {
+                    if let Err(error) = write_png(&file, &image) {
+                        eprintln!("{}: {error}", file.display());
+                    }
+                    done.send_viewport_cmd(egui::ViewportCommand::Close);
+                }),
+            ));
         }
         ctx.request_repaint();
     }
 }
 
-fn write_png(file: &std::path::Path, image: &egui::ColorImage) -> Result<(), Box<dyn std::error::Error>> {
-    let mut encoder = png::Encoder::new(std::fs::File::create(file)?, image.size[0] as u32, image.size[1] as u32);
+fn write_png(
+    file: &std::path::Path,
+    image: &egui::ColorImage,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let mut encoder = png::Encoder::new(
+        std::fs::File::create(file)?,
+        image.size[0] as u32,
+        image.size[1] as u32,
+    );
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_compression(png::Compression::High);
-    let rgb: Vec<u8> = image.pixels.iter().flat_map(|pixel| [pixel.r(), pixel.g(), pixel.b()]).collect();
+    let rgb: Vec<u8> = image
+        .pixels
+        .iter()
+        .flat_map(|pixel| [pixel.r(), pixel.g(), pixel.b()])
+        .collect();
     encoder.write_header()?.write_image_data(&rgb)?;
     Ok(())
 }

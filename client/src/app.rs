@@ -8,7 +8,10 @@ use std::{
 
 use egui::{Context, Key, ThemePreference, Ui};
 use voxhall_protocol::{UserId, control::ChannelKind, link::Link};
-use voxhall_session::{Connection, Identity, Intent, Notice, NoticeLevel, Options, Session, State, VoiceMeters, VoicePath};
+use voxhall_session::{
+    Connection, Identity, Intent, Notice, NoticeLevel, Options, Session, State, VoiceMeters,
+    VoicePath,
+};
 
 use crate::{
     audio::{Audio, AudioStatus, Choice, Sound},
@@ -96,7 +99,9 @@ impl App {
         })?;
         let overrides = (start.input_device, start.output_device);
         let repaint = ctx.clone();
-        let audio = Audio::start(devices(&settings, &overrides), move || repaint.request_repaint())?;
+        let audio = Audio::start(devices(&settings, &overrides), move || {
+            repaint.request_repaint()
+        })?;
         let mut app = Self {
             state: session.state(),
             session,
@@ -133,7 +138,10 @@ impl App {
         let Some(link) = link else {
             if let Some(login) = self.logins.last().cloned() {
                 self.memory.entry.link = Some(login.link.clone());
-                self.session.send(Intent::Connect { link: login.link.clone(), identity: Identity::Stored(login) });
+                self.session.send(Intent::Connect {
+                    link: login.link.clone(),
+                    identity: Identity::Stored(login),
+                });
             }
             return;
         };
@@ -184,7 +192,10 @@ impl App {
         if online(&self.state) && !online(before) {
             self.arrived();
         }
-        if let Connection::NeedsIdentity { problem: Some(_), .. } = &self.state.connection {
+        if let Connection::NeedsIdentity {
+            problem: Some(_), ..
+        } = &self.state.connection
+        {
             if let Some(link) = &self.memory.entry.link
                 && self.logins.of(link).is_some()
                 && self.state.login.is_none()
@@ -204,8 +215,14 @@ impl App {
         self.memory.asked.clear();
         if let Some(link) = self.memory.entry.link.clone() {
             for (user, person) in self.settings.people_of(&link) {
-                self.session.send(Intent::SetUserGain { user, gain: person.gain });
-                self.session.send(Intent::SetUserMuted { user, muted: person.muted });
+                self.session.send(Intent::SetUserGain {
+                    user,
+                    gain: person.gain,
+                });
+                self.session.send(Intent::SetUserMuted {
+                    user,
+                    muted: person.muted,
+                });
             }
         }
         if let Some(wish) = self.autojoin.take() {
@@ -216,11 +233,15 @@ impl App {
     fn join_first(&mut self, wish: &Autojoin) {
         let state = Arc::clone(&self.state);
         let mut voice = state.guilds.iter().flat_map(|guild| {
-            guild.channels_of(ChannelKind::Voice).map(move |channel| (guild.id, channel))
+            guild
+                .channels_of(ChannelKind::Voice)
+                .map(move |channel| (guild.id, channel))
         });
         let found = match wish {
             Autojoin::First => voice.next(),
-            Autojoin::Named(name) => voice.find(|(_, channel)| channel.name.eq_ignore_ascii_case(name)),
+            Autojoin::Named(name) => {
+                voice.find(|(_, channel)| channel.name.eq_ignore_ascii_case(name))
+            }
         };
         match (found, wish) {
             (Some((guild, channel)), _) => {
@@ -228,21 +249,35 @@ impl App {
                 self.memory.channel = Some(channel.id);
                 self.session.send(Intent::JoinVoice(channel.id));
             }
-            (None, Autojoin::Named(name)) => self.warn(format!("There is no voice channel named {name} here.")),
-            (None, Autojoin::First) => self.warn("There is no voice channel here to join.".to_owned()),
+            (None, Autojoin::Named(name)) => {
+                self.warn(format!("There is no voice channel named {name} here."))
+            }
+            (None, Autojoin::First) => {
+                self.warn("There is no voice channel here to join.".to_owned())
+            }
         }
     }
 
     /// A sound when somebody comes into one's channel or leaves it, oneself included.
     fn greet(&mut self, before: &State) {
         let company: BTreeSet<UserId> = match self.state.voice.path {
-            VoicePath::Opening(channel) | VoicePath::Open(channel) | VoicePath::Blocked(channel) => {
-                let people = self.state.guilds.iter().flat_map(|guild| guild.voice.values());
-                people.filter(|state| state.channel_id == channel).map(|state| state.user_id).collect()
+            VoicePath::Opening(channel)
+            | VoicePath::Open(channel)
+            | VoicePath::Blocked(channel) => {
+                let people = self
+                    .state
+                    .guilds
+                    .iter()
+                    .flat_map(|guild| guild.voice.values());
+                people
+                    .filter(|state| state.channel_id == channel)
+                    .map(|state| state.user_id)
+                    .collect()
             }
             VoicePath::Joining(_) | VoicePath::Out => BTreeSet::new(),
         };
-        let same_channel = before.voice.channel() == self.state.voice.channel() || self.company.is_empty();
+        let same_channel =
+            before.voice.channel() == self.state.voice.channel() || self.company.is_empty();
         let sound = if company.difference(&self.company).next().is_some() {
             Some(Sound::Joined)
         } else if same_channel && self.company.difference(&company).next().is_some() {
@@ -253,7 +288,9 @@ impl App {
         // Not while the server is away: then nobody knows who came or went.
         if self.state.connection == Connection::Online {
             self.company = company;
-            if let Some(sound) = sound.filter(|_| self.settings.sounds && !self.state.voice.deafened) {
+            if let Some(sound) =
+                sound.filter(|_| self.settings.sounds && !self.state.voice.deafened)
+            {
                 self.audio.play(sound);
             }
         }
@@ -270,7 +307,10 @@ impl App {
             }
             self.audio.attach(ends);
         }
-        let meters = matches!(self.memory.dialog, Some(Dialog::Preferences(Tab::Audio | Tab::Voice)));
+        let meters = matches!(
+            self.memory.dialog,
+            Some(Dialog::Preferences(Tab::Audio | Tab::Voice))
+        );
         let run = in_voice || meters;
         if run != self.running {
             self.running = run;
@@ -279,9 +319,12 @@ impl App {
     }
 
     fn talk_key(&mut self, ctx: &Context) {
-        let Some(key) = Key::from_name(&self.settings.talk_key) else { return };
+        let Some(key) = Key::from_name(&self.settings.talk_key) else {
+            return;
+        };
         let writing = ctx.egui_wants_keyboard_input() && !is_function_key(key);
-        let down = ctx.input(|input| input.viewport().focused != Some(false) && input.key_down(key))
+        let down = ctx
+            .input(|input| input.viewport().focused != Some(false) && input.key_down(key))
             && !writing
             && !self.memory.binding_talk_key;
         if down != self.talk_key_down {
@@ -298,7 +341,10 @@ impl App {
             }
             Want::Visit(link) => self.visit(link),
             Want::Return(login) => {
-                self.session.send(Intent::Connect { link: login.link.clone(), identity: Identity::Stored(login) });
+                self.session.send(Intent::Connect {
+                    link: login.link.clone(),
+                    identity: Identity::Stored(login),
+                });
             }
             Want::Forget(link) => {
                 self.logins.forget(&link);
@@ -313,9 +359,17 @@ impl App {
     /// Some of what is wanted of the session is to be so next time too.
     fn remember(&mut self, intent: &Intent) {
         match intent {
-            Intent::SetUserGain { user, gain } => self.set_person(*user, |person| person.gain = *gain),
-            Intent::SetUserMuted { user, muted } => self.set_person(*user, |person| person.muted = *muted),
-            Intent::SignIn(Identity::Guest { name } | Identity::Login { name, .. } | Identity::Register { name, .. }) => {
+            Intent::SetUserGain { user, gain } => {
+                self.set_person(*user, |person| person.gain = *gain)
+            }
+            Intent::SetUserMuted { user, muted } => {
+                self.set_person(*user, |person| person.muted = *muted)
+            }
+            Intent::SignIn(
+                Identity::Guest { name }
+                | Identity::Login { name, .. }
+                | Identity::Register { name, .. },
+            ) => {
                 self.settings.name.clone_from(name);
             }
             Intent::SignOut => {
@@ -329,7 +383,9 @@ impl App {
     }
 
     fn set_person(&mut self, user: UserId, change: impl FnOnce(&mut crate::settings::Person)) {
-        let Some(link) = &self.memory.entry.link else { return };
+        let Some(link) = &self.memory.entry.link else {
+            return;
+        };
         let mut person = self.settings.person(link, user);
         change(&mut person);
         self.settings.set_person(link, user, person);
@@ -367,10 +423,13 @@ impl App {
 
     fn apply_voice(&self) {
         let settings = &self.settings;
-        self.session.send(Intent::SetTransmit(settings.transmit.into()));
-        self.session.send(Intent::SetSensitivity(settings.sensitivity));
+        self.session
+            .send(Intent::SetTransmit(settings.transmit.into()));
+        self.session
+            .send(Intent::SetSensitivity(settings.sensitivity));
         self.session.send(Intent::SetStability(settings.stability));
-        self.session.send(Intent::SetFrameLength(settings.frame_length()));
+        self.session
+            .send(Intent::SetFrameLength(settings.frame_length()));
     }
 
     fn save(&mut self) {
@@ -388,7 +447,11 @@ impl App {
 
     fn warn(&mut self, text: String) {
         let id = self.notices.last().map_or(1, |notice| notice.id + 1);
-        self.notices.push(Notice { id, level: NoticeLevel::Warning, text });
+        self.notices.push(Notice {
+            id,
+            level: NoticeLevel::Warning,
+            text,
+        });
         if self.notices.len() > MAX_NOTICES {
             self.notices.remove(0);
         }
@@ -398,8 +461,14 @@ impl App {
         let now = Instant::now();
         let mut seen = Vec::new();
         for (own, notices) in [(false, &self.state.notices), (true, &self.notices)] {
-            for notice in notices.iter().filter(|notice| notice.level == NoticeLevel::Info) {
-                let known = self.notice_times.iter().find(|time| (time.0, time.1) == (own, notice.id));
+            for notice in notices
+                .iter()
+                .filter(|notice| notice.level == NoticeLevel::Info)
+            {
+                let known = self
+                    .notice_times
+                    .iter()
+                    .find(|time| (time.0, time.1) == (own, notice.id));
                 seen.push((own, notice.id, known.map_or(now, |time| time.2)));
             }
         }
@@ -418,11 +487,21 @@ impl App {
     /// When to draw again by itself; what changes in between asks for it.
     fn next_frame(&self, ctx: &Context, meters: &VoiceMeters, audio: &AudioStatus) {
         let mut next = None;
-        let mut within = |wait: Duration| next = Some(next.map_or(wait, |next: Duration| next.min(wait)));
+        let mut within =
+            |wait: Duration| next = Some(next.map_or(wait, |next: Duration| next.min(wait)));
         if self.running {
-            let loud = self.levels.0 > QUIET_DBFS && (meters.transmitting || !self.attached || self.memory.dialog.is_some());
-            let lively = loud || self.levels.1 > QUIET_DBFS || meters.speakers.iter().any(|speaker| speaker.speaking);
-            within(if lively && (audio.input.is_open() || audio.output.is_open()) { LIVELY } else { CALM });
+            let loud = self.levels.0 > QUIET_DBFS
+                && (meters.transmitting || !self.attached || self.memory.dialog.is_some());
+            let lively = loud
+                || self.levels.1 > QUIET_DBFS
+                || meters.speakers.iter().any(|speaker| speaker.speaking);
+            within(
+                if lively && (audio.input.is_open() || audio.output.is_open()) {
+                    LIVELY
+                } else {
+                    CALM
+                },
+            );
         }
         if matches!(self.state.connection, Connection::Reconnecting { .. }) {
             within(CALM);
@@ -451,7 +530,10 @@ impl eframe::App for App {
         if self.running {
             let (input, output) = self.audio.take_peaks();
             // Peaks fall at a pace the eye can follow.
-            self.levels = (input.max(self.levels.0 - 3.0), output.max(self.levels.1 - 3.0));
+            self.levels = (
+                input.max(self.levels.0 - 3.0),
+                output.max(self.levels.1 - 3.0),
+            );
         } else {
             self.levels = (-96.0, -96.0);
         }
@@ -467,7 +549,13 @@ impl eframe::App for App {
             time_zone: &self.time_zone,
             now: jiff::Timestamp::now(),
         };
-        ui::root_ui(ui, &scene, &mut self.settings, &mut self.memory, &mut intents);
+        ui::root_ui(
+            ui,
+            &scene,
+            &mut self.settings,
+            &mut self.memory,
+            &mut intents,
+        );
         for want in intents.0 {
             self.obey(want);
         }
@@ -490,7 +578,11 @@ impl eframe::App for App {
 
 fn devices(settings: &Settings, overrides: &(Option<String>, Option<String>)) -> Choice {
     let chosen = settings.devices();
-    Choice { input: overrides.0.clone().or(chosen.input), output: overrides.1.clone().or(chosen.output), ..chosen }
+    Choice {
+        input: overrides.0.clone().or(chosen.input),
+        output: overrides.1.clone().or(chosen.output),
+        ..chosen
+    }
 }
 
 fn is_function_key(key: Key) -> bool {
@@ -498,12 +590,22 @@ fn is_function_key(key: Key) -> bool {
 }
 
 fn user_name() -> String {
-    ["USER", "USERNAME", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default()
+    ["USER", "USERNAME", "LOGNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok())
+        .unwrap_or_default()
 }
 
 /// How this computer appears among the devices signed in.
 fn device_label() -> String {
-    let host = std::fs::read_to_string("/etc/hostname").ok().or_else(|| std::env::var("COMPUTERNAME").ok());
-    let host = host.as_deref().map(str::trim).filter(|host| !host.is_empty()).unwrap_or("desktop").to_owned();
+    let host = std::fs::read_to_string("/etc/hostname")
+        .ok()
+        .or_else(|| std::env::var("COMPUTERNAME").ok());
+    let host = host
+        .as_deref()
+        .map(str::trim)
+        .filter(|host| !host.is_empty())
+        .unwrap_or("desktop")
+        .to_owned();
     format!("{host} ({})", std::env::consts::OS)
 }

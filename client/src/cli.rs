@@ -39,7 +39,8 @@ struct Arguments {
 }
 
 fn parse_link(text: &str) -> Result<Link, String> {
-    text.parse().map_err(|error: voxhall_protocol::link::LinkError| error.to_string())
+    text.parse()
+        .map_err(|error: voxhall_protocol::link::LinkError| error.to_string())
 }
 
 fn parse_name(text: &str) -> Result<String, String> {
@@ -51,7 +52,8 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     tracing_subscriber::fmt()
         .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("VOXHALL_LOG").unwrap_or_else(|_| "warn".into()),
+            tracing_subscriber::EnvFilter::try_from_env("VOXHALL_LOG")
+                .unwrap_or_else(|_| "warn".into()),
         )
         .with_writer(std::io::stderr)
         .init();
@@ -91,8 +93,14 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             .with_min_inner_size([760.0, 500.0]),
         ..Default::default()
     };
-    eframe::run_native("Voxhall", options, Box::new(|creation| Ok(Box::new(App::new(&creation.egui_ctx, store, start)?))))
-        .map_err(|error| anyhow::anyhow!("can't open a window: {error}; check the display and its OpenGL driver"))
+    eframe::run_native(
+        "Voxhall",
+        options,
+        Box::new(|creation| Ok(Box::new(App::new(&creation.egui_ctx, store, start)?))),
+    )
+    .map_err(|error| {
+        anyhow::anyhow!("can't open a window: {error}; check the display and its OpenGL driver")
+    })
 }
 
 fn has_display() -> bool {
@@ -101,14 +109,22 @@ fn has_display() -> bool {
 }
 
 fn list_devices() -> ExitCode {
-    for (title, direction) in [("Microphones", Direction::Input), ("Speakers", Direction::Output)] {
+    for (title, direction) in [
+        ("Microphones", Direction::Input),
+        ("Speakers", Direction::Output),
+    ] {
         println!("{title}:");
         let devices = devices::list(direction);
         if devices.is_empty() {
             println!("  none");
         }
         for device in devices {
-            println!("  {}  {}{}", device.id, device.name, if device.default { " (default)" } else { "" });
+            println!(
+                "  {}  {}{}",
+                device.id,
+                device.name,
+                if device.default { " (default)" } else { "" }
+            );
         }
     }
     ExitCode::SUCCESS
@@ -123,16 +139,28 @@ fn icon() -> egui::IconData {
         for x in 0..SIZE {
             let (x, y) = (x as f32 + 0.5 - 32.0, y as f32 + 0.5 - 32.0);
             let corner = 32.0 - 18.0;
-            let outside = ((x.abs() - corner).max(0.0).hypot((y.abs() - corner).max(0.0)) - 18.0).clamp(0.0, 1.0);
+            let outside = ((x.abs() - corner)
+                .max(0.0)
+                .hypot((y.abs() - corner).max(0.0))
+                - 18.0)
+                .clamp(0.0, 1.0);
             let bar = BARS.iter().enumerate().any(|(i, height)| {
                 (x - (i as f32 - 1.5) * 12.0).abs() < 3.2 && y.abs() < height / 2.0
             });
-            let color = if bar { [0x10, 0x13, 0x2b] } else { [0x8b, 0x9b, 0xff] };
+            let color = if bar {
+                [0x10, 0x13, 0x2b]
+            } else {
+                [0x8b, 0x9b, 0xff]
+            };
             rgba.extend(color);
             rgba.push(((1.0 - outside) * 255.0) as u8);
         }
     }
-    egui::IconData { rgba, width: SIZE as u32, height: SIZE as u32 }
+    egui::IconData {
+        rgba,
+        width: SIZE as u32,
+        height: SIZE as u32,
+    }
 }
 
 #[cfg(test)]
@@ -144,16 +172,22 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Arguments::command().debug_assert();
-        let arguments = Arguments::try_parse_from(["voxhall", "voxhall://host/CODE", "--name", " Ann "]).unwrap();
+        let arguments =
+            Arguments::try_parse_from(["voxhall", "voxhall://host/CODE", "--name", " Ann "])
+                .unwrap();
         assert_eq!(arguments.name.as_deref(), Some("Ann"));
         assert!(arguments.link.is_some());
     }
 
     #[test]
     fn wrong_words_are_answered_in_one_sentence() {
-        let error = Arguments::try_parse_from(["voxhall", "http://host/CODE"]).unwrap_err().to_string();
+        let error = Arguments::try_parse_from(["voxhall", "http://host/CODE"])
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("not a Voxhall link"), "{error}");
-        let error = Arguments::try_parse_from(["voxhall", "--name", ""]).unwrap_err().to_string();
+        let error = Arguments::try_parse_from(["voxhall", "--name", ""])
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("1 to 32 characters"), "{error}");
     }
 }

@@ -100,7 +100,10 @@ pub struct Person {
 
 impl Default for Person {
     fn default() -> Self {
-        Self { gain: 1.0, muted: false }
+        Self {
+            gain: 1.0,
+            muted: false,
+        }
     }
 }
 
@@ -114,11 +117,17 @@ impl Settings {
     }
 
     pub fn frame_length(&self) -> FrameLength {
-        FrameLength::ALL.into_iter().find(|length| length.as_ms() == self.frame_ms).unwrap_or_default()
+        FrameLength::ALL
+            .into_iter()
+            .find(|length| length.as_ms() == self.frame_ms)
+            .unwrap_or_default()
     }
 
     /// The users of this server for whom something was set.
-    pub fn people_of<'a>(&'a self, server: &Link) -> impl Iterator<Item = (UserId, Person)> + use<'a> {
+    pub fn people_of<'a>(
+        &'a self,
+        server: &Link,
+    ) -> impl Iterator<Item = (UserId, Person)> + use<'a> {
         let prefix = format!("{} ", server_key(server));
         self.people.iter().filter_map(move |(key, person)| {
             let user = key.strip_prefix(&prefix)?.parse().ok()?;
@@ -127,7 +136,10 @@ impl Settings {
     }
 
     pub fn person(&self, server: &Link, user: UserId) -> Person {
-        self.people.get(&person_key(server, user)).copied().unwrap_or_default()
+        self.people
+            .get(&person_key(server, user))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Keeps what was set; what is as usual is not kept.
@@ -142,8 +154,18 @@ impl Settings {
 
     /// Brings values from a file edited by hand back into their ranges.
     fn tamed(mut self) -> Self {
-        let unit = |value: f32, usual: f32| if value.is_finite() { value.clamp(0.0, 1.0) } else { usual };
-        self.text_scale = if self.text_scale.is_finite() { self.text_scale.clamp(0.8, 1.6) } else { 1.0 };
+        let unit = |value: f32, usual: f32| {
+            if value.is_finite() {
+                value.clamp(0.0, 1.0)
+            } else {
+                usual
+            }
+        };
+        self.text_scale = if self.text_scale.is_finite() {
+            self.text_scale.clamp(0.8, 1.6)
+        } else {
+            1.0
+        };
         self.sensitivity = unit(self.sensitivity, 0.5);
         self.stability = unit(self.stability, 0.3);
         self.buffer_frames = self.buffer_frames.clamp(64, 4096);
@@ -153,7 +175,8 @@ impl Settings {
 
 /// A server is who holds its certificate's key, wherever it moves; without a pin it is its address.
 fn server_key(link: &Link) -> String {
-    link.pin.map_or_else(|| link.authority(), |pin| pin.to_string())
+    link.pin
+        .map_or_else(|| link.authority(), |pin| pin.to_string())
 }
 
 fn person_key(server: &Link, user: UserId) -> String {
@@ -217,11 +240,17 @@ impl Store {
     /// # Errors
     /// There is none, or it can't be made.
     pub fn open(folder: Option<PathBuf>) -> Result<Self, StoreError> {
-        let platform = || directories::ProjectDirs::from("", "", "voxhall").map(|dirs| dirs.config_dir().to_owned());
+        let platform = || {
+            directories::ProjectDirs::from("", "", "voxhall")
+                .map(|dirs| dirs.config_dir().to_owned())
+        };
         let folder = folder.or_else(platform).ok_or(StoreError::NoFolder)?;
         match fs::create_dir_all(&folder) {
             Ok(()) => Ok(Self { folder }),
-            Err(source) => Err(StoreError::Folder { path: folder, source }),
+            Err(source) => Err(StoreError::Folder {
+                path: folder,
+                source,
+            }),
         }
     }
 
@@ -248,7 +277,12 @@ impl Store {
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return (T::default(), None),
-            Err(error) => return (T::default(), Some(format!("Can't read {}: {error}.", path.display()))),
+            Err(error) => {
+                return (
+                    T::default(),
+                    Some(format!("Can't read {}: {error}.", path.display())),
+                );
+            }
         };
         match serde_json::from_slice(&bytes) {
             Ok(value) => (value, None),
@@ -259,7 +293,12 @@ impl Store {
                     Err(error) => format!("It could not be kept aside: {error}."),
                 };
                 tracing::warn!(path = %path.display(), line = error.line(), "a damaged file was put aside");
-                (T::default(), Some(format!("{name} was damaged, so the app starts without it. {kept}")))
+                (
+                    T::default(),
+                    Some(format!(
+                        "{name} was damaged, so the app starts without it. {kept}"
+                    )),
+                )
             }
         }
     }
@@ -305,7 +344,11 @@ mod tests {
     fn login(link: &str, token: &str) -> StoredLogin {
         StoredLogin {
             link: link.parse().unwrap(),
-            user: User { id: UserId(7), name: "ann".to_owned(), kind: UserKind::Guest },
+            user: User {
+                id: UserId(7),
+                name: "ann".to_owned(),
+                kind: UserKind::Guest,
+            },
             refresh_token: token.into(),
         }
     }
@@ -315,13 +358,33 @@ mod tests {
         let (_folder, store) = store();
         assert_eq!(store.settings(), (Settings::default(), None));
         let server: Link = "voxhall://talk.example:9000".parse().unwrap();
-        let mut settings = Settings { theme: ThemeChoice::Light, stability: 0.75, ..Settings::default() };
-        settings.set_person(&server, UserId(3), Person { gain: 1.5, muted: false });
+        let mut settings = Settings {
+            theme: ThemeChoice::Light,
+            stability: 0.75,
+            ..Settings::default()
+        };
+        settings.set_person(
+            &server,
+            UserId(3),
+            Person {
+                gain: 1.5,
+                muted: false,
+            },
+        );
         store.save_settings(&settings).unwrap();
         store.save_settings(&settings).unwrap();
         let (read, trouble) = store.settings();
         assert_eq!((&read, trouble), (&settings, None));
-        assert_eq!(read.people_of(&server).collect::<Vec<_>>(), [(UserId(3), Person { gain: 1.5, muted: false })]);
+        assert_eq!(
+            read.people_of(&server).collect::<Vec<_>>(),
+            [(
+                UserId(3),
+                Person {
+                    gain: 1.5,
+                    muted: false
+                }
+            )]
+        );
 
         settings.set_person(&server, UserId(3), Person::default());
         assert!(settings.people.is_empty());
@@ -338,7 +401,10 @@ mod tests {
         store.save_logins(&logins).unwrap();
         let (read, _) = store.logins();
         assert_eq!(read.last(), Some(&login("voxhall://one:9000", "c")));
-        assert_eq!(read.of(&"voxhall://two:9000/SOMECODE".parse().unwrap()), Some(&login("voxhall://two:9000", "b")));
+        assert_eq!(
+            read.of(&"voxhall://two:9000/SOMECODE".parse().unwrap()),
+            Some(&login("voxhall://two:9000", "b"))
+        );
         assert_eq!(read.iter().count(), 2);
         logins.forget(&"voxhall://one:9000".parse().unwrap());
         assert_eq!(logins.last(), Some(&login("voxhall://two:9000", "b")));
@@ -352,7 +418,10 @@ mod tests {
         let stale = store.folder.join(".logins.json.new");
         fs::write(&stale, "left behind by a crash, readable by all").unwrap();
         store.save_logins(&Logins::default()).unwrap();
-        let mode = fs::metadata(store.folder.join("logins.json")).unwrap().permissions().mode();
+        let mode = fs::metadata(store.folder.join("logins.json"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
         assert!(!stale.exists());
     }
@@ -374,7 +443,14 @@ mod tests {
         let odd = r#"{ "text_scale": 1e30, "buffer_frames": 1, "sensitivity": -4, "from_the_future": [1] }"#;
         fs::write(store.folder.join("settings.json"), odd).unwrap();
         let (settings, trouble) = store.settings();
-        assert_eq!((settings.text_scale, settings.buffer_frames, settings.sensitivity), (1.6, 64, 0.0));
+        assert_eq!(
+            (
+                settings.text_scale,
+                settings.buffer_frames,
+                settings.sensitivity
+            ),
+            (1.6, 64, 0.0)
+        );
         assert_eq!(trouble, None);
     }
 }

@@ -21,7 +21,10 @@ pub struct Lent<T> {
 
 impl<T> Lent<T> {
     pub fn new(value: T, home: SyncSender<T>) -> Self {
-        Self { value: Some(value), home }
+        Self {
+            value: Some(value),
+            home,
+        }
     }
 
     pub fn get(&mut self) -> Option<&mut T> {
@@ -44,7 +47,9 @@ pub struct Peak(AtomicU32);
 
 impl Peak {
     fn raise(&self, samples: &[f32]) {
-        let peak = samples.iter().fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
+        let peak = samples
+            .iter()
+            .fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
         self.0.fetch_max(peak.to_bits(), Relaxed);
     }
 
@@ -65,7 +70,12 @@ pub struct Capture<W> {
 
 impl<W: FnMut(&[f32])> Capture<W> {
     pub fn new(write: W, channels: u16, peak: Arc<Peak>) -> Self {
-        Self { write, channels: usize::from(channels.max(1)), peak, scratch: [0.0; SCRATCH] }
+        Self {
+            write,
+            channels: usize::from(channels.max(1)),
+            peak,
+            scratch: [0.0; SCRATCH],
+        }
     }
 
     /// Takes interleaved frames as the device has them, and hands over the mean of their channels.
@@ -78,7 +88,11 @@ impl<W: FnMut(&[f32])> Capture<W> {
         for frames in frames.chunks(SCRATCH * self.channels) {
             let mono = &mut self.scratch[..frames.len() / self.channels];
             for (mono, frame) in mono.iter_mut().zip(frames.chunks_exact(self.channels)) {
-                *mono = frame.iter().map(|sample| sample.to_sample::<f32>()).sum::<f32>() * share;
+                *mono = frame
+                    .iter()
+                    .map(|sample| sample.to_sample::<f32>())
+                    .sum::<f32>()
+                    * share;
             }
             self.peak.raise(mono);
             (self.write)(mono);
@@ -97,7 +111,13 @@ pub struct Playout<R> {
 
 impl<R: FnMut(&mut [f32])> Playout<R> {
     pub fn new(read: R, sounds: Lent<Consumer<f32>>, channels: u16, peak: Arc<Peak>) -> Self {
-        Self { read, sounds, channels: usize::from(channels.max(1)), peak, scratch: [0.0; SCRATCH] }
+        Self {
+            read,
+            sounds,
+            channels: usize::from(channels.max(1)),
+            peak,
+            scratch: [0.0; SCRATCH],
+        }
     }
 
     /// Fills interleaved frames: the same in every channel.
@@ -148,7 +168,11 @@ mod tests {
     fn stereo_is_mixed_down_and_measured() {
         let mut heard = Vec::new();
         let peak = Arc::new(Peak::default());
-        let mut capture = Capture::new(|mono: &[f32]| heard.extend_from_slice(mono), 2, Arc::clone(&peak));
+        let mut capture = Capture::new(
+            |mono: &[f32]| heard.extend_from_slice(mono),
+            2,
+            Arc::clone(&peak),
+        );
         capture.run(&[0.5_f32, -0.5, 1.0, 0.0]);
         capture.run(&[i16::MIN, i16::MIN]);
         assert_eq!(heard, [0.0, 0.5, -1.0]);
@@ -160,8 +184,16 @@ mod tests {
     fn a_callback_longer_than_the_scratch_loses_nothing() {
         let mut heard = Vec::new();
         let recorded: Vec<f32> = (0..3000).flat_map(|i| [i as f32 / 3000.0; 2]).collect();
-        Capture::new(|mono: &[f32]| heard.extend_from_slice(mono), 2, Arc::default()).run(&recorded);
-        assert_eq!(heard, (0..3000).map(|i| i as f32 / 3000.0).collect::<Vec<_>>());
+        Capture::new(
+            |mono: &[f32]| heard.extend_from_slice(mono),
+            2,
+            Arc::default(),
+        )
+        .run(&recorded);
+        assert_eq!(
+            heard,
+            (0..3000).map(|i| i as f32 / 3000.0).collect::<Vec<_>>()
+        );
 
         let mut next = 0.0;
         let read = |mono: &mut [f32]| {
@@ -208,10 +240,17 @@ mod tests {
         let (output_home, _output_returned) = sync_channel(1);
         let (mut producer, sounds, _sounds_returned) = sounds();
         producer.push(0.5).unwrap();
-        let mut capture =
-            Capture::new(super::super::write_to(Some(Lent::new(ends.input, input_home))), 2, Arc::default());
-        let mut playout =
-            Playout::new(super::super::read_from(Some(Lent::new(ends.output, output_home))), sounds, 2, Arc::default());
+        let mut capture = Capture::new(
+            super::super::write_to(Some(Lent::new(ends.input, input_home))),
+            2,
+            Arc::default(),
+        );
+        let mut playout = Playout::new(
+            super::super::read_from(Some(Lent::new(ends.output, output_home))),
+            sounds,
+            2,
+            Arc::default(),
+        );
         let recorded = [0.25_f32; 4096];
         let recorded_i16 = [i16::MAX; 512];
         let mut played = [0.0_f32; 4096];

@@ -54,13 +54,25 @@ impl DeviceError {
     /// What the person can do about it.
     pub fn advice(&self) -> &'static str {
         match self {
-            Self::NoHost => "Start PipeWire or PulseAudio, or check that the sound card's driver is loaded.",
-            Self::NoInput => "Plug a microphone or headset in; it is used as soon as it is there. Until then you listen only.",
-            Self::NoOutput => "Plug speakers or headphones in; they are used as soon as they are there.",
+            Self::NoHost => {
+                "Start PipeWire or PulseAudio, or check that the sound card's driver is loaded."
+            }
+            Self::NoInput => {
+                "Plug a microphone or headset in; it is used as soon as it is there. Until then you listen only."
+            }
+            Self::NoOutput => {
+                "Plug speakers or headphones in; they are used as soon as they are there."
+            }
             Self::NotFound { .. } => "Plug it in again, or choose another device in the settings.",
-            Self::Rate { .. } => "Choose another device, or set this one to 48000 Hz in the system's sound settings.",
-            Self::Busy { .. } => "Close the program that uses it, or choose another device in the settings.",
-            Self::Permission { .. } => "Allow this app to use the microphone in the system's privacy settings.",
+            Self::Rate { .. } => {
+                "Choose another device, or set this one to 48000 Hz in the system's sound settings."
+            }
+            Self::Busy { .. } => {
+                "Close the program that uses it, or choose another device in the settings."
+            }
+            Self::Permission { .. } => {
+                "Allow this app to use the microphone in the system's privacy settings."
+            }
             Self::Other { .. } => "Choose another device in the settings.",
         }
     }
@@ -72,7 +84,10 @@ impl DeviceError {
             cpal::ErrorKind::DeviceBusy => Self::Busy { name },
             cpal::ErrorKind::PermissionDenied => Self::Permission { name },
             cpal::ErrorKind::HostUnavailable => Self::NoHost,
-            _ => Self::Other { name, reason: error.to_string() },
+            _ => Self::Other {
+                name,
+                reason: error.to_string(),
+            },
         }
     }
 }
@@ -80,21 +95,34 @@ impl DeviceError {
 /// Every usable device of every sound system there is, the default ones first.
 pub fn list(direction: Direction) -> Vec<DeviceInfo> {
     let default_host = default_host().map(|host| host.id());
-    let mut hosts: Vec<Host> = cpal::available_hosts().into_iter().filter_map(|id| cpal::host_from_id(id).ok()).collect();
+    let mut hosts: Vec<Host> = cpal::available_hosts()
+        .into_iter()
+        .filter_map(|id| cpal::host_from_id(id).ok())
+        .collect();
     hosts.sort_by_key(|host| Some(host.id()) != default_host);
     let mut devices = Vec::new();
     for host in &hosts {
-        let default = if Some(host.id()) == default_host { default_id(host, direction) } else { None };
+        let default = if Some(host.id()) == default_host {
+            default_id(host, direction)
+        } else {
+            None
+        };
         let Ok(all) = host.devices() else { continue };
         for device in all {
-            let Some(id) = device.id().ok().filter(|id| is_for_people(id, direction)) else { continue };
+            let Some(id) = device.id().ok().filter(|id| is_for_people(id, direction)) else {
+                continue;
+            };
             let fits = match direction {
                 Direction::Input => device.supports_input(),
                 Direction::Output => device.supports_output(),
             };
             if fits {
                 let id = id.to_string();
-                devices.push(DeviceInfo { default: default.as_deref() == Some(&id), id, name: device.to_string() });
+                devices.push(DeviceInfo {
+                    default: default.as_deref() == Some(&id),
+                    id,
+                    name: device.to_string(),
+                });
             }
         }
     }
@@ -117,7 +145,11 @@ pub fn default_host() -> Option<Host> {
         let id = available.iter().find(|id| id.to_string() == *name)?;
         cpal::host_from_id(*id).ok()
     });
-    server.or_else(|| available.into_iter().find_map(|id| cpal::host_from_id(id).ok()))
+    server.or_else(|| {
+        available
+            .into_iter()
+            .find_map(|id| cpal::host_from_id(id).ok())
+    })
 }
 
 /// A device that was found, ready to be opened.
@@ -130,22 +162,40 @@ pub struct Found {
 
 /// Finds a device by its id, or the default one.
 pub fn find(direction: Direction, wanted: Option<&str>) -> Result<Found, DeviceError> {
-    let none = || if direction == Direction::Input { DeviceError::NoInput } else { DeviceError::NoOutput };
+    let none = || {
+        if direction == Direction::Input {
+            DeviceError::NoInput
+        } else {
+            DeviceError::NoOutput
+        }
+    };
     let device = match wanted {
         None => {
             let host = default_host().ok_or(DeviceError::NoHost)?;
-            default_id(&host, direction).and_then(|_| default_device(&host, direction)).ok_or_else(none)?
+            default_id(&host, direction)
+                .and_then(|_| default_device(&host, direction))
+                .ok_or_else(none)?
         }
         Some(text) => {
-            let missing = || DeviceError::NotFound { id: text.to_owned() };
+            let missing = || DeviceError::NotFound {
+                id: text.to_owned(),
+            };
             let id: DeviceId = text.parse().map_err(|_| missing())?;
             let host = cpal::host_from_id(id.host()).map_err(|_| missing())?;
             host.device_by_id(&id).ok_or_else(missing)?
         }
     };
     let name = device.to_string();
-    let id = device.id().map_err(|error| DeviceError::of(&error, &name))?.to_string();
-    Ok(Found { device, direction, id, name })
+    let id = device
+        .id()
+        .map_err(|error| DeviceError::of(&error, &name))?
+        .to_string();
+    Ok(Found {
+        device,
+        direction,
+        id,
+        name,
+    })
 }
 
 impl Found {
@@ -190,8 +240,13 @@ impl Found {
         self.started(stream)
     }
 
-    fn started(&self, stream: Result<cpal::Stream, cpal::Error>) -> Result<cpal::Stream, DeviceError> {
-        stream.and_then(|stream| stream.play().map(|()| stream)).map_err(|error| DeviceError::of(&error, &self.name))
+    fn started(
+        &self,
+        stream: Result<cpal::Stream, cpal::Error>,
+    ) -> Result<cpal::Stream, DeviceError> {
+        stream
+            .and_then(|stream| stream.play().map(|()| stream))
+            .map_err(|error| DeviceError::of(&error, &self.name))
     }
 
     fn build_capture<T, W>(
@@ -206,7 +261,8 @@ impl Found {
         W: FnMut(&[f32]) + Send + 'static,
     {
         let callback = move |frames: &[T], _: &cpal::InputCallbackInfo| capture.run(frames);
-        self.device.build_input_stream(config, callback, on_error, Some(OPEN_TIMEOUT))
+        self.device
+            .build_input_stream(config, callback, on_error, Some(OPEN_TIMEOUT))
     }
 
     fn build_playout<T, R>(
@@ -220,24 +276,33 @@ impl Found {
         R: FnMut(&mut [f32]) + Send + 'static,
     {
         let callback = move |frames: &mut [T], _: &cpal::OutputCallbackInfo| playout.run(frames);
-        self.device.build_output_stream(config, callback, on_error, Some(OPEN_TIMEOUT))
+        self.device
+            .build_output_stream(config, callback, on_error, Some(OPEN_TIMEOUT))
     }
 
     fn config(&self, frames: u32) -> Result<(StreamConfig, SampleFormat), DeviceError> {
         let fail = |error| DeviceError::of(&error, &self.name);
         let (ranges, default): (Vec<_>, _) = match self.direction {
             Direction::Input => (
-                self.device.supported_input_configs().map_err(fail)?.collect(),
+                self.device
+                    .supported_input_configs()
+                    .map_err(fail)?
+                    .collect(),
                 self.device.default_input_config(),
             ),
             Direction::Output => (
-                self.device.supported_output_configs().map_err(fail)?.collect(),
+                self.device
+                    .supported_output_configs()
+                    .map_err(fail)?
+                    .collect(),
                 self.device.default_output_config(),
             ),
         };
         let own_channels = default.map_or(2, |config| config.channels());
-        let best = choose(&ranges, own_channels)
-            .ok_or_else(|| DeviceError::Rate { name: self.name.clone(), rates: rates(&ranges) })?;
+        let best = choose(&ranges, own_channels).ok_or_else(|| DeviceError::Rate {
+            name: self.name.clone(),
+            rates: rates(&ranges),
+        })?;
         // Left to itself, PulseAudio takes 2 s of buffer; so a length is always asked for.
         let frames = match best.buffer_size() {
             SupportedBufferSize::Range { min, max } => frames.clamp(*min, (*max).max(*min)),
@@ -253,7 +318,10 @@ impl Found {
 }
 
 /// The best 48 kHz configuration: mono if the device has it, else its own number of channels; samples as floats if it can.
-fn choose(ranges: &[SupportedStreamConfigRange], own_channels: u16) -> Option<&SupportedStreamConfigRange> {
+fn choose(
+    ranges: &[SupportedStreamConfigRange],
+    own_channels: u16,
+) -> Option<&SupportedStreamConfigRange> {
     let format_rank = |range: &SupportedStreamConfigRange| match range.sample_format() {
         SampleFormat::F32 => Some(0),
         SampleFormat::I32 => Some(1),
@@ -277,8 +345,10 @@ fn choose(ranges: &[SupportedStreamConfigRange], own_channels: u16) -> Option<&S
 /// `44.1 kHz, 96 kHz`, or ranges of these.
 fn rates(ranges: &[SupportedStreamConfigRange]) -> String {
     let khz = |hz: u32| format!("{}", f64::from(hz) / 1000.0);
-    let mut rates: Vec<(u32, u32)> =
-        ranges.iter().map(|range| (range.min_sample_rate(), range.max_sample_rate())).collect();
+    let mut rates: Vec<(u32, u32)> = ranges
+        .iter()
+        .map(|range| (range.min_sample_rate(), range.max_sample_rate()))
+        .collect();
     rates.sort_unstable();
     rates.dedup();
     if rates.is_empty() {
@@ -286,7 +356,13 @@ fn rates(ranges: &[SupportedStreamConfigRange]) -> String {
     }
     let rates: Vec<String> = rates
         .into_iter()
-        .map(|(min, max)| if min == max { format!("{} kHz", khz(min)) } else { format!("{} to {} kHz", khz(min), khz(max)) })
+        .map(|(min, max)| {
+            if min == max {
+                format!("{} kHz", khz(min))
+            } else {
+                format!("{} to {} kHz", khz(min), khz(max))
+            }
+        })
         .collect();
     rates.join(", ")
 }
@@ -309,8 +385,18 @@ fn is_for_people(id: &DeviceId, direction: Direction) -> bool {
 mod tests {
     use super::*;
 
-    fn range(channels: u16, rates: std::ops::RangeInclusive<u32>, format: SampleFormat) -> SupportedStreamConfigRange {
-        SupportedStreamConfigRange::new(channels, *rates.start(), *rates.end(), SupportedBufferSize::Unknown, format)
+    fn range(
+        channels: u16,
+        rates: std::ops::RangeInclusive<u32>,
+        format: SampleFormat,
+    ) -> SupportedStreamConfigRange {
+        SupportedStreamConfigRange::new(
+            channels,
+            *rates.start(),
+            *rates.end(),
+            SupportedBufferSize::Unknown,
+            format,
+        )
     }
 
     #[test]
@@ -328,10 +414,17 @@ mod tests {
 
     #[test]
     fn without_48_khz_the_error_names_what_there_is() {
-        let ranges = [range(2, 44_100..=44_100, SampleFormat::I16), range(2, 8_000..=32_000, SampleFormat::I16)];
+        let ranges = [
+            range(2, 44_100..=44_100, SampleFormat::I16),
+            range(2, 8_000..=32_000, SampleFormat::I16),
+        ];
         assert_eq!(choose(&ranges, 2), None);
         assert_eq!(rates(&ranges), "8 to 32 kHz, 44.1 kHz");
-        assert_eq!(choose(&[range(2, 48_000..=48_000, SampleFormat::U8)], 2), None, "nobody needs 8 bits");
+        assert_eq!(
+            choose(&[range(2, 48_000..=48_000, SampleFormat::U8)], 2),
+            None,
+            "nobody needs 8 bits"
+        );
     }
 
     #[test]

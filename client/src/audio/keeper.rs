@@ -72,7 +72,10 @@ struct Retry {
 
 impl Retry {
     fn now() -> Self {
-        Self { at: Instant::now(), wait: RETRY_FIRST }
+        Self {
+            at: Instant::now(),
+            wait: RETRY_FIRST,
+        }
     }
 
     fn later(&mut self) {
@@ -84,7 +87,16 @@ impl Retry {
 impl<T> Side<T> {
     fn new(direction: Direction, peak: Arc<Peak>) -> Self {
         let home = sync_channel(1);
-        Self { direction, stream: None, end: None, lent: false, home, peak, worked: false, retry: Retry::now() }
+        Self {
+            direction,
+            stream: None,
+            end: None,
+            lent: false,
+            home,
+            peak,
+            worked: false,
+            retry: Retry::now(),
+        }
     }
 
     /// Closes the stream; what was lent to it comes home.
@@ -226,18 +238,28 @@ impl Keeper {
     }
 
     fn broke(&mut self, direction: Direction, number: u64, problem: DeviceError) {
-        let is_this = |opened: &Option<Opened>| opened.as_ref().is_some_and(|opened| opened.number == number);
+        let is_this = |opened: &Option<Opened>| {
+            opened
+                .as_ref()
+                .is_some_and(|opened| opened.number == number)
+        };
         tracing::info!(?direction, %problem, "a sound device stopped");
         match direction {
             Direction::Input if is_this(&self.input.stream) => {
                 self.input.close();
                 self.input.retry.later();
-                self.status.input = Port::Failed { problem, lost: true };
+                self.status.input = Port::Failed {
+                    problem,
+                    lost: true,
+                };
             }
             Direction::Output if is_this(&self.output.stream) => {
                 self.output.close();
                 self.output.retry.later();
-                self.status.output = Port::Failed { problem, lost: true };
+                self.status.output = Port::Failed {
+                    problem,
+                    lost: true,
+                };
             }
             _ => {}
         }
@@ -249,22 +271,35 @@ impl Keeper {
             return;
         }
         self.next_watch = Instant::now() + WATCH;
-        let follows = |chosen: &Option<String>, opened: &Option<Opened>| chosen.is_none() && opened.is_some();
+        let follows =
+            |chosen: &Option<String>, opened: &Option<Opened>| chosen.is_none() && opened.is_some();
         let input = follows(&self.choice.input, &self.input.stream);
         let output = follows(&self.choice.output, &self.output.stream);
         if !input && !output {
             return;
         }
-        let Some(host) = devices::default_host() else { return };
+        let Some(host) = devices::default_host() else {
+            return;
+        };
         let moved = |opened: &Option<Opened>, now: Option<String>| match (opened, now) {
             (Some(opened), Some(now)) => opened.id != now,
             _ => false,
         };
-        if input && moved(&self.input.stream, devices::default_id(&host, Direction::Input)) {
+        if input
+            && moved(
+                &self.input.stream,
+                devices::default_id(&host, Direction::Input),
+            )
+        {
             self.input.close();
             self.input.retry = Retry::now();
         }
-        if output && moved(&self.output.stream, devices::default_id(&host, Direction::Output)) {
+        if output
+            && moved(
+                &self.output.stream,
+                devices::default_id(&host, Direction::Output),
+            )
+        {
             self.output.close();
             self.output.retry = Retry::now();
         }
@@ -282,11 +317,16 @@ impl Keeper {
         let number = self.openings;
         let on_error = complain(Direction::Input, number, self.commands.clone());
         let side = &mut self.input;
-        let opened = devices::find(side.direction, self.choice.input.as_deref()).and_then(|found| {
-            let stream =
-                found.capture(self.choice.buffer_frames, Arc::clone(&side.peak), write_to(side.lend()), on_error)?;
-            Ok((found, stream))
-        });
+        let opened =
+            devices::find(side.direction, self.choice.input.as_deref()).and_then(|found| {
+                let stream = found.capture(
+                    self.choice.buffer_frames,
+                    Arc::clone(&side.peak),
+                    write_to(side.lend()),
+                    on_error,
+                )?;
+                Ok((found, stream))
+            });
         self.status.input = side.settle(opened, number);
     }
 
@@ -307,13 +347,14 @@ impl Keeper {
         let on_error = complain(Direction::Output, number, self.commands.clone());
         let own_sounds = Lent::new(own_sounds, self.sounds_home.0.clone());
         let side = &mut self.output;
-        let opened = devices::find(side.direction, self.choice.output.as_deref()).and_then(|found| {
-            let read = read_from(side.lend());
-            let peak = Arc::clone(&side.peak);
-            let playout = |channels| Playout::new(read, own_sounds, channels, peak);
-            let stream = found.playout(self.choice.buffer_frames, playout, on_error)?;
-            Ok((found, stream))
-        });
+        let opened =
+            devices::find(side.direction, self.choice.output.as_deref()).and_then(|found| {
+                let read = read_from(side.lend());
+                let peak = Arc::clone(&side.peak);
+                let playout = |channels| Playout::new(read, own_sounds, channels, peak);
+                let stream = found.playout(self.choice.buffer_frames, playout, on_error)?;
+                Ok((found, stream))
+            });
         self.status.output = side.settle(opened, number);
     }
 
@@ -329,11 +370,19 @@ impl Keeper {
 
 impl<T> Side<T> {
     /// Keeps what was opened, or plans the next try.
-    fn settle(&mut self, opened: Result<(devices::Found, cpal::Stream), DeviceError>, number: u64) -> Port {
+    fn settle(
+        &mut self,
+        opened: Result<(devices::Found, cpal::Stream), DeviceError>,
+        number: u64,
+    ) -> Port {
         match opened {
             Ok((found, stream)) => {
                 tracing::info!(direction = ?self.direction, device = %found.id, "opened a sound device");
-                self.stream = Some(Opened { _stream: stream, number, id: found.id });
+                self.stream = Some(Opened {
+                    _stream: stream,
+                    number,
+                    id: found.id,
+                });
                 self.worked = true;
                 self.retry = Retry::now();
                 Port::Open { name: found.name }
@@ -342,21 +391,36 @@ impl<T> Side<T> {
                 self.close();
                 self.retry.later();
                 tracing::debug!(direction = ?self.direction, %problem, "could not open a sound device");
-                Port::Failed { problem, lost: self.worked }
+                Port::Failed {
+                    problem,
+                    lost: self.worked,
+                }
             }
         }
     }
 }
 
 /// The stream's error callback. It may run on the audio thread, so what is harmless returns at once.
-fn complain(direction: Direction, number: u64, commands: SyncSender<Command>) -> impl FnMut(cpal::Error) + Send {
+fn complain(
+    direction: Direction,
+    number: u64,
+    commands: SyncSender<Command>,
+) -> impl FnMut(cpal::Error) + Send {
     move |error| {
         use cpal::ErrorKind::{DeviceChanged, RealtimeDenied, Xrun};
         if matches!(error.kind(), Xrun | DeviceChanged | RealtimeDenied) {
             return;
         }
-        let name = if direction == Direction::Input { "The microphone" } else { "The speakers" }.to_owned();
-        let problem = DeviceError::Other { name, reason: error.to_string() };
+        let name = if direction == Direction::Input {
+            "The microphone"
+        } else {
+            "The speakers"
+        }
+        .to_owned();
+        let problem = DeviceError::Other {
+            name,
+            reason: error.to_string(),
+        };
         let _ = commands.try_send(Command::Broke(direction, number, problem));
     }
 }

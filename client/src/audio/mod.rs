@@ -38,9 +38,14 @@ pub enum Port {
     #[default]
     Closed,
     Opening,
-    Open { name: String },
+    Open {
+        name: String,
+    },
     /// It can't be used, or was lost; it is tried again by itself.
-    Failed { problem: DeviceError, lost: bool },
+    Failed {
+        problem: DeviceError,
+        lost: bool,
+    },
 }
 
 impl Port {
@@ -90,8 +95,15 @@ impl Audio {
             (Arc::clone(&input_peak), Arc::clone(&output_peak)),
             Box::new(on_change),
         );
-        thread::Builder::new().name("audio-devices".to_owned()).spawn(move || keeper.run(&received))?;
-        Ok(Self { commands, status, input_peak, output_peak })
+        thread::Builder::new()
+            .name("audio-devices".to_owned())
+            .spawn(move || keeper.run(&received))?;
+        Ok(Self {
+            commands,
+            status,
+            input_peak,
+            output_peak,
+        })
     }
 
     pub fn status(&self) -> Arc<AudioStatus> {
@@ -148,7 +160,9 @@ pub(crate) fn write_to(mut end: Option<Lent<DeviceInput>>) -> impl FnMut(&[f32])
 }
 
 /// Where the playout callback has its samples from.
-pub(crate) fn read_from(mut end: Option<Lent<DeviceOutput>>) -> impl FnMut(&mut [f32]) + Send + 'static {
+pub(crate) fn read_from(
+    mut end: Option<Lent<DeviceOutput>>,
+) -> impl FnMut(&mut [f32]) + Send + 'static {
     move |mono| match end.as_mut().and_then(Lent::get) {
         Some(end) => end.read(mono),
         None => mono.fill(0.0),

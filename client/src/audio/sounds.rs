@@ -23,9 +23,17 @@ impl Sound {
         let notes: &[(f32, f32)] = match self {
             Self::Joined => &[(523.25, 0.09), (783.99, 0.16)],
             Self::Left => &[(659.25, 0.09), (392.0, 0.16)],
-            Self::Test => &[(523.25, 0.15), (659.25, 0.15), (783.99, 0.15), (1046.5, 0.35)],
+            Self::Test => &[
+                (523.25, 0.15),
+                (659.25, 0.15),
+                (783.99, 0.15),
+                (1046.5, 0.35),
+            ],
         };
-        notes.iter().flat_map(|&(pitch_hz, seconds)| note(pitch_hz, seconds)).collect()
+        notes
+            .iter()
+            .flat_map(|&(pitch_hz, seconds)| note(pitch_hz, seconds))
+            .collect()
     }
 }
 
@@ -52,9 +60,15 @@ mod tests {
             let samples = sound.samples();
             assert!(samples.len() <= LONGEST_SAMPLES, "{sound:?}");
             assert!(samples.iter().all(|sample| sample.abs() < 0.2), "{sound:?}");
-            let step = samples.windows(2).map(|pair| (pair[1] - pair[0]).abs()).fold(0.0, f32::max);
+            let step = samples
+                .windows(2)
+                .map(|pair| (pair[1] - pair[0]).abs())
+                .fold(0.0, f32::max);
             assert!(step < 0.03, "{sound:?} jumps by {step}");
-            assert!(samples.iter().any(|sample| sample.abs() > 0.03), "{sound:?} is silent");
+            assert!(
+                samples.iter().any(|sample| sample.abs() > 0.03),
+                "{sound:?} is silent"
+            );
         }
     }
 }

@@ -13,44 +13,68 @@ use super::{
 const COPIED_S: f64 = 2.0;
 
 pub fn invite_ui(ui: &Ui, scene: &Scene<'_>, guild: GuildId, memory: &mut Memory) {
-    let name = scene.state.guilds.iter().find(|it| it.id == guild).map_or("this server", |guild| guild.name.as_str());
-    let response = Modal::new(Id::unique("invite")).frame(card(ui)).show(ui.ctx(), |ui| {
-        let p = palette(ui);
-        ui.set_width(460.0);
-        let mut close = false;
-        ui.horizontal(|ui| {
-            heading(ui, &format!("Invite people to {name}"));
-            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                close = icon_button(ui, icons::X, "Close", false).clicked();
-            });
-        });
-        hint(ui, "Whoever opens this link picks a name and can talk.");
-        ui.add_space(6.0);
-        let Some(invite) = &scene.state.invite else {
+    let name = scene
+        .state
+        .guilds
+        .iter()
+        .find(|it| it.id == guild)
+        .map_or("this server", |guild| guild.name.as_str());
+    let response = Modal::new(Id::unique("invite"))
+        .frame(card(ui))
+        .show(ui.ctx(), |ui| {
+            let p = palette(ui);
+            ui.set_width(460.0);
+            let mut close = false;
             ui.horizontal(|ui| {
-                ui.add(Spinner::new().size(18.0).color(p.accent));
-                hint(ui, "Making a link…");
+                heading(ui, &format!("Invite people to {name}"));
+                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                    close = icon_button(ui, icons::X, "Close", false).clicked();
+                });
             });
-            return close;
-        };
-        Frame::new().fill(p.raised).corner_radius(CornerRadius::same(10)).inner_margin(12).show(ui, |ui| {
-            ui.set_width(ui.available_width());
-            let text = RichText::new(&invite.link).font(egui::FontId::monospace(13.0)).color(p.text);
-            ui.add(Label::new(text).wrap().selectable(true)).accessible_name("Invite link");
+            hint(ui, "Whoever opens this link picks a name and can talk.");
+            ui.add_space(6.0);
+            let Some(invite) = &scene.state.invite else {
+                ui.horizontal(|ui| {
+                    ui.add(Spinner::new().size(18.0).color(p.accent));
+                    hint(ui, "Making a link…");
+                });
+                return close;
+            };
+            Frame::new()
+                .fill(p.raised)
+                .corner_radius(CornerRadius::same(10))
+                .inner_margin(12)
+                .show(ui, |ui| {
+                    ui.set_width(ui.available_width());
+                    let text = RichText::new(&invite.link)
+                        .font(egui::FontId::monospace(13.0))
+                        .color(p.text);
+                    ui.add(Label::new(text).wrap().selectable(true))
+                        .accessible_name("Invite link");
+                });
+            ui.add_space(4.0);
+            ui.horizontal(|ui| {
+                let now_s = ui.input(|input| input.time);
+                let copied = memory.copied_at_s.is_some_and(|at| now_s - at < COPIED_S);
+                if widgets::button(
+                    ui,
+                    Kind::Primary,
+                    if copied { "Copied" } else { "Copy link" },
+                )
+                .clicked()
+                {
+                    ui.ctx().copy_text(invite.link.clone());
+                    memory.copied_at_s = Some(now_s);
+                    ui.ctx().request_repaint_after_secs(COPIED_S as f32 + 0.1);
+                }
+                ui.add(Label::new(
+                    RichText::new(terms(invite, scene))
+                        .size(SMALL)
+                        .color(p.muted),
+                ));
+            });
+            close
         });
-        ui.add_space(4.0);
-        ui.horizontal(|ui| {
-            let now_s = ui.input(|input| input.time);
-            let copied = memory.copied_at_s.is_some_and(|at| now_s - at < COPIED_S);
-            if widgets::button(ui, Kind::Primary, if copied { "Copied" } else { "Copy link" }).clicked() {
-                ui.ctx().copy_text(invite.link.clone());
-                memory.copied_at_s = Some(now_s);
-                ui.ctx().request_repaint_after_secs(COPIED_S as f32 + 0.1);
-            }
-            ui.add(Label::new(RichText::new(terms(invite, scene)).size(SMALL).color(p.muted)));
-        });
-        close
-    });
     if response.inner || response.should_close() {
         memory.dialog = None;
     }
@@ -61,9 +85,16 @@ fn terms(invite: &voxhall_protocol::control::Invite, scene: &Scene<'_>) -> Strin
         Some(max) => format!("{} of {max} uses left", max.saturating_sub(invite.uses)),
         None => "any number of people".to_owned(),
     };
-    let until = invite.expires_at_ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    let until = invite
+        .expires_at_ms
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     match until {
-        Some(until) => format!("{uses}, until {}", until.to_zoned(scene.time_zone.clone()).strftime("%-d %B, %H:%M")),
+        Some(until) => format!(
+            "{uses}, until {}",
+            until
+                .to_zoned(scene.time_zone.clone())
+                .strftime("%-d %B, %H:%M")
+        ),
         None => format!("{uses}, does not expire"),
     }
 }

@@ -101,35 +101,59 @@ pub enum Dialog {
 }
 
 /// The whole window.
-pub fn root_ui(ui: &mut Ui, scene: &Scene<'_>, settings: &mut Settings, memory: &mut Memory, intents: &mut Intents) {
+pub fn root_ui(
+    ui: &mut Ui,
+    scene: &Scene<'_>,
+    settings: &mut Settings,
+    memory: &mut Memory,
+    intents: &mut Intents,
+) {
     match &scene.state.connection {
         Connection::Online => main_ui(ui, scene, settings, memory, intents),
-        Connection::Reconnecting { .. } if !scene.state.guilds.is_empty() => main_ui(ui, scene, settings, memory, intents),
+        Connection::Reconnecting { .. } if !scene.state.guilds.is_empty() => {
+            main_ui(ui, scene, settings, memory, intents)
+        }
         _ => entry::entry_ui(ui, scene, settings, memory, intents),
     }
     notices::notices_ui(ui, scene, intents);
     match memory.dialog {
-        Some(Dialog::Preferences(tab)) => preferences::preferences_ui(ui, scene, tab, settings, memory, intents),
+        Some(Dialog::Preferences(tab)) => {
+            preferences::preferences_ui(ui, scene, tab, settings, memory, intents)
+        }
         Some(Dialog::Invite(guild)) => invite::invite_ui(ui, scene, guild, memory),
         None => {}
     }
     keyboard(ui, scene, memory, intents);
 }
 
-fn main_ui(ui: &mut Ui, scene: &Scene<'_>, settings: &mut Settings, memory: &mut Memory, intents: &mut Intents) {
+fn main_ui(
+    ui: &mut Ui,
+    scene: &Scene<'_>,
+    settings: &mut Settings,
+    memory: &mut Memory,
+    intents: &mut Intents,
+) {
     let p = palette(ui);
     let Some(guild) = choose_guild(scene.state, memory) else {
         CentralPanel::default_margins().show(ui, |ui| entry::no_guild_ui(ui, intents));
         return;
     };
-    if let Connection::Reconnecting { retry_in_ms, problem } = &scene.state.connection {
+    if let Connection::Reconnecting {
+        retry_in_ms,
+        problem,
+    } = &scene.state.connection
+    {
         notices::banner_ui(ui, *retry_in_ms, problem, scene.state_age_ms, intents);
     }
     Panel::left("rail")
         .exact_size(72.0)
         .resizable(false)
         .show_separator_line(false)
-        .frame(Frame::new().fill(p.rail).inner_margin(Margin::symmetric(12, 14)))
+        .frame(
+            Frame::new()
+                .fill(p.rail)
+                .inner_margin(Margin::symmetric(12, 14)),
+        )
         .show(ui, |ui| sidebar::rail_ui(ui, scene, memory));
     Panel::left("sidebar")
         .exact_size(256.0)
@@ -140,13 +164,24 @@ fn main_ui(ui: &mut Ui, scene: &Scene<'_>, settings: &mut Settings, memory: &mut
             Panel::bottom("voice panel")
                 .resizable(false)
                 .show_separator_line(false)
-                .frame(Frame::new().fill(p.sidebar).inner_margin(Margin { left: 8, right: 8, top: 4, bottom: 8 }))
-                .show(ui, |ui| voice_panel::voice_panel_ui(ui, scene, guild, memory, intents));
+                .frame(Frame::new().fill(p.sidebar).inner_margin(Margin {
+                    left: 8,
+                    right: 8,
+                    top: 4,
+                    bottom: 8,
+                }))
+                .show(ui, |ui| {
+                    voice_panel::voice_panel_ui(ui, scene, guild, memory, intents)
+                });
             CentralPanel::no_frame()
                 .frame(Frame::new().fill(p.sidebar))
-                .show(ui, |ui| sidebar::channels_ui(ui, scene, guild, memory, intents));
+                .show(ui, |ui| {
+                    sidebar::channels_ui(ui, scene, guild, memory, intents)
+                });
         });
-    let channel = memory.channel.and_then(|id| guild.channels.iter().find(|channel| channel.id == id));
+    let channel = memory
+        .channel
+        .and_then(|id| guild.channels.iter().find(|channel| channel.id == id));
     match channel {
         Some(channel) if channel.kind == ChannelKind::Voice => {
             stage::stage_ui(ui, scene, guild, channel, settings, memory, intents);
@@ -162,15 +197,17 @@ fn main_ui(ui: &mut Ui, scene: &Scene<'_>, settings: &mut Settings, memory: &mut
 
 /// The guild and the channel to show: what was chosen while it exists, else the first ones.
 fn choose_guild<'a>(state: &'a State, memory: &mut Memory) -> Option<&'a Guild> {
-    let chosen = memory.guild.and_then(|id| state.guilds.iter().find(|guild| guild.id == id));
+    let chosen = memory
+        .guild
+        .and_then(|id| state.guilds.iter().find(|guild| guild.id == id));
     let guild = chosen.or_else(|| state.guilds.first())?;
-    if memory.guild != Some(guild.id) {
-        memory.guild = Some(guild.id);
-        memory.channel = None;
-    }
+    memory.guild = Some(guild.id);
     let exists = |id: ChannelId| guild.channels.iter().any(|channel| channel.id == id);
     if !memory.channel.is_some_and(exists) {
-        let first: Option<&Channel> = guild.channels_of(ChannelKind::Text).next().or_else(|| guild.channels.first());
+        let first: Option<&Channel> = guild
+            .channels_of(ChannelKind::Text)
+            .next()
+            .or_else(|| guild.channels.first());
         memory.channel = first.map(|channel| channel.id);
     }
     Some(guild)
@@ -198,5 +235,9 @@ fn keyboard(ui: &Ui, scene: &Scene<'_>, memory: &mut Memory, intents: &mut Inten
 
 /// `1.5 ms`, `18 ms`
 fn ms(value: f32) -> String {
-    if value < 9.95 { format!("{value:.1} ms") } else { format!("{value:.0} ms") }
+    if value < 9.95 {
+        format!("{value:.1} ms")
+    } else {
+        format!("{value:.0} ms")
+    }
 }

@@ -1,6 +1,8 @@
 //! What happened, in the corner; and the strip that says the server is away.
 
-use egui::{Align2, Area, CornerRadius, Frame, Label, Margin, Order, Panel, RichText, Stroke, Ui, vec2};
+use egui::{
+    Align2, Area, CornerRadius, Frame, Label, Margin, Order, Panel, RichText, Stroke, Ui, vec2,
+};
 use voxhall_session::{Intent, Notice, NoticeLevel, Problem};
 
 use super::{
@@ -42,14 +44,24 @@ fn notice_ui(ui: &mut Ui, notice: &Notice) -> bool {
         .fill(p.raised)
         .stroke(Stroke::new(1.0, p.border))
         .corner_radius(CornerRadius::same(12))
-        .inner_margin(Margin { left: 14, right: 8, top: 10, bottom: 10 })
+        .inner_margin(Margin {
+            left: 14,
+            right: 8,
+            top: 10,
+            bottom: 10,
+        })
         .shadow(ui.visuals().popup_shadow)
         .show(ui, |ui| {
             ui.horizontal_top(|ui| {
-                ui.add(Label::new(RichText::new(icon).font(theme::icon(18.0)).color(ink)));
+                ui.add(Label::new(
+                    RichText::new(icon).font(theme::icon(18.0)).color(ink),
+                ));
                 ui.vertical(|ui| {
                     ui.set_width(280.0);
-                    ui.add(Label::new(RichText::new(&notice.text).size(BODY - 0.5).color(p.text)).wrap());
+                    ui.add(
+                        Label::new(RichText::new(&notice.text).size(BODY - 0.5).color(p.text))
+                            .wrap(),
+                    );
                 });
                 icon_button_sized(ui, icons::X, "Dismiss", false, 24.0).clicked()
             })
@@ -59,18 +71,38 @@ fn notice_ui(ui: &mut Ui, notice: &Notice) -> bool {
 }
 
 /// Over everything: the server is away, and when it is tried again.
-pub fn banner_ui(ui: &mut Ui, retry_in_ms: u64, problem: &Problem, age_ms: u64, intents: &mut Intents) {
+pub fn banner_ui(
+    ui: &mut Ui,
+    retry_in_ms: u64,
+    problem: &Problem,
+    age_ms: u64,
+    intents: &mut Intents,
+) {
     let p = palette(ui);
     let when = when(retry_in_ms, age_ms);
     Panel::top("reconnecting")
         .resizable(false)
         .show_separator_line(false)
-        .frame(Frame::new().fill(p.warning_soft).inner_margin(Margin::symmetric(18, 6)))
+        .frame(
+            Frame::new()
+                .fill(p.warning_soft)
+                .inner_margin(Margin::symmetric(18, 6)),
+        )
         .show(ui, |ui| {
             ui.horizontal(|ui| {
-                ui.add(Label::new(RichText::new(icons::WIFI_SLASH).font(theme::icon(18.0)).color(p.warning)));
-                ui.add(Label::new(RichText::new(problem.to_string()).font(theme::strong(BODY)).color(p.text)));
-                ui.add(Label::new(RichText::new(when).size(SMALL + 1.0).color(p.text)));
+                ui.add(Label::new(
+                    RichText::new(icons::WIFI_SLASH)
+                        .font(theme::icon(18.0))
+                        .color(p.warning),
+                ));
+                ui.add(Label::new(
+                    RichText::new(problem.to_string())
+                        .font(theme::strong(BODY))
+                        .color(p.text),
+                ));
+                ui.add(Label::new(
+                    RichText::new(when).size(SMALL + 1.0).color(p.text),
+                ));
                 if button(ui, Kind::Quiet, "Try now").clicked() {
                     intents.session(Intent::RetryNow);
                 }

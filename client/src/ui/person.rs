@@ -31,7 +31,15 @@ pub fn person_ui(
     });
     ui.vertical_centered(|ui| {
         let (rect, _) = ui.allocate_exact_size(vec2(96.0, 88.0), Sense::hover());
-        avatar(ui.painter(), ui.ctx(), rect.center(), 38.0, user, is_speaking(scene, state), false);
+        avatar(
+            ui.painter(),
+            ui.ctx(),
+            rect.center(),
+            38.0,
+            user,
+            is_speaking(scene, state),
+            false,
+        );
         heading(ui, &user.name);
     });
     ui.add_space(14.0);
@@ -42,7 +50,12 @@ pub fn person_ui(
         return;
     }
     volume_ui(ui, scene, user, intents);
-    let Some(meter) = scene.meters.speakers.iter().find(|speaker| speaker.user == user.id) else {
+    let Some(meter) = scene
+        .meters
+        .speakers
+        .iter()
+        .find(|speaker| speaker.user == user.id)
+    else {
         hint(ui, "Delays are shown once you have heard them speak.");
         return;
     };
@@ -63,21 +76,35 @@ fn volume_ui(ui: &mut Ui, scene: &Scene<'_>, user: &User, intents: &mut Intents)
         caption(ui, "VOLUME FOR YOU");
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             let ink = palette(ui).text;
-            ui.add(Label::new(RichText::new(format!("{percent:.0} %")).font(theme::strong(SMALL + 0.5)).color(ink)));
+            ui.add(Label::new(
+                RichText::new(format!("{percent:.0} %"))
+                    .font(theme::strong(SMALL + 0.5))
+                    .color(ink),
+            ));
         });
     });
     ui.spacing_mut().slider_width = ui.available_width();
-    let slider = Slider::new(&mut percent, 0.0..=200.0).step_by(5.0).show_value(false);
-    let response = ui.add(slider).accessible_name(format!("Volume of {}", user.name));
+    let slider = Slider::new(&mut percent, 0.0..=200.0)
+        .step_by(5.0)
+        .show_value(false);
+    let response = ui
+        .add(slider)
+        .accessible_name(format!("Volume of {}", user.name));
     let doubled = response.double_clicked();
     if response.changed() || doubled {
         let gain = if doubled { 1.0 } else { percent / 100.0 };
-        intents.session(Intent::SetUserGain { user: user.id, gain });
+        intents.session(Intent::SetUserGain {
+            user: user.id,
+            gain,
+        });
     }
     response.on_hover_text("Double-click for 100 %");
     let mut muted = voice.local_mutes.contains(&user.id);
     if switch(ui, &mut muted, "Mute for me").changed() {
-        intents.session(Intent::SetUserMuted { user: user.id, muted });
+        intents.session(Intent::SetUserMuted {
+            user: user.id,
+            muted,
+        });
     }
 }
 
@@ -87,17 +114,41 @@ type Part = (&'static str, f32, Color32);
 fn own_budget(scene: &Scene<'_>, settings: &Settings) -> Vec<Part> {
     vec![
         ("Microphone buffer", buffer_ms(settings), theme::PEOPLE[0]),
-        ("Filling a packet", settings.frame_length().as_ms(), theme::PEOPLE[1]),
-        ("Encoding", scene.meters.statistics.encode_ms, theme::PEOPLE[2]),
-        ("Network", scene.meters.rtt_ms.unwrap_or(0.0) / 2.0, theme::PEOPLE[3]),
+        (
+            "Filling a packet",
+            settings.frame_length().as_ms(),
+            theme::PEOPLE[1],
+        ),
+        (
+            "Encoding",
+            scene.meters.statistics.encode_ms,
+            theme::PEOPLE[2],
+        ),
+        (
+            "Network",
+            scene.meters.rtt_ms.unwrap_or(0.0) / 2.0,
+            theme::PEOPLE[3],
+        ),
     ]
 }
 
 fn budget(scene: &Scene<'_>, settings: &Settings, speaker: &SpeakerStats) -> Vec<Part> {
     vec![
-        ("Network", scene.meters.rtt_ms.unwrap_or(0.0) / 2.0, theme::PEOPLE[3]),
-        ("Waiting for late packets", speaker.delay_ms, theme::PEOPLE[4]),
-        ("Mixing", scene.meters.statistics.playout_ms, theme::PEOPLE[5]),
+        (
+            "Network",
+            scene.meters.rtt_ms.unwrap_or(0.0) / 2.0,
+            theme::PEOPLE[3],
+        ),
+        (
+            "Waiting for late packets",
+            speaker.delay_ms,
+            theme::PEOPLE[4],
+        ),
+        (
+            "Mixing",
+            scene.meters.statistics.playout_ms,
+            theme::PEOPLE[5],
+        ),
         ("Speaker buffer", buffer_ms(settings), theme::PEOPLE[0]),
     ]
 }
@@ -110,11 +161,16 @@ fn buffer_ms(settings: &Settings) -> f32 {
 fn budget_ui(ui: &mut Ui, parts: &[Part]) {
     let total: f32 = parts.iter().map(|part| part.1).sum();
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 14.0), Sense::hover());
-    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, format!("Together {}", ms(total))));
+    response.widget_info(|| {
+        egui::WidgetInfo::labeled(egui::Role::Label, true, format!("Together {}", ms(total)))
+    });
     let mut x = rect.left();
     for (_, value, color) in parts {
         let width = rect.width() * value / total.max(0.1);
-        let part = Rect::from_min_max(pos2(x, rect.top()), pos2((x + width - 1.5).max(x), rect.bottom()));
+        let part = Rect::from_min_max(
+            pos2(x, rect.top()),
+            pos2((x + width - 1.5).max(x), rect.bottom()),
+        );
         ui.painter().rect_filled(part, 3, *color);
         x += width;
     }
@@ -137,15 +193,38 @@ fn network_ui(ui: &mut Ui, speaker: &SpeakerStats) {
 fn row_ui(ui: &mut Ui, dot: Option<Color32>, name: &str, value: &str, strong: bool) {
     let p = palette(ui);
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 22.0), Sense::hover());
-    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, format!("{name}: {value}")));
+    response.widget_info(|| {
+        egui::WidgetInfo::labeled(egui::Role::Label, true, format!("{name}: {value}"))
+    });
     let mut left = rect.left();
     if let Some(color) = dot {
-        ui.painter().circle_filled(pos2(left + 5.0, rect.center().y), 4.5, color);
+        ui.painter()
+            .circle_filled(pos2(left + 5.0, rect.center().y), 4.5, color);
         left += 18.0;
     }
-    let font = if strong { theme::strong(SMALL + 0.5) } else { theme::regular(SMALL + 0.5) };
+    let font = if strong {
+        theme::strong(SMALL + 0.5)
+    } else {
+        theme::regular(SMALL + 0.5)
+    };
     let ink = if strong { p.text } else { p.muted };
-    line(ui.painter(), pos2(left, rect.center().y), name, font, ink, rect.width() - 70.0);
-    let galley = ui.painter().layout_no_wrap(value.to_owned(), theme::strong(BODY - 1.0), p.text);
-    ui.painter().galley(pos2(rect.right() - galley.size().x, rect.center().y - galley.size().y / 2.0), galley, p.text);
+    line(
+        ui.painter(),
+        pos2(left, rect.center().y),
+        name,
+        font,
+        ink,
+        rect.width() - 70.0,
+    );
+    let galley = ui
+        .painter()
+        .layout_no_wrap(value.to_owned(), theme::strong(BODY - 1.0), p.text);
+    ui.painter().galley(
+        pos2(
+            rect.right() - galley.size().x,
+            rect.center().y - galley.size().y / 2.0,
+        ),
+        galley,
+        p.text,
+    );
 }

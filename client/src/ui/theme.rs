@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use egui::{
-    Color32, Context, CornerRadius, FontData, FontDefinitions, FontFamily, FontId, Margin, Stroke, Style, TextStyle,
-    Theme, Ui, epaint::Shadow, style::HandleShape, vec2,
+    Color32, Context, CornerRadius, FontData, FontDefinitions, FontFamily, FontId, Margin, Stroke,
+    Style, TextStyle, Theme, Ui, epaint::Shadow, style::HandleShape, vec2,
 };
 
 /// Colour roles. A view never names a colour, only what it is for.
@@ -122,7 +122,11 @@ pub const SMALL: f32 = 12.5;
 pub const CAPTION: f32 = 11.5;
 
 pub fn palette(ui: &Ui) -> &'static Palette {
-    if ui.visuals().dark_mode { &DARK } else { &LIGHT }
+    if ui.visuals().dark_mode {
+        &DARK
+    } else {
+        &LIGHT
+    }
 }
 
 pub fn regular(size: f32) -> FontId {
@@ -151,18 +155,40 @@ fn fonts() -> FontDefinitions {
     let mut fonts = FontDefinitions::default();
     let embedded: [(&str, &'static [u8]); 3] = [
         ("inter", include_bytes!("../../assets/Inter-Regular.otf")),
-        ("inter-strong", include_bytes!("../../assets/Inter-SemiBold.otf")),
+        (
+            "inter-strong",
+            include_bytes!("../../assets/Inter-SemiBold.otf"),
+        ),
         ("icons", include_bytes!("../../assets/icons.ttf")),
     ];
     for (name, bytes) in embedded {
-        fonts.font_data.insert(name.to_owned(), Arc::new(FontData::from_static(bytes)));
+        fonts
+            .font_data
+            .insert(name.to_owned(), Arc::new(FontData::from_static(bytes)));
     }
     // What Inter lacks comes from egui's own fonts, emoji among them, and then from the system's.
-    let fallback = fonts.families.get(&FontFamily::Proportional).cloned().unwrap_or_default();
-    let behind = |first: &[&str]| first.iter().map(|name| (*name).to_owned()).chain(fallback.clone()).collect();
-    fonts.families.insert(FontFamily::Proportional, behind(&["inter", "icons"]));
-    fonts.families.insert(FontFamily::Name("strong".into()), behind(&["inter-strong", "icons"]));
-    fonts.families.insert(FontFamily::Name("icons".into()), behind(&["icons"]));
+    let fallback = fonts
+        .families
+        .get(&FontFamily::Proportional)
+        .cloned()
+        .unwrap_or_default();
+    let behind = |first: &[&str]| {
+        first
+            .iter()
+            .map(|name| (*name).to_owned())
+            .chain(fallback.clone())
+            .collect()
+    };
+    fonts
+        .families
+        .insert(FontFamily::Proportional, behind(&["inter", "icons"]));
+    fonts.families.insert(
+        FontFamily::Name("strong".into()),
+        behind(&["inter-strong", "icons"]),
+    );
+    fonts
+        .families
+        .insert(FontFamily::Name("icons".into()), behind(&["icons"]));
     fonts
 }
 
@@ -172,7 +198,10 @@ fn dress(style: &mut Style, palette: &Palette) {
         (TextStyle::Body, regular(BODY)),
         (TextStyle::Button, regular(BODY)),
         (TextStyle::Small, regular(SMALL)),
-        (TextStyle::Monospace, FontId::new(13.0, FontFamily::Monospace)),
+        (
+            TextStyle::Monospace,
+            FontId::new(13.0, FontFamily::Monospace),
+        ),
     ]
     .into();
     style.animation_time = 0.12;
@@ -216,7 +245,12 @@ fn dress(style: &mut Style, palette: &Palette) {
     visuals.slider_trailing_fill = true;
     visuals.handle_shape = HandleShape::Circle;
     visuals.indent_has_left_vline = false;
-    let shadow = Shadow { offset: [0, 8], blur: 24, spread: 0, color: Color32::from_black_alpha(if visuals.dark_mode { 110 } else { 38 }) };
+    let shadow = Shadow {
+        offset: [0, 8],
+        blur: 24,
+        spread: 0,
+        color: Color32::from_black_alpha(if visuals.dark_mode { 110 } else { 38 }),
+    };
     visuals.popup_shadow = shadow;
     visuals.window_shadow = shadow;
 
@@ -248,7 +282,11 @@ mod tests {
         let luminance = |color: Color32| {
             let linear = |byte: u8| {
                 let c = f32::from(byte) / 255.0;
-                if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
+                if c <= 0.04045 {
+                    c / 12.92
+                } else {
+                    ((c + 0.055) / 1.055).powf(2.4)
+                }
             };
             0.2126 * linear(color.r()) + 0.7152 * linear(color.g()) + 0.0722 * linear(color.b())
         };

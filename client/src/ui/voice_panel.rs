@@ -1,6 +1,6 @@
 //! Bottom left: the voice channel one is in, how good the path is, and the switches.
 
-use egui::{Align2, CornerRadius, Frame, Rect, Sense, Ui, UiBuilder, WidgetInfo, Role, pos2, vec2};
+use egui::{Align2, CornerRadius, Frame, Rect, Role, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 use voxhall_session::{Guild, Intent, VoiceMeters, VoicePath};
 
 use super::{
@@ -10,37 +10,89 @@ use super::{
 };
 use crate::audio::{AudioStatus, Port};
 
-pub fn voice_panel_ui(ui: &mut Ui, scene: &Scene<'_>, guild: &Guild, memory: &mut Memory, intents: &mut Intents) {
+pub fn voice_panel_ui(
+    ui: &mut Ui,
+    scene: &Scene<'_>,
+    guild: &Guild,
+    memory: &mut Memory,
+    intents: &mut Intents,
+) {
     let p = palette(ui);
     ui.spacing_mut().item_spacing.y = 6.0;
     if scene.state.voice.channel().is_some() {
-        Frame::new().fill(p.main).corner_radius(CornerRadius::same(12)).inner_margin(10).show(ui, |ui| {
-            ui.set_width(ui.available_width());
-            connection_ui(ui, scene, guild, memory, intents);
-        });
+        Frame::new()
+            .fill(p.main)
+            .corner_radius(CornerRadius::same(12))
+            .inner_margin(10)
+            .show(ui, |ui| {
+                ui.set_width(ui.available_width());
+                connection_ui(ui, scene, guild, memory, intents);
+            });
     }
-    Frame::new().fill(p.main).corner_radius(CornerRadius::same(12)).inner_margin(8).show(ui, |ui| {
-        me_ui(ui, scene, memory, intents);
-    });
+    Frame::new()
+        .fill(p.main)
+        .corner_radius(CornerRadius::same(12))
+        .inner_margin(8)
+        .show(ui, |ui| {
+            me_ui(ui, scene, memory, intents);
+        });
 }
 
-fn connection_ui(ui: &mut Ui, scene: &Scene<'_>, guild: &Guild, memory: &mut Memory, intents: &mut Intents) {
+fn connection_ui(
+    ui: &mut Ui,
+    scene: &Scene<'_>,
+    guild: &Guild,
+    memory: &mut Memory,
+    intents: &mut Intents,
+) {
     let p = palette(ui);
     let voice = &scene.state.voice;
     let (word, icon, ink) = path_words(voice.path, scene.meters, p);
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 36.0), Sense::click());
-    response.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("Show the voice channel: {word}")));
-    ui.painter().text(pos2(rect.left() + 10.0, rect.top() + 9.0), Align2::CENTER_CENTER, icon, theme::icon(17.0), ink);
+    response.widget_info(|| {
+        WidgetInfo::labeled(
+            Role::Button,
+            true,
+            format!("Show the voice channel: {word}"),
+        )
+    });
+    ui.painter().text(
+        pos2(rect.left() + 10.0, rect.top() + 9.0),
+        Align2::CENTER_CENTER,
+        icon,
+        theme::icon(17.0),
+        ink,
+    );
     let room = rect.width() - 66.0;
-    line(ui.painter(), pos2(rect.left() + 26.0, rect.top() + 9.0), word, theme::strong(SMALL + 0.5), ink, room);
-    let channel = voice.channel().and_then(|id| guild.channels.iter().find(|channel| channel.id == id));
+    line(
+        ui.painter(),
+        pos2(rect.left() + 26.0, rect.top() + 9.0),
+        word,
+        theme::strong(SMALL + 0.5),
+        ink,
+        room,
+    );
+    let channel = voice
+        .channel()
+        .and_then(|id| guild.channels.iter().find(|channel| channel.id == id));
     if let Some(channel) = channel {
-        line(ui.painter(), pos2(rect.left() + 26.0, rect.top() + 27.0), &channel.name, theme::regular(SMALL + 0.5), p.muted, room);
-        if response.on_hover_cursor(egui::CursorIcon::PointingHand).clicked() {
+        line(
+            ui.painter(),
+            pos2(rect.left() + 26.0, rect.top() + 27.0),
+            &channel.name,
+            theme::regular(SMALL + 0.5),
+            p.muted,
+            room,
+        );
+        if response
+            .on_hover_cursor(egui::CursorIcon::PointingHand)
+            .clicked()
+        {
             memory.channel = Some(channel.id);
         }
     }
-    let place = Rect::from_center_size(pos2(rect.right() - 16.0, rect.center().y), vec2(32.0, 32.0));
+    let place =
+        Rect::from_center_size(pos2(rect.right() - 16.0, rect.center().y), vec2(32.0, 32.0));
     let leave = ui.scope_builder(UiBuilder::new().max_rect(place), |ui| {
         icon_button(ui, icons::PHONE_DISCONNECT, "Leave voice", true)
     });
@@ -48,18 +100,34 @@ fn connection_ui(ui: &mut Ui, scene: &Scene<'_>, guild: &Guild, memory: &mut Mem
         intents.session(Intent::LeaveVoice);
     }
     if let VoicePath::Blocked(_) = voice.path {
-        super::widgets::hint(ui, "Something between you and the server drops UDP. Try another network, or ask for the server's UDP port to be opened.");
+        super::widgets::hint(
+            ui,
+            "Something between you and the server drops UDP. Try another network, or ask for the server's UDP port to be opened.",
+        );
     } else {
         figures_ui(ui, scene.meters);
     }
     device_ui(ui, scene.audio, memory);
     if !voice.muted && scene.audio.input.is_open() {
-        let level = if scene.meters.transmitting { scene.levels.0 } else { -96.0 };
-        meter(ui, level, vec2(ui.available_width(), 4.0), "Level of your microphone while it is sent");
+        let level = if scene.meters.transmitting {
+            scene.levels.0
+        } else {
+            -96.0
+        };
+        meter(
+            ui,
+            level,
+            vec2(ui.available_width(), 4.0),
+            "Level of your microphone while it is sent",
+        );
     }
 }
 
-fn path_words(path: VoicePath, meters: &VoiceMeters, p: &Palette) -> (&'static str, &'static str, egui::Color32) {
+fn path_words(
+    path: VoicePath,
+    meters: &VoiceMeters,
+    p: &Palette,
+) -> (&'static str, &'static str, egui::Color32) {
     match path {
         VoicePath::Out => ("Not in voice", icons::CELL_SIGNAL_SLASH, p.faint),
         VoicePath::Joining(_) => ("Joining…", icons::CELL_SIGNAL_LOW, p.warning),
@@ -69,9 +137,17 @@ fn path_words(path: VoicePath, meters: &VoiceMeters, p: &Palette) -> (&'static s
             let rtt_ms = meters.rtt_ms.unwrap_or(0.0);
             let loss = meters.loss.max(meters.reported_loss);
             if rtt_ms > 250.0 || loss > 0.08 {
-                ("Voice connected, poor network", icons::CELL_SIGNAL_LOW, p.danger)
+                (
+                    "Voice connected, poor network",
+                    icons::CELL_SIGNAL_LOW,
+                    p.danger,
+                )
             } else if rtt_ms > 120.0 || loss > 0.02 {
-                ("Voice connected, fair network", icons::CELL_SIGNAL_MEDIUM, p.warning)
+                (
+                    "Voice connected, fair network",
+                    icons::CELL_SIGNAL_MEDIUM,
+                    p.warning,
+                )
             } else {
                 ("Voice connected", icons::CELL_SIGNAL_FULL, p.live)
             }
@@ -84,38 +160,84 @@ fn figures_ui(ui: &mut Ui, meters: &VoiceMeters) {
     let p = palette(ui);
     let ping = meters.rtt_ms.map_or_else(|| "…".to_owned(), ms);
     let loss = format!("{:.1} %", 100.0 * meters.loss.max(meters.reported_loss));
-    let carrier = if meters.carrier.is_empty() { "…".to_owned() } else { meters.carrier.to_uppercase() };
+    let carrier = if meters.carrier.is_empty() {
+        "…".to_owned()
+    } else {
+        meters.carrier.to_uppercase()
+    };
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 32.0), Sense::hover());
     let said = format!("Ping {ping}, loss {loss}, carrier {carrier}");
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &said));
     let column = rect.width() / 3.0;
-    for (i, (label, value)) in [("PING", ping), ("LOSS", loss), ("CARRIER", carrier)].into_iter().enumerate() {
+    for (i, (label, value)) in [("PING", ping), ("LOSS", loss), ("CARRIER", carrier)]
+        .into_iter()
+        .enumerate()
+    {
         let x = rect.left() + column * i as f32;
-        line(ui.painter(), pos2(x, rect.top() + 7.0), label, theme::strong(9.5), p.faint, column);
-        line(ui.painter(), pos2(x, rect.top() + 22.0), &value, theme::strong(SMALL + 0.5), p.text, column);
+        line(
+            ui.painter(),
+            pos2(x, rect.top() + 7.0),
+            label,
+            theme::strong(9.5),
+            p.faint,
+            column,
+        );
+        line(
+            ui.painter(),
+            pos2(x, rect.top() + 22.0),
+            &value,
+            theme::strong(SMALL + 0.5),
+            p.text,
+            column,
+        );
     }
-    response.on_hover_text("Round trip to the server; share of voice packets lost on either way; how they travel");
+    response.on_hover_text(
+        "Round trip to the server; share of voice packets lost on either way; how they travel",
+    );
 }
 
 /// A word about the devices, when something is wrong with them.
 fn device_ui(ui: &mut Ui, audio: &AudioStatus, memory: &mut Memory) {
     let p = palette(ui);
     for (port, gone, what) in [
-        (&audio.input, "Microphone gone: reconnecting", "You listen only"),
-        (&audio.output, "Speakers gone: reconnecting", "You can't hear anyone"),
+        (
+            &audio.input,
+            "Microphone gone: reconnecting",
+            "You listen only",
+        ),
+        (
+            &audio.output,
+            "Speakers gone: reconnecting",
+            "You can't hear anyone",
+        ),
     ] {
-        let Port::Failed { problem, lost } = port else { continue };
+        let Port::Failed { problem, lost } = port else {
+            continue;
+        };
         let word = if *lost { gone } else { what };
-        Frame::new().fill(p.warning_soft).corner_radius(CornerRadius::same(8)).inner_margin(8).show(ui, |ui| {
-            ui.set_width(ui.available_width());
-            ui.spacing_mut().item_spacing.y = 3.0;
-            ui.add(egui::Label::new(egui::RichText::new(word).font(theme::strong(SMALL)).color(p.warning)));
-            let text = format!("{problem} {}", problem.advice());
-            ui.add(egui::Label::new(egui::RichText::new(text).size(SMALL - 0.5).color(p.text)).wrap());
-            if super::widgets::button(ui, super::widgets::Kind::Quiet, "Sound settings").clicked() {
-                memory.dialog = Some(Dialog::Preferences(Tab::Audio));
-            }
-        });
+        Frame::new()
+            .fill(p.warning_soft)
+            .corner_radius(CornerRadius::same(8))
+            .inner_margin(8)
+            .show(ui, |ui| {
+                ui.set_width(ui.available_width());
+                ui.spacing_mut().item_spacing.y = 3.0;
+                ui.add(egui::Label::new(
+                    egui::RichText::new(word)
+                        .font(theme::strong(SMALL))
+                        .color(p.warning),
+                ));
+                let text = format!("{problem} {}", problem.advice());
+                ui.add(
+                    egui::Label::new(egui::RichText::new(text).size(SMALL - 0.5).color(p.text))
+                        .wrap(),
+                );
+                if super::widgets::button(ui, super::widgets::Kind::Quiet, "Sound settings")
+                    .clicked()
+                {
+                    memory.dialog = Some(Dialog::Preferences(Tab::Audio));
+                }
+            });
     }
 }
 
@@ -124,9 +246,14 @@ fn me_ui(ui: &mut Ui, scene: &Scene<'_>, memory: &mut Memory, intents: &mut Inte
     let p = palette(ui);
     let voice = &scene.state.voice;
     let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 36.0), Sense::hover());
-    let mut place = Rect::from_center_size(pos2(rect.right() - 16.0, rect.center().y), vec2(32.0, 32.0));
+    let mut place =
+        Rect::from_center_size(pos2(rect.right() - 16.0, rect.center().y), vec2(32.0, 32.0));
     let mut switch = |ui: &mut Ui, icon: &str, name: &str, alert: bool| {
-        let response = ui.scope_builder(UiBuilder::new().max_rect(place), |ui| icon_button(ui, icon, name, alert)).inner;
+        let response = ui
+            .scope_builder(UiBuilder::new().max_rect(place), |ui| {
+                icon_button(ui, icon, name, alert)
+            })
+            .inner;
         place = place.translate(vec2(-34.0, 0.0));
         response.clicked()
     };
@@ -134,14 +261,20 @@ fn me_ui(ui: &mut Ui, scene: &Scene<'_>, memory: &mut Memory, intents: &mut Inte
         memory.dialog = Some(Dialog::Preferences(Tab::Audio));
         intents.want(super::Want::RefreshDevices);
     }
-    let (icon, name) =
-        if voice.deafened { (icons::SPEAKER_SLASH, "Undeafen (Ctrl+Shift+D)") } else { (icons::HEADPHONES, "Deafen (Ctrl+Shift+D)") };
+    let (icon, name) = if voice.deafened {
+        (icons::SPEAKER_SLASH, "Undeafen (Ctrl+Shift+D)")
+    } else {
+        (icons::HEADPHONES, "Deafen (Ctrl+Shift+D)")
+    };
     if switch(ui, icon, name, voice.deafened) {
         intents.session(Intent::SetDeafened(!voice.deafened));
     }
     let muted = voice.muted || voice.deafened;
-    let (icon, name) =
-        if muted { (icons::MICROPHONE_SLASH, "Unmute (Ctrl+Shift+M)") } else { (icons::MICROPHONE, "Mute (Ctrl+Shift+M)") };
+    let (icon, name) = if muted {
+        (icons::MICROPHONE_SLASH, "Unmute (Ctrl+Shift+M)")
+    } else {
+        (icons::MICROPHONE, "Mute (Ctrl+Shift+M)")
+    };
     if switch(ui, icon, name, muted) {
         if voice.deafened {
             intents.session(Intent::SetDeafened(false));
@@ -150,13 +283,35 @@ fn me_ui(ui: &mut Ui, scene: &Scene<'_>, memory: &mut Memory, intents: &mut Inte
     }
     let Some(me) = &scene.state.me else { return };
     let center = pos2(rect.left() + 18.0, rect.center().y);
-    avatar(ui.painter(), ui.ctx(), center, 15.0, me, scene.meters.transmitting, false);
+    avatar(
+        ui.painter(),
+        ui.ctx(),
+        center,
+        15.0,
+        me,
+        scene.meters.transmitting,
+        false,
+    );
     let room = rect.width() - 44.0 - 108.0;
-    line(ui.painter(), pos2(rect.left() + 42.0, rect.top() + 10.0), &me.name, theme::strong(BODY - 0.5), p.text, room);
+    line(
+        ui.painter(),
+        pos2(rect.left() + 42.0, rect.top() + 10.0),
+        &me.name,
+        theme::strong(BODY - 0.5),
+        p.text,
+        room,
+    );
     let status = match (&scene.state.connection, voice.channel()) {
         (voxhall_session::Connection::Reconnecting { .. }, _) => ("offline", p.warning),
         (_, Some(_)) => ("in voice", p.live),
         (_, None) => ("online", p.muted),
     };
-    line(ui.painter(), pos2(rect.left() + 42.0, rect.top() + 27.0), status.0, theme::regular(SMALL - 0.5), status.1, room);
+    line(
+        ui.painter(),
+        pos2(rect.left() + 42.0, rect.top() + 27.0),
+        status.0,
+        theme::regular(SMALL - 0.5),
+        status.1,
+        room,
+    );
 }

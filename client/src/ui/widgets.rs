@@ -3,12 +3,12 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use egui::{
-    Align2, Color32, Context, CornerRadius, Frame, Label, Margin, Painter, Pos2, Rect, Response, RichText, Sense, Stroke,
-    StrokeKind, TextEdit, Ui, Vec2, WidgetInfo, Role, pos2, vec2,
+    Align2, Color32, Context, CornerRadius, Frame, Label, Margin, Painter, Pos2, Rect, Response,
+    RichText, Role, Sense, Stroke, StrokeKind, TextEdit, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
 use voxhall_protocol::{UserId, control::User};
 
-use super::theme::{self, BODY, CAPTION, RADIUS, SMALL, SPACE_S, SPACE_XS, palette};
+use super::theme::{self, BODY, CAPTION, RADIUS, SMALL, SPACE_XS, palette};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -27,9 +27,14 @@ pub fn button(ui: &mut Ui, kind: Kind, text: &str) -> Response {
 /// A button at least this wide.
 pub fn wide_button(ui: &mut Ui, kind: Kind, text: &str, min_width: f32) -> Response {
     let p = palette(ui);
-    let galley = ui.painter().layout_no_wrap(text.to_owned(), theme::strong(BODY), Color32::PLACEHOLDER);
+    let galley =
+        ui.painter()
+            .layout_no_wrap(text.to_owned(), theme::strong(BODY), Color32::PLACEHOLDER);
     let pad = if kind == Kind::Quiet { 8.0 } else { 16.0 };
-    let size = vec2((galley.size().x + 2.0 * pad).max(min_width), if kind == Kind::Quiet { 32.0 } else { 38.0 });
+    let size = vec2(
+        (galley.size().x + 2.0 * pad).max(min_width),
+        if kind == Kind::Quiet { 32.0 } else { 38.0 },
+    );
     let (rect, response) = ui.allocate_exact_size(size, Sense::click());
     let enabled = ui.is_enabled();
     response.widget_info(|| WidgetInfo::labeled(Role::Button, enabled, text));
@@ -41,7 +46,8 @@ pub fn wide_button(ui: &mut Ui, kind: Kind, text: &str, min_width: f32) -> Respo
         Kind::Quiet => (if hot { p.hover } else { Color32::TRANSPARENT }, p.accent),
     };
     ui.painter().rect_filled(rect, RADIUS, fill);
-    ui.painter().galley(rect.center() - galley.size() / 2.0, galley, color);
+    ui.painter()
+        .galley(rect.center() - galley.size() / 2.0, galley, color);
     focus_ring(ui, &response, rect);
     response.on_hover_cursor(egui::CursorIcon::PointingHand)
 }
@@ -68,22 +74,36 @@ pub fn icon_button_sized(ui: &mut Ui, icon: &str, name: &str, alert: bool, size:
         (false, true) => p.text,
         (false, false) => p.muted,
     };
-    ui.painter().text(rect.center(), Align2::CENTER_CENTER, icon, theme::icon(size * 0.56), color);
+    ui.painter().text(
+        rect.center(),
+        Align2::CENTER_CENTER,
+        icon,
+        theme::icon(size * 0.56),
+        color,
+    );
     focus_ring(ui, &response, rect);
-    response.on_hover_cursor(egui::CursorIcon::PointingHand).on_hover_text(name)
+    response
+        .on_hover_cursor(egui::CursorIcon::PointingHand)
+        .on_hover_text(name)
 }
 
 /// Shows where the keyboard is.
 pub fn focus_ring(ui: &Ui, response: &Response, rect: Rect) {
     if response.has_focus() {
-        ui.painter().rect_stroke(rect.expand(2.0), RADIUS + 2, Stroke::new(2.0, palette(ui).accent), StrokeKind::Middle);
+        ui.painter().rect_stroke(
+            rect.expand(2.0),
+            RADIUS + 2,
+            Stroke::new(2.0, palette(ui).accent),
+            StrokeKind::Middle,
+        );
     }
 }
 
 /// A row of a list: the whole width can be clicked.
 pub fn row(ui: &mut Ui, height: f32, selected: bool, name: &str) -> (Rect, Response) {
     let p = palette(ui);
-    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), height), Sense::click());
+    let (rect, response) =
+        ui.allocate_exact_size(vec2(ui.available_width(), height), Sense::click());
     let enabled = ui.is_enabled();
     response.widget_info(|| WidgetInfo::selected(Role::Button, enabled, selected, name));
     let fill = match (selected, response.hovered()) {
@@ -93,11 +113,21 @@ pub fn row(ui: &mut Ui, height: f32, selected: bool, name: &str) -> (Rect, Respo
     };
     ui.painter().rect_filled(rect, RADIUS, fill);
     focus_ring(ui, &response, rect.shrink(2.0));
-    (rect, response.on_hover_cursor(egui::CursorIcon::PointingHand))
+    (
+        rect,
+        response.on_hover_cursor(egui::CursorIcon::PointingHand),
+    )
 }
 
 /// Paints one line of text, cut with an ellipsis at `max_width`, vertically centred; returns its right end.
-pub fn line(painter: &Painter, left: Pos2, text: &str, font: egui::FontId, color: Color32, max_width: f32) -> f32 {
+pub fn line(
+    painter: &Painter,
+    left: Pos2,
+    text: &str,
+    font: egui::FontId,
+    color: Color32,
+    max_width: f32,
+) -> f32 {
     let mut job = egui::text::LayoutJob::simple_singleline(text.to_owned(), font, color);
     job.wrap = egui::text::TextWrapping::truncate_at_width(max_width.max(1.0));
     let galley = painter.layout_job(job);
@@ -114,33 +144,81 @@ pub fn person_color(user: UserId) -> Color32 {
 }
 
 /// A person's circle with the first letter of the name, and a ring while they speak.
-pub fn avatar(painter: &Painter, ctx: &Context, center: Pos2, radius: f32, user: &User, speaking: bool, dim: bool) {
-    let p = if ctx.theme() == egui::Theme::Dark { &theme::DARK } else { &theme::LIGHT };
+pub fn avatar(
+    painter: &Painter,
+    ctx: &Context,
+    center: Pos2,
+    radius: f32,
+    user: &User,
+    speaking: bool,
+    dim: bool,
+) {
+    let p = if ctx.theme() == egui::Theme::Dark {
+        &theme::DARK
+    } else {
+        &theme::LIGHT
+    };
     let color = person_color(user.id);
-    let color = if dim { color.gamma_multiply(0.45) } else { color };
+    let color = if dim {
+        color.gamma_multiply(0.45)
+    } else {
+        color
+    };
     painter.circle_filled(center, radius, color);
-    let letter: String = user.name.chars().find(|c| c.is_alphanumeric()).unwrap_or('?').to_uppercase().collect();
+    let letter: String = user
+        .name
+        .chars()
+        .find(|c| c.is_alphanumeric())
+        .unwrap_or('?')
+        .to_uppercase()
+        .collect();
     let ink = if dim { p.faint } else { Color32::WHITE };
-    painter.text(center, Align2::CENTER_CENTER, letter, theme::strong(radius * 0.95), ink);
-    let ring = ctx.animate_bool_with_time(egui::Id::unique(("ring", user.id, radius as u32)), speaking, 0.12);
+    painter.text(
+        center,
+        Align2::CENTER_CENTER,
+        letter,
+        theme::strong(radius * 0.95),
+        ink,
+    );
+    let ring = ctx.animate_bool_with_time(
+        egui::Id::unique(("ring", user.id, radius as u32)),
+        speaking,
+        0.12,
+    );
     if ring > 0.0 {
         let width = (radius * 0.14).clamp(2.0, 5.0);
-        painter.circle_stroke(center, radius + width * 0.9 * ring, Stroke::new(width * ring, p.live));
+        painter.circle_stroke(
+            center,
+            radius + width * 0.9 * ring,
+            Stroke::new(width * ring, p.live),
+        );
     }
 }
 
 /// Small words above a group.
 pub fn caption(ui: &mut Ui, text: &str) {
     let color = palette(ui).faint;
-    ui.add(Label::new(RichText::new(text).font(theme::strong(CAPTION)).color(color)));
+    ui.add(Label::new(
+        RichText::new(text)
+            .font(theme::strong(CAPTION))
+            .color(color),
+    ));
 }
 
 pub fn heading(ui: &mut Ui, text: &str) {
-    ui.add(Label::new(RichText::new(text).font(theme::strong(theme::HEADING)).color(palette(ui).text)));
+    ui.add(Label::new(
+        RichText::new(text)
+            .font(theme::strong(theme::HEADING))
+            .color(palette(ui).text),
+    ));
 }
 
 pub fn title(ui: &mut Ui, text: &str) {
-    ui.add(Label::new(RichText::new(text).font(theme::strong(theme::TITLE)).color(palette(ui).text)));
+    ui.add(Label::new(
+        RichText::new(text)
+            .font(theme::strong(theme::TITLE))
+            .color(palette(ui).text),
+    ));
 }
 
 pub fn hint(ui: &mut Ui, text: impl Into<String>) -> Response {
@@ -149,9 +227,19 @@ pub fn hint(ui: &mut Ui, text: impl Into<String>) -> Response {
 }
 
 /// A labelled field of one line.
-pub fn field(ui: &mut Ui, label: &str, value: &mut String, placeholder: &str, password: bool) -> Response {
+pub fn field(
+    ui: &mut Ui,
+    label: &str,
+    value: &mut String,
+    placeholder: &str,
+    password: bool,
+) -> Response {
     let p = palette(ui);
-    let label = ui.add(Label::new(RichText::new(label).font(theme::strong(SMALL)).color(p.muted)));
+    let label = ui.add(Label::new(
+        RichText::new(label)
+            .font(theme::strong(SMALL))
+            .color(p.muted),
+    ));
     ui.add_space(-SPACE_XS);
     ui.add(
         TextEdit::singleline(value)
@@ -166,7 +254,8 @@ pub fn field(ui: &mut Ui, label: &str, value: &mut String, placeholder: &str, pa
 /// A switch with its label at the left and itself at the right.
 pub fn switch(ui: &mut Ui, on: &mut bool, label: &str) -> Response {
     let p = palette(ui);
-    let (rect, mut response) = ui.allocate_exact_size(vec2(ui.available_width(), 34.0), Sense::click());
+    let (rect, mut response) =
+        ui.allocate_exact_size(vec2(ui.available_width(), 34.0), Sense::click());
     if response.clicked() {
         *on = !*on;
         response.mark_changed();
@@ -176,11 +265,28 @@ pub fn switch(ui: &mut Ui, on: &mut bool, label: &str) -> Response {
     let t = ui.ctx().animate_bool_responsive(response.id, *on);
     let size = vec2(40.0, 22.0);
     let track = Rect::from_center_size(pos2(rect.right() - size.x / 2.0, rect.center().y), size);
-    line(ui.painter(), rect.left_center(), label, theme::regular(BODY), p.text, rect.width() - 60.0);
+    line(
+        ui.painter(),
+        rect.left_center(),
+        label,
+        theme::regular(BODY),
+        p.text,
+        rect.width() - 60.0,
+    );
     let fill = if *on { p.accent } else { p.pressed };
-    ui.painter().rect(track, 11, fill, Stroke::new(1.0, if *on { p.accent } else { p.faint }), StrokeKind::Inside);
+    ui.painter().rect(
+        track,
+        11,
+        fill,
+        Stroke::new(1.0, if *on { p.accent } else { p.faint }),
+        StrokeKind::Inside,
+    );
     let x = egui::lerp((track.left() + 11.0)..=(track.right() - 11.0), t);
-    ui.painter().circle_filled(pos2(x, track.center().y), 7.5, if *on { p.on_accent } else { p.muted });
+    ui.painter().circle_filled(
+        pos2(x, track.center().y),
+        7.5,
+        if *on { p.on_accent } else { p.muted },
+    );
     focus_ring(ui, &response, track);
     response.on_hover_cursor(egui::CursorIcon::PointingHand)
 }
@@ -192,18 +298,33 @@ pub fn segmented<T: Copy + PartialEq>(ui: &mut Ui, value: &mut T, choices: &[(T,
     let galleys: Vec<_> = choices
         .iter()
         .map(|(choice, label)| {
-            let font = if *value == *choice { theme::strong(SMALL + 0.5) } else { theme::regular(SMALL + 0.5) };
-            ui.painter().layout_no_wrap((*label).to_owned(), font, Color32::PLACEHOLDER)
+            let font = if *value == *choice {
+                theme::strong(SMALL + 0.5)
+            } else {
+                theme::regular(SMALL + 0.5)
+            };
+            ui.painter()
+                .layout_no_wrap((*label).to_owned(), font, Color32::PLACEHOLDER)
         })
         .collect();
-    let height = galleys.iter().map(|galley| galley.size().y).fold(0.0, f32::max) + 2.0 * pad.y;
-    let width: f32 = galleys.iter().map(|galley| galley.size().x + 2.0 * pad.x).sum();
+    let height = galleys
+        .iter()
+        .map(|galley| galley.size().y)
+        .fold(0.0, f32::max)
+        + 2.0 * pad.y;
+    let width: f32 = galleys
+        .iter()
+        .map(|galley| galley.size().x + 2.0 * pad.x)
+        .sum();
     let (id, frame) = ui.allocate_space(vec2(width + 6.0, height + 6.0));
     ui.painter().rect_filled(frame, RADIUS + 2, p.raised);
     let mut left = frame.left() + 3.0;
     let mut changed = false;
     for (i, ((choice, label), galley)) in choices.iter().zip(galleys).enumerate() {
-        let rect = Rect::from_min_size(pos2(left, frame.top() + 3.0), vec2(galley.size().x + 2.0 * pad.x, height));
+        let rect = Rect::from_min_size(
+            pos2(left, frame.top() + 3.0),
+            vec2(galley.size().x + 2.0 * pad.x, height),
+        );
         left = rect.right();
         let selected = *value == *choice;
         let response = ui.interact(rect, id.with(i), Sense::click());
@@ -215,9 +336,14 @@ pub fn segmented<T: Copy + PartialEq>(ui: &mut Ui, value: &mut T, choices: &[(T,
             ui.painter().rect_filled(rect, RADIUS, p.hover);
         }
         let color = if selected { p.on_accent } else { p.muted };
-        ui.painter().galley(rect.center() - galley.size() / 2.0, galley, color);
+        ui.painter()
+            .galley(rect.center() - galley.size() / 2.0, galley, color);
         focus_ring(ui, &response, rect);
-        if response.on_hover_cursor(egui::CursorIcon::PointingHand).clicked() && !selected {
+        if response
+            .on_hover_cursor(egui::CursorIcon::PointingHand)
+            .clicked()
+            && !selected
+        {
             *value = *choice;
             changed = true;
         }
@@ -235,7 +361,10 @@ pub fn meter(ui: &mut Ui, dbfs: f32, size: Vec2, name: &str) -> Response {
     let share = ((dbfs + 60.0) / 60.0).clamp(0.0, 1.0);
     let share = ui.ctx().animate_value_with_time(response.id, share, 0.06);
     if share > 0.01 {
-        let filled = Rect::from_min_size(rect.min, vec2((rect.width() * share).max(size.y), rect.height()));
+        let filled = Rect::from_min_size(
+            rect.min,
+            vec2((rect.width() * share).max(size.y), rect.height()),
+        );
         let color = if dbfs > -3.0 { p.danger } else { p.live };
         ui.painter().rect_filled(filled, radius, color);
     }
@@ -256,20 +385,31 @@ pub fn card(ui: &Ui) -> Frame {
 /// A box that says that something is wrong, and what to do.
 pub fn trouble(ui: &mut Ui, what: &str, advice: &str) {
     let p = palette(ui);
-    Frame::new().fill(p.danger_soft).corner_radius(CornerRadius::same(RADIUS)).inner_margin(12).show(ui, |ui| {
-        ui.set_width(ui.available_width());
-        ui.spacing_mut().item_spacing.y = SPACE_XS;
-        ui.add(Label::new(RichText::new(what).font(theme::strong(BODY)).color(p.danger)).wrap());
-        if !advice.is_empty() {
-            ui.add(Label::new(RichText::new(advice).size(SMALL + 0.5).color(p.text)).wrap());
-        }
-    });
+    Frame::new()
+        .fill(p.danger_soft)
+        .corner_radius(CornerRadius::same(RADIUS))
+        .inner_margin(12)
+        .show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            ui.spacing_mut().item_spacing.y = SPACE_XS;
+            ui.add(
+                Label::new(
+                    RichText::new(what)
+                        .font(theme::strong(BODY))
+                        .color(p.danger),
+                )
+                .wrap(),
+            );
+            if !advice.is_empty() {
+                ui.add(Label::new(RichText::new(advice).size(SMALL + 0.5).color(p.text)).wrap());
+            }
+        });
 }
 
 /// A thin line across.
 pub fn rule(ui: &mut Ui) {
     let color = palette(ui).border;
     let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 1.0), Sense::hover());
-    ui.painter().hline(rect.x_range(), rect.center().y, Stroke::new(1.0, color));
-    ui.add_space(SPACE_S / 4.0);
+    ui.painter()
+        .hline(rect.x_range(), rect.center().y, Stroke::new(1.0, color));
 }

@@ -1,6 +1,9 @@
 //! A lively evening, made by hand: what the views are tried and pictured with.
 
-#![allow(dead_code, reason = "each user of this module needs another part of it")]
+#![allow(
+    dead_code,
+    reason = "each user of this module needs another part of it"
+)]
 
 use std::collections::BTreeMap;
 
@@ -14,7 +17,8 @@ use voxhall_protocol::{
     control::{Channel, ChannelKind, Invite, Member, Message, User, UserKind, VoiceState},
 };
 use voxhall_session::{
-    Connection, Guild, History, PendingMessage, SpeakerMeter, SpeakerStats, State, StoredLogin, VoiceMeters, VoicePath,
+    Connection, Guild, History, PendingMessage, SpeakerMeter, SpeakerStats, State, StoredLogin,
+    VoiceMeters, VoicePath,
 };
 
 pub const GENERAL: ChannelId = ChannelId(1);
@@ -41,14 +45,31 @@ const PEOPLE: [(&str, bool); 9] = [
 ];
 
 pub fn user(id: u64) -> User {
-    User { id: UserId(id), name: PEOPLE[id as usize - 1].0.to_owned(), kind: UserKind::Account }
+    User {
+        id: UserId(id),
+        name: PEOPLE[id as usize - 1].0.to_owned(),
+        kind: UserKind::Account,
+    }
 }
 
 fn channel(id: ChannelId, name: &str, kind: ChannelKind, topic: &str) -> Channel {
-    Channel { id, name: name.to_owned(), kind, position: 0, topic: topic.to_owned(), bitrate_bps: 64_000 }
+    Channel {
+        id,
+        name: name.to_owned(),
+        kind,
+        position: 0,
+        topic: topic.to_owned(),
+        bitrate_bps: 64_000,
+    }
 }
 
-fn voice(user: u64, channel_id: ChannelId, speaking: bool, muted: bool, deafened: bool) -> (UserId, VoiceState) {
+fn voice(
+    user: u64,
+    channel_id: ChannelId,
+    speaking: bool,
+    muted: bool,
+    deafened: bool,
+) -> (UserId, VoiceState) {
     let state = VoiceState {
         channel_id,
         user_id: UserId(user),
@@ -75,14 +96,27 @@ pub fn message(id: u64, author: u64, minutes_ago: i64, text: &str) -> Message {
 /// Online, in the lounge with three others, with something in the text channel.
 pub fn evening() -> State {
     let members = (1..=PEOPLE.len() as u64)
-        .map(|id| (UserId(id), Member { user: user(id), online: PEOPLE[id as usize - 1].1 }))
+        .map(|id| {
+            (
+                UserId(id),
+                Member {
+                    user: user(id),
+                    online: PEOPLE[id as usize - 1].1,
+                },
+            )
+        })
         .collect();
     let guild = Guild {
         id: GuildId(1),
         name: "Friday Night".to_owned(),
         owner: Some(ME),
         channels: vec![
-            channel(GENERAL, "general", ChannelKind::Text, "What are we playing tonight?"),
+            channel(
+                GENERAL,
+                "general",
+                ChannelKind::Text,
+                "What are we playing tonight?",
+            ),
             channel(CLIPS, "clips", ChannelKind::Text, ""),
             channel(LOUNGE, "lounge", ChannelKind::Voice, "Come in, sit down"),
             channel(RAID, "raid", ChannelKind::Voice, ""),
@@ -107,16 +141,41 @@ pub fn evening() -> State {
         voice: BTreeMap::new(),
     };
     let messages = vec![
-        message(1, 3, 60 * 25, "Server moved to the new box, the link in the topic is good for everyone."),
+        message(
+            1,
+            3,
+            60 * 25,
+            "Server moved to the new box, the link in the topic is good for everyone.",
+        ),
         message(2, 1, 60 * 24, "Ping went from 60 to 14 ms here. Wonderful."),
-        message(3, 2, 42, "Who is in tonight? I have the house to myself until ten."),
+        message(
+            3,
+            2,
+            42,
+            "Who is in tonight? I have the house to myself until ten.",
+        ),
         message(4, 4, 40, "Me! Ten minutes, the dog wants out first 🐕"),
         message(5, 2, 39, "Good. Then we do the long map."),
         message(6, 2, 38, "And bring the new microphone, I want to hear it."),
-        message(7, 6, 12, "The map is here: https://maps.example/the-long-one"),
-        message(8, 1, 4, "In the lounge already. Come over when you are ready."),
+        message(
+            7,
+            6,
+            12,
+            "The map is here: https://maps.example/the-long-one",
+        ),
+        message(
+            8,
+            1,
+            4,
+            "In the lounge already. Come over when you are ready.",
+        ),
     ];
-    let history = History { messages, more: false, loading: false, pending: vec![] };
+    let history = History {
+        messages,
+        more: false,
+        loading: false,
+        pending: vec![],
+    };
     let mut state = State {
         connection: Connection::Online,
         server_name: Some("friday.example".to_owned()),
@@ -132,10 +191,17 @@ pub fn evening() -> State {
 
 pub fn with_failed_message() -> State {
     let mut state = evening();
-    let history = state.history.get_mut(&GENERAL).expect("the evening has messages");
+    let history = state
+        .history
+        .get_mut(&GENERAL)
+        .expect("the evening has messages");
     history.more = true;
     history.pending = vec![
-        PendingMessage { nonce: "a".to_owned(), text: "still under way".to_owned(), failed: None },
+        PendingMessage {
+            nonce: "a".to_owned(),
+            text: "still under way".to_owned(),
+            failed: None,
+        },
         PendingMessage {
             nonce: "b".to_owned(),
             text: "too many words".to_owned(),
@@ -175,7 +241,12 @@ pub fn meters() -> VoiceMeters {
         loss: 0.003,
         reported_loss: 0.0,
         carrier: "udp",
-        speakers: vec![SpeakerMeter { user: BEA, speaking: true, level_dbfs: -17.0, statistics }],
+        speakers: vec![SpeakerMeter {
+            user: BEA,
+            speaking: true,
+            level_dbfs: -17.0,
+            statistics,
+        }],
         ..VoiceMeters::default()
     };
     meters.statistics.encode_ms = 0.4;
@@ -184,18 +255,34 @@ pub fn meters() -> VoiceMeters {
 }
 
 pub fn devices() -> AudioStatus {
-    let device = |id: &str, name: &str, default| DeviceInfo { id: format!("pulseaudio:{id}"), name: name.to_owned(), default };
+    let device = |id: &str, name: &str, default| DeviceInfo {
+        id: format!("pulseaudio:{id}"),
+        name: name.to_owned(),
+        default,
+    };
     AudioStatus {
-        input: Port::Open { name: "Studio microphone".to_owned() },
-        output: Port::Open { name: "Headphones".to_owned() },
-        inputs: vec![device("usb_mic", "Studio microphone", true), device("laptop_mic", "Built-in microphone", false)],
-        outputs: vec![device("headphones", "Headphones", true), device("hdmi", "Screen", false)],
+        input: Port::Open {
+            name: "Studio microphone".to_owned(),
+        },
+        output: Port::Open {
+            name: "Headphones".to_owned(),
+        },
+        inputs: vec![
+            device("usb_mic", "Studio microphone", true),
+            device("laptop_mic", "Built-in microphone", false),
+        ],
+        outputs: vec![
+            device("headphones", "Headphones", true),
+            device("hdmi", "Screen", false),
+        ],
     }
 }
 
 pub fn login() -> StoredLogin {
     StoredLogin {
-        link: "voxhall://friday.example:9000#k7Jm3v9XQ2m0cSb4T1rYw8ZpUe6LhNaGdVfKiOoRtEs".parse().expect("a link"),
+        link: "voxhall://friday.example:9000#k7Jm3v9XQ2m0cSb4T1rYw8ZpUe6LhNaGdVfKiOoRtEs"
+            .parse()
+            .expect("a link"),
         user: user(1),
         refresh_token: "not a real one".into(),
     }
@@ -220,7 +307,10 @@ impl Stage {
             meters: meters(),
             audio: devices(),
             logins: Logins::default(),
-            settings: Settings { name: "Ann".to_owned(), ..Settings::default() },
+            settings: Settings {
+                name: "Ann".to_owned(),
+                ..Settings::default()
+            },
             memory: Memory::default(),
             levels: (-22.0, -16.0),
             time_zone: jiff::tz::TimeZone::UTC,
