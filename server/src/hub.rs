@@ -12,7 +12,7 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, mpsc};
 use voxhall_protocol::{
-    VoiceSessionId,
+    DeviceId, VoiceSessionId,
     control::{EventFrame, encode_failure, encode_result},
     voice::SessionKeys,
 };
@@ -70,6 +70,18 @@ impl Hub {
     pub fn end_all(&self, end: impl Fn() -> End) {
         for outbox in self.lock().outboxes.values() {
             outbox.end(end());
+        }
+    }
+
+    /// Ends the connections of a device but one.
+    pub fn end_device(&self, device: DeviceId, but: ConnectionId, end: &End) {
+        let state = self.lock();
+        for connection in state.live.connections_of_device(device) {
+            if let Some(outbox) = state.outboxes.get(&connection)
+                && connection != but
+            {
+                outbox.end(end.clone());
+            }
         }
     }
 
@@ -166,9 +178,12 @@ impl Hub {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic while it was held is a bug of ours; the state may be half changed, and going on could let someone listen who
-        // should not.
-        self.state.lock().expect("the live state has not panicked")
+        self.state.lock().unwrap_or_else(|_| {
+            // A panic while it was held is a bug of ours. The state may be half changed, and going on could let someone listen who
+            // should not. Everything acknowledged is on disk, so the honest way out is a new start.
+            tracing::error!("the live state is damaged by a bug; the server ends itself");
+            std::process::abort()
+        })
     }
 }
 

@@ -140,11 +140,10 @@ async fn an_invite_is_used_as_often_as_it_says<S: Store>(store: &S) {
         })
     );
     // A member redeems again without using anything up.
-    let again = store
-        .redeem_invite("twice", first.user.id, 0)
-        .await
-        .unwrap();
-    assert!(!again.new_member);
+    for now in [0, 2_000] {
+        let again = store.redeem_invite("twice", first.user.id, now).await;
+        assert!(!again.unwrap().new_member);
+    }
 
     // Two at once want the last use: one gets it.
     let (x, y) = tokio::join!(
@@ -189,15 +188,21 @@ async fn the_owner_invite_works_once<S: Store>(store: &S) {
             became_owner: true
         }
     );
+    let again = store.redeem_invite("g-owner", ann.user.id, 0).await;
+    assert!(!again.unwrap().became_owner);
+    let eve = store
+        .sign_up(by_invite(guest("eve", 2), "g-invite"))
+        .await
+        .unwrap();
     assert_eq!(
-        store.redeem_invite("g-owner", ann.user.id, 0).await,
+        store.redeem_invite("g-owner", eve.user.id, 0).await,
         Err(InviteError::UsedUp)
     );
     let default = store.default_guild(new_guild("other")).await.unwrap();
     assert_eq!(default.owner_code, None);
     let guilds = store.guilds().await.unwrap();
     assert_eq!(guilds[0].owner, Some(ann.user.id));
-    assert_eq!(guilds[0].members, [ann.user]);
+    assert_eq!(guilds[0].members, [ann.user, eve.user]);
 }
 
 async fn a_sign_up_that_fails_leaves_nothing<S: Store>(store: &S) {

@@ -85,7 +85,8 @@ pub trait Invites: Send + Sync {
         now: UnixMs,
     ) -> impl Future<Output = Result<InviteRecord, InviteError>> + Send;
 
-    /// Makes the user a member (and the owner, if the invite says so) and counts the use. Who is a member already uses nothing up.
+    /// Makes the user a member (and the owner, if the invite says so) and counts the use. For whom it would change nothing it uses
+    /// nothing up, and works even when it is expired or used up: a retried request gets the answer that was lost.
     fn redeem_invite(
         &self,
         code: &str,

@@ -35,6 +35,9 @@ macro_rules! kinds {
         }
 
         impl FailureKind {
+            /// All kinds that this build knows.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
             pub fn code(self) -> i32 {
                 match self {
                     $(Self::$name => $code,)*

@@ -140,6 +140,9 @@ impl<'a> Session<'a> {
                 services.logout(*device).await?;
                 services
                     .hub
+                    .end_device(*device, connection, &End::SignedOut);
+                services
+                    .hub
                     .act(|live, now, out| live.leave_voice(connection, now, out));
                 done()
             }

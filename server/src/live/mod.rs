@@ -109,6 +109,8 @@ struct GuildState {
     owner: Option<UserId>,
     channels: Vec<Channel>,
     members: BTreeMap<UserId, MemberState>,
+    /// Of all its members: who is told what happens.
+    connections: BTreeSet<ConnectionId>,
 }
 
 struct MemberState {
@@ -151,6 +153,7 @@ impl Live {
                 owner: guild.owner,
                 channels: guild.channels,
                 members: guild.members.into_iter().map(member).collect(),
+                connections: BTreeSet::new(),
             };
             live.guilds.insert(guild.id, state);
         }
@@ -169,14 +172,14 @@ impl Live {
         let user_id = user.id;
         let mut told = BTreeSet::new();
         for guild in self.guilds.values_mut() {
-            let others: Vec<_> = guild.connections().collect();
             let Some(member) = guild.members.get_mut(&user_id) else {
                 continue;
             };
             if member.connections.is_empty() {
-                told.extend(others);
+                told.extend(&guild.connections);
             }
             member.connections.insert(connection);
+            guild.connections.insert(connection);
         }
         self.connections.insert(
             connection,
@@ -216,8 +219,9 @@ impl Live {
         for guild in self.guilds.values_mut() {
             if let Some(member) = guild.members.get_mut(&user) {
                 member.connections.remove(&connection);
+                guild.connections.remove(&connection);
                 if member.connections.is_empty() {
-                    told.extend(guild.connections());
+                    told.extend(&guild.connections);
                 }
             }
         }
@@ -245,7 +249,8 @@ impl Live {
             user: user.clone(),
             online: !connections.is_empty(),
         };
-        let told: BTreeSet<_> = guild.connections().collect();
+        let told = guild.connections.clone();
+        guild.connections.extend(&connections);
         guild.members.insert(
             user.id,
             MemberState {
@@ -263,15 +268,22 @@ impl Live {
             return;
         };
         guild.owner = Some(owner_id);
-        let told: BTreeSet<_> = guild.connections().collect();
-        tell(out, told, Event::OwnerChanged { guild_id, owner_id });
+        let event = Event::OwnerChanged { guild_id, owner_id };
+        tell(out, guild.connections.iter().copied(), event);
     }
 
     /// Something happened in a guild that changes nothing here, such as a new message.
     pub fn tell_guild(&self, guild_id: GuildId, event: Event, out: &mut Vec<Output>) {
         if let Some(guild) = self.guilds.get(&guild_id) {
-            tell(out, guild.connections().collect(), event);
+            tell(out, guild.connections.iter().copied(), event);
         }
+    }
+
+    pub fn connections_of_device(&self, device: DeviceId) -> impl Iterator<Item = ConnectionId> {
+        self.connections
+            .iter()
+            .filter(move |(_, connection)| connection.device == device)
+            .map(|(id, _)| *id)
     }
 
     /// Members who are online now.
@@ -342,14 +354,6 @@ impl Live {
     }
 }
 
-impl GuildState {
-    fn connections(&self) -> impl Iterator<Item = ConnectionId> {
-        self.members
-            .values()
-            .flat_map(|member| member.connections.iter().copied())
-    }
-}
-
 impl MemberState {
     fn member(&self) -> Member {
         Member {
@@ -359,11 +363,9 @@ impl MemberState {
     }
 }
 
-fn tell(out: &mut Vec<Output>, to: BTreeSet<ConnectionId>, event: Event) {
+fn tell(out: &mut Vec<Output>, to: impl IntoIterator<Item = ConnectionId>, event: Event) {
+    let to: Vec<_> = to.into_iter().collect();
     if !to.is_empty() {
-        out.push(Output::Event {
-            to: to.into_iter().collect(),
-            event,
-        });
+        out.push(Output::Event { to, event });
     }
 }

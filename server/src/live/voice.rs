@@ -214,11 +214,7 @@ impl Live {
         let Some(&channel) = self.in_voice.get(&user) else {
             return;
         };
-        let other = self
-            .connections
-            .iter()
-            .find(|(_, other)| other.device == device)
-            .map(|(id, _)| *id);
+        let other = self.connections_of_device(device).next();
         let Some((_, participant)) = self.participant(user, channel) else {
             return;
         };

@@ -71,21 +71,36 @@ pub(super) fn redeem(
     now: UnixMs,
 ) -> Result<Joined, InviteError> {
     let invite = read(c, code)?;
+    if has_all_of(c, &invite, user)? {
+        return Ok(Joined {
+            guild: invite.guild,
+            new_member: false,
+            became_owner: false,
+        });
+    }
     invite.check(now)?;
     let new_member = insert_member(c, invite.guild, user, now, Some(code))?;
     if invite.makes_owner {
         c.prepare_cached("UPDATE guilds SET owner_id = ?2 WHERE id = ?1")?
             .execute((to_sql(invite.guild.0), to_sql(user.0)))?;
     }
-    if new_member || invite.makes_owner {
-        c.prepare_cached("UPDATE invites SET uses = uses + 1 WHERE code = ?1")?
-            .execute([code])?;
-    }
+    c.prepare_cached("UPDATE invites SET uses = uses + 1 WHERE code = ?1")?
+        .execute([code])?;
     Ok(Joined {
         guild: invite.guild,
         new_member,
         became_owner: invite.makes_owner,
     })
+}
+
+/// Whether the invite would change nothing for this user.
+fn has_all_of(c: &Connection, invite: &Invite, user: UserId) -> rusqlite::Result<bool> {
+    if invite.makes_owner {
+        c.prepare_cached("SELECT EXISTS (SELECT 1 FROM guilds WHERE id = ?1 AND owner_id = ?2)")?
+            .query_row((to_sql(invite.guild.0), to_sql(user.0)), |row| row.get(0))
+    } else {
+        is_member(c, invite.guild, user)
+    }
 }
 
 /// Joins a guild that lets anyone in.
