@@ -4,12 +4,14 @@
 //! runs an old one. When a test panics, the end of the program's log is printed.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     fs::{self, File},
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::Mutex,
     thread,
     time::{Duration, Instant},
 };
@@ -113,8 +115,9 @@ impl ServerProcess {
 
     fn launch(data: &Path, args: &[OsString], port: u16) -> io::Result<(Program, Announcement)> {
         let mut command = Command::new(program_path("voxhall-server")?);
+        command.args(["--announce", "json", "--public-host", "127.0.0.1"]);
         command
-            .args(["--announce", "json", "--port", &port.to_string(), "--data"])
+            .args(["--port", &port.to_string(), "--data"])
             .arg(data)
             .args(args);
         let mut program = Program::start(command)?;
@@ -277,14 +280,26 @@ impl Drop for Program {
     }
 }
 
-/// Where a program of this workspace is, freshly built if nobody said where.
+/// Where a program of this workspace is, freshly built if nobody said where. Built once a process: a server that
+/// a test starts again is the same program, and back at once.
 pub fn program_path(name: &str) -> io::Result<PathBuf> {
+    static KNOWN: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().expect("no holder panics");
+    if let Some(path) = known.get(name) {
+        return Ok(path.clone());
+    }
+    let path = find_or_build(name)?;
+    known.insert(name.to_owned(), path.clone());
+    Ok(path)
+}
+
+fn find_or_build(name: &str) -> io::Result<PathBuf> {
     if let Some(folder) = std::env::var_os("VOXHALL_BIN_DIR") {
         let path = Path::new(&folder).join(name);
-        let known = path.exists();
-        return known
-            .then_some(path)
-            .ok_or_else(|| io::Error::other(format!("VOXHALL_BIN_DIR has no {name}")));
+        if path.exists() {
+            return Ok(path);
+        }
+        return Err(io::Error::other(format!("VOXHALL_BIN_DIR has no {name}")));
     }
     let folder = profile_folder()?;
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
