@@ -25,8 +25,7 @@ fn main() -> ExitCode {
 
 fn start(args: Args) -> anyhow::Result<()> {
     let config = Config::load(args)?;
-    let filter = EnvFilter::try_new(&config.log)
-        .with_context(|| format!("the log filter {:?} can't be read", config.log))?;
+    let filter = log_filter(&config.log)?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
@@ -38,4 +37,19 @@ fn start(args: Args) -> anyhow::Result<()> {
         .context("the system refuses to start threads")?;
     runtime.block_on(server::run(config))?;
     Ok(())
+}
+
+/// What was asked for; but libraries that would write down what passes through them, passwords included, stay quiet.
+fn log_filter(wanted: &str) -> anyhow::Result<EnvFilter> {
+    let mut filter = EnvFilter::try_new(wanted)
+        .with_context(|| format!("the log filter {wanted:?} can't be read"))?;
+    for quiet in [
+        "tungstenite=info",
+        "tokio_tungstenite=info",
+        "hyper=info",
+        "rustls=info",
+    ] {
+        filter = filter.add_directive(quiet.parse().context("a directive of our own")?);
+    }
+    Ok(filter)
 }

@@ -67,8 +67,13 @@ impl<'a> Session<'a> {
 
     /// Does one request and answers it. Some: the connection is over.
     pub async fn request(&mut self, text: &str) -> Option<End> {
-        let (id, request) = match self.admit().and_then(|()| parse_from_client(text)) {
-            Ok(parsed) => parsed,
+        let parsed = parse_from_client(text);
+        let admitted = self.admit().map_err(|failure| match &parsed {
+            Ok((id, _)) => (Some(*id), failure),
+            Err((id, _)) => (*id, failure),
+        });
+        let (id, request) = match admitted.and(parsed) {
+            Ok(request) => request,
             Err((id, failure)) => {
                 self.outbox.push(encode_failure(id, &failure));
                 return None;
@@ -226,14 +231,13 @@ impl<'a> Session<'a> {
         Ok(None)
     }
 
-    fn admit(&mut self) -> Result<(), (Option<RequestId>, Failure)> {
+    fn admit(&mut self) -> Result<(), Failure> {
         let now = Instant::now();
         let each = Duration::from_secs(1) / REQUESTS_PER_S;
         let full_at = self.budget_full_at.max(now) + each;
         let limit = now + each * REQUEST_BURST;
         if full_at > limit {
-            // Which request it was is not looked at: that would be work for free.
-            return Err((None, words::rate_limited(full_at - limit)));
+            return Err(words::rate_limited(full_at - limit));
         }
         self.budget_full_at = full_at;
         Ok(())

@@ -248,9 +248,13 @@ async fn a_device_stays_signed_in_until_it_signs_out() {
     let again = client.call(&refresh).await.unwrap();
     assert_eq!(again.device_id, first.device_id);
     client.begin(&again.access_token).await.unwrap();
+    let mut second = Client::greeted(&server).await;
+    second.begin(&again.access_token).await.unwrap();
     client.call(&Logout {}).await.unwrap();
-    let (event, _) = client.until_closed().await;
-    assert!(matches!(event, Some(Event::SessionClosed { .. })));
+    for client in [&mut client, &mut second] {
+        let (event, _) = client.until_closed().await;
+        assert!(matches!(event, Some(Event::SessionClosed { .. })));
+    }
 
     let mut client = Client::greeted(&server).await;
     assert_eq!(client.refused(&refresh).await, FailureKind::SignedOut);

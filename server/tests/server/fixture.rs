@@ -1,7 +1,7 @@
 //! A running server with a folder of its own.
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     time::{Duration, Instant},
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Server {
     child: Child,
-    data: TempDir,
+    folder: TempDir,
     args: Vec<String>,
     pub said: Value,
 }
@@ -28,12 +28,12 @@ impl Server {
 
     /// With more arguments.
     pub fn start_with(args: &[&str]) -> Self {
-        let data = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().unwrap();
         let args: Vec<_> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let (child, said) = launch(data.path(), &args, 0);
+        let (child, said) = launch(folder.path(), &args, 0);
         Self {
             child,
-            data,
+            folder,
             args,
             said,
         }
@@ -47,8 +47,13 @@ impl Server {
         self.link("invite").code.unwrap()
     }
 
-    pub fn data(&self) -> &Path {
-        self.data.path()
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// What all its starts have logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
     pub fn port(&self) -> u16 {
@@ -88,7 +93,7 @@ impl Server {
     /// On the same port with the same data.
     pub fn start_again(&mut self) {
         let port = self.port();
-        (self.child, self.said) = launch(self.data.path(), &self.args, port);
+        (self.child, self.said) = launch(self.folder.path(), &self.args, port);
     }
 }
 
@@ -98,11 +103,7 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            let mut log = String::new();
-            if let Some(mut stderr) = self.child.stderr.take() {
-                let _ = stderr.read_to_string(&mut log);
-            }
-            eprintln!("the server's log:\n{log}");
+            eprintln!("the server's log:\n{}", self.log());
         }
     }
 }
@@ -122,29 +123,30 @@ pub fn folder() -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-fn launch(data: &Path, args: &[String], port: u16) -> (Child, Value) {
+fn launch(folder: &Path, args: &[String], port: u16) -> (Child, Value) {
+    // A file, which never fills up as a pipe does that nobody reads.
+    let log = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join("log"))
+        .unwrap();
     let mut child = Command::new(PROGRAM)
         .args(["--announce", "json", "--public-host", "127.0.0.1"])
         .args(["--port", &port.to_string(), "--data"])
-        .arg(data)
+        .arg(folder.join("data"))
         .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stderr(log)
         .spawn()
         .unwrap();
     let mut line = String::new();
     let stdout = child.stdout.as_mut().unwrap();
     BufReader::new(stdout).read_line(&mut line).unwrap();
     let Ok(said) = serde_json::from_str(&line) else {
-        let mut log = String::new();
         child.kill().unwrap();
-        child
-            .stderr
-            .take()
-            .unwrap()
-            .read_to_string(&mut log)
-            .unwrap();
+        child.wait().unwrap();
+        let log = std::fs::read_to_string(folder.join("log")).unwrap();
         panic!("announced itself as {line:?}; its log:\n{log}");
     };
     (child, said)

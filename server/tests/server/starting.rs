@@ -1,12 +1,16 @@
 //! Starting, stopping, and what the program says about it.
 
-use std::time::Duration;
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+    time::Duration,
+};
 
-use voxhall_protocol::control::Event;
+use voxhall_protocol::control::{Event, Register};
 
 use crate::{
     client::{Client, http},
-    fixture::{Server, folder, run},
+    fixture::{PROGRAM, Server, folder, run},
 };
 
 #[tokio::test]
@@ -80,8 +84,8 @@ fn a_udp_port_in_use_is_named() {
 #[test]
 fn a_data_folder_in_use_is_named() {
     let server = Server::start();
-    let data = server.data().to_str().unwrap();
-    let output = run(&["--port", "0", "--data", data]);
+    let data = server.data();
+    let output = run(&["--port", "0", "--data", data.to_str().unwrap()]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(said.contains("another Voxhall server uses"), "{said}");
@@ -110,6 +114,70 @@ fn a_damaged_database_is_named() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(said.contains("voxhall.db"), "{said}");
+}
+
+#[test]
+fn people_are_shown_links_and_a_qr_code() {
+    let (_folder, data) = folder();
+    let mut child = Command::new(PROGRAM)
+        .args(["--port", "0", "--public-host", "voice.example.org"])
+        .args(["--server-name", "Friday Night", "--data"])
+        .arg(&data)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        said.push_str(&line);
+        said.push('\n');
+        if line.starts_with("Stop with") {
+            break;
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(
+        said.matches("voxhall://voice.example.org:").count(),
+        2,
+        "{said}"
+    );
+    for part in [
+        "Friday Night is ready",
+        "Owner link",
+        data.to_str().unwrap(),
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    let qr_lines = said.lines().filter(|line| line.contains('█')).count();
+    assert!(qr_lines > 15, "{said}");
+}
+
+#[tokio::test]
+async fn the_log_holds_no_secret_however_much_is_logged() {
+    let server = Server::start_with(&["--log", "trace"]);
+    let mut client = Client::greeted(&server).await;
+    let register = Register {
+        name: "ann".into(),
+        password: "correct horse".into(),
+        invite: server.link("owner").code,
+        device: "test".into(),
+    };
+    let ann = client.call(&register).await.unwrap();
+    client.begin(&ann.access_token).await.unwrap();
+    http(&server, &format!("/invite/{}", server.invite_code())).await;
+    let log = server.log();
+    assert!(log.contains("signed up"), "{log}");
+    for secret in [
+        "correct horse",
+        ann.access_token.expose(),
+        ann.refresh_token.expose(),
+        &server.invite_code(),
+        &register.invite.unwrap(),
+    ] {
+        assert!(!log.contains(secret), "{secret} is in the log");
+    }
 }
 
 #[tokio::test]
