@@ -2,7 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, UdpSocket},
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -111,7 +111,7 @@ fn path(path: &Path) -> &str {
 }
 
 fn voice(name: &str) -> Vec<f32> {
-    load(&PathBuf::from(speech::path(name).unwrap()))
+    load(&speech::path(name).unwrap())
 }
 
 /// How much `heard` sounds like `said`, wherever it is in there: 0 to 1.
@@ -224,10 +224,12 @@ fn a_talk_goes_on_under_a_million_strange_datagrams() {
     let bob = Talker::join(&server, "bob", CHANNEL, 12, &["--repeat", "--open"]);
     thread::sleep(Duration::from_secs(3));
     let stop = Arc::new(AtomicBool::new(false));
-    let sent = thread::spawn({
+    let flooding = thread::Builder::new().name("flood".into());
+    let sent = flooding.spawn({
         let (stop, target) = (Arc::clone(&stop), server.udp_address());
         move || flood((Ipv4Addr::LOCALHOST, target.port()).into(), &stop)
     });
+    let sent = sent.unwrap();
     let heard = [ann.finish(), bob.finish()];
     stop.store(true, Relaxed);
     println!("{} strange datagrams sent", sent.join().unwrap());
