@@ -77,8 +77,9 @@ fn qr_code(text: &str) -> Option<String> {
     let code = QrCode::with_error_correction_level(text, qrcode::EcLevel::L).ok()?;
     let picture = code
         .render::<Dense1x2>()
-        .dark_color(Dense1x2::Dark)
-        .light_color(Dense1x2::Light)
+        // What the crate calls dark it draws with the terminal's text colour, which is the bright one.
+        .dark_color(Dense1x2::Light)
+        .light_color(Dense1x2::Dark)
         .build();
     Some(picture.lines().fold(String::new(), |mut lines, line| {
         lines.push_str("  ");
@@ -123,5 +124,10 @@ mod tests {
             assert!(text.contains(part), "{part} in {text}");
         }
         assert!(!announcement(None).human().contains("Owner"));
+        let border = text.lines().find(|line| line.contains('█')).unwrap();
+        assert!(
+            border.trim().chars().all(|c| c == '█'),
+            "the quiet zone is bright: {border}"
+        );
     }
 }
