@@ -52,6 +52,9 @@ pub struct Args {
     /// Send all the time instead of when somebody speaks.
     #[arg(long)]
     open: bool,
+    /// Print the delay of every second of speech.
+    #[arg(long)]
+    windows: bool,
     /// Print one JSON object on the last line.
     #[arg(long)]
     json: bool,
@@ -174,6 +177,16 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     let period_ms = period.as_secs_f64() * 1e3;
     let clock_ms = period_ms + (ear_first - first).as_secs_f64() * 1e3;
+    if args.windows {
+        heading("Each window: when it was said, how late it was heard, how alike");
+        for window in &matches {
+            row(
+                &format!("{:.1} s", window.at_s),
+                format!("{:.1} ms", window.delay_ms + clock_ms),
+                format!("{:.2}", window.correlation),
+            );
+        }
+    }
     let frame_ms = f64::from(args.frame_ms.as_ms());
     let figures = Figures {
         frame_ms,

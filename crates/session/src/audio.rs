@@ -4,6 +4,7 @@
 //! allocate, lock, log, wait or make a system call.
 
 mod clocked;
+mod priority;
 
 use std::{
     sync::{
@@ -16,6 +17,7 @@ use std::{
 use rtrb::{Consumer, Producer, RingBuffer};
 
 pub use clocked::ClockedDevice;
+pub(crate) use priority::raise_current_thread;
 
 /// Samples per second of everything that crosses the seam.
 pub const SAMPLE_RATE: u32 = 48_000;
@@ -45,6 +47,8 @@ pub struct DeviceOutput {
     clock: Arc<DeviceClock>,
     /// Last sample given out; an underrun fades from it instead of clicking.
     last: f32,
+    /// Something was played: silence before that is no underrun.
+    started: bool,
 }
 
 impl DeviceOutput {
@@ -60,12 +64,13 @@ impl DeviceOutput {
         }
         if let Some(&last) = filled.last() {
             self.last = last;
+            self.started = true;
         }
         for sample in missing.iter_mut() {
             self.last *= 0.97;
             *sample = self.last;
         }
-        let short = missing.len();
+        let short = if self.started { missing.len() } else { 0 };
         self.clock.playout.tick(out.len(), short);
     }
 }
@@ -110,7 +115,11 @@ impl CallbackClock {
     }
 
     pub(crate) fn tick(&self, samples: usize, short: usize) {
-        let ns = self.origin.elapsed().as_nanos();
+        self.tick_at(Instant::now(), samples, short);
+    }
+
+    pub(crate) fn tick_at(&self, now: Instant, samples: usize, short: usize) {
+        let ns = now.saturating_duration_since(self.origin).as_nanos();
         self.last_ns
             .store(u64::try_from(ns).unwrap_or(u64::MAX).max(1), Relaxed);
         self.period
@@ -162,6 +171,7 @@ pub(crate) fn seam() -> (DeviceEnds, CaptureEnd, PlayoutEnd) {
             ring: playout_out,
             clock: Arc::clone(&clock),
             last: 0.0,
+            started: false,
         },
     };
     let capture = CaptureEnd {

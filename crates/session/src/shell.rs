@@ -257,7 +257,8 @@ impl Shell {
                 }
                 Output::Close => {
                     if let Wire::Up(mut socket) = std::mem::replace(wire, Wire::Down) {
-                        let _ = time::timeout(FAREWELL, socket.close(None)).await;
+                        let closing = WebSocketStream::close(&mut socket, None);
+                        let _ = time::timeout(FAREWELL, closing).await;
                     }
                 }
                 Output::StartVoice(grant) => match self.udp_host {

@@ -60,6 +60,8 @@ fn run(
     mut io: impl FnMut(&mut [f32], &[f32]),
     stop: &AtomicBool,
 ) {
+    // As a sound card's callbacks are.
+    super::raise_current_thread();
     let mut captured = vec![0.0; period];
     let mut played = vec![0.0; period];
     let mut done: u64 = 0;

@@ -9,10 +9,12 @@ const STALLED: Duration = Duration::from_millis(200);
 /// How soon to look again when a callback is overdue.
 const OVERDUE_POLL: Duration = Duration::from_micros(250);
 /// Least and most time before a playout callback at which its samples are in the ring.
-const MIN_LEAD: Duration = Duration::from_micros(1_000);
+const MIN_LEAD: Duration = Duration::from_micros(750);
 const MAX_LEAD: Duration = Duration::from_millis(40);
-/// The lead shrinks by a twentieth this often while no callback found the ring short.
-const RELAX_EVERY: Duration = Duration::from_secs(5);
+/// Kept on top of the worst lateness seen of late.
+const MARGIN: Duration = Duration::from_micros(400);
+/// What was late longer ago than one to two of these is forgotten.
+const MEMORY: Duration = Duration::from_secs(5);
 
 /// The playing time of so many samples.
 pub fn duration_of(samples: usize) -> Duration {
@@ -30,33 +32,42 @@ pub fn capture_wake(clock: &CallbackClock, now: Instant, missing: usize) -> Inst
 }
 
 /// Keeps as little in the playout ring as the device's and this machine's punctuality allow.
+///
+/// It learns from every callback how much of its lead was used up by late wake-ups, mixing and early callbacks, and
+/// keeps the worst of the last seconds in hand.
 #[derive(Debug)]
 pub struct PlayoutPacer {
-    /// How long before a callback its samples are there: grows when that was too short, shrinks slowly.
+    /// How long before a callback its samples are to be there.
     lead: Duration,
+    /// Worst lateness in this and in the last span of [`MEMORY`].
+    worst: [Duration; 2],
+    span_ends: Option<Instant>,
+    /// When the samples for the next callback were there.
+    filled: Option<Instant>,
+    seen: Option<Instant>,
     seen_xruns: u32,
-    relax_at: Option<Instant>,
-    /// Largest callback lately: some systems alternate between lengths.
-    period: usize,
 }
 
 impl PlayoutPacer {
     pub fn new() -> Self {
         Self {
-            lead: MIN_LEAD * 3 / 2,
+            lead: Duration::from_millis(2),
+            worst: [Duration::from_millis(1); 2],
+            span_ends: None,
+            filled: None,
+            seen: None,
             seen_xruns: 0,
-            relax_at: None,
-            period: 0,
         }
     }
 
     /// How many samples the ring should hold now, and when to ask again.
     pub fn wanted(&mut self, clock: &CallbackClock, now: Instant) -> (usize, Instant) {
         let Some((last, period)) = running(clock, now) else {
-            return (0, now + Duration::from_millis(10));
+            // A device that just started is looked at more often than one that stopped.
+            let wait = if clock.last().is_none() { 1 } else { 10 };
+            return (0, now + Duration::from_millis(wait));
         };
-        self.period = self.period.max(period);
-        self.adapt(clock.xruns(), now);
+        self.learn(last, clock.xruns(), now);
         // Callbacks due until `now + lead` take their samples from what is put there now.
         let step = duration_of(period);
         let next = last + step;
@@ -66,30 +77,39 @@ impl PlayoutPacer {
         } else {
             1 + (horizon - next).as_nanos() / step.as_nanos().max(1)
         };
-        let due = usize::try_from(due).unwrap_or(usize::MAX).min(16);
-        let wake = next + step * u32::try_from(due).unwrap_or(16) - self.lead;
-        let samples = if due == 0 {
-            0
-        } else {
-            self.period + (due - 1) * period
-        };
-        (samples, wake.max(now + OVERDUE_POLL))
+        let due = u32::try_from(due).unwrap_or(u32::MAX).min(16);
+        let wake = next + step * due - self.lead;
+        (due as usize * period, wake.max(now + OVERDUE_POLL))
     }
 
-    fn adapt(&mut self, xruns: u32, now: Instant) {
-        let relax_at = *self.relax_at.get_or_insert(now + RELAX_EVERY);
-        if xruns != self.seen_xruns {
-            // The first ones are the device's own start.
-            if self.seen_xruns > 0 || xruns > 2 {
-                self.lead = (self.lead * 3 / 2).min(MAX_LEAD);
-            }
-            self.seen_xruns = xruns;
-            self.relax_at = Some(now + RELAX_EVERY);
-        } else if now >= relax_at {
-            self.lead = (self.lead * 19 / 20).max(MIN_LEAD);
-            self.period = 0;
-            self.relax_at = Some(now + RELAX_EVERY);
+    /// The samples wanted are in the ring at `now`.
+    pub fn filled(&mut self, now: Instant) {
+        self.filled = Some(now);
+    }
+
+    fn learn(&mut self, last: Instant, xruns: u32, now: Instant) {
+        if self.seen.replace(last) != Some(last)
+            && let Some(filled) = self.filled.take()
+        {
+            // Of the lead, so much was left when the callback came.
+            let left = last.saturating_duration_since(filled);
+            self.note(self.lead.saturating_sub(left));
         }
+        if xruns != self.seen_xruns {
+            self.seen_xruns = xruns;
+            self.note(self.lead + self.lead / 2);
+        }
+        let span_ends = *self.span_ends.get_or_insert(now + MEMORY);
+        if now >= span_ends {
+            self.worst = [Duration::ZERO, self.worst[0]];
+            self.span_ends = Some(now + MEMORY);
+        }
+        let worst = self.worst[0].max(self.worst[1]);
+        self.lead = (worst + MARGIN).clamp(MIN_LEAD, MAX_LEAD);
+    }
+
+    fn note(&mut self, late: Duration) {
+        self.worst[0] = self.worst[0].max(late);
     }
 }
 
@@ -125,14 +145,38 @@ mod tests {
         let (clock, last) = clock_with(240);
         let mut pacer = PlayoutPacer::new();
         let (samples, wake) = pacer.wanted(&clock, last);
-        assert_eq!((samples, wake - last), (0, Duration::from_micros(3_500)));
-        let (samples, wake) = pacer.wanted(&clock, last + Duration::from_micros(3_500));
-        assert_eq!((samples, wake - last), (240, Duration::from_micros(8_500)));
+        assert_eq!((samples, wake - last), (0, Duration::from_micros(3_600)));
+        let (samples, wake) = pacer.wanted(&clock, last + Duration::from_micros(3_600));
+        assert_eq!((samples, wake - last), (240, Duration::from_micros(8_600)));
     }
 
     #[test]
-    fn underruns_widen_the_lead_and_calm_narrows_it() {
-        let (clock, last) = clock_with(240);
+    fn lateness_widens_the_lead_before_it_is_heard_and_calm_narrows_it() {
+        let origin = Instant::now();
+        let clock = CallbackClock::new(origin);
+        let mut pacer = PlayoutPacer::new();
+        let step = duration_of(240);
+        let run = |pacer: &mut PlayoutPacer, from: u32, callbacks: u32, late: Duration| {
+            for k in from..from + callbacks {
+                let at = origin + step * k;
+                clock.tick_at(at, 240, 0);
+                let (_, wake) = pacer.wanted(&clock, at);
+                let filled = wake + late;
+                pacer.wanted(&clock, filled);
+                pacer.filled(filled);
+            }
+        };
+        run(&mut pacer, 1, 3_000, Duration::from_micros(100));
+        assert_eq!(pacer.lead, MIN_LEAD, "a punctual machine");
+        run(&mut pacer, 3_001, 10, Duration::from_micros(500));
+        assert!(pacer.lead > Duration::from_micros(850), "{:?}", pacer.lead);
+        run(&mut pacer, 3_011, 3_000, Duration::from_micros(100));
+        assert_eq!(pacer.lead, MIN_LEAD);
+    }
+
+    #[test]
+    fn underruns_widen_the_lead_up_to_its_limit() {
+        let (clock, _) = clock_with(240);
         let mut pacer = PlayoutPacer::new();
         for _ in 0..40 {
             clock.tick(240, 1);
@@ -141,12 +185,6 @@ mod tests {
         assert_eq!(pacer.lead, MAX_LEAD);
         let (samples, _) = pacer.wanted(&clock, clock.last().unwrap());
         assert_eq!(samples, 8 * 240, "40 ms of 5 ms callbacks");
-        let mut now = last;
-        for _ in 0..200 {
-            now += RELAX_EVERY;
-            pacer.adapt(clock.xruns(), now);
-        }
-        assert_eq!(pacer.lead, MIN_LEAD);
     }
 
     #[test]

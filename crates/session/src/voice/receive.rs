@@ -31,7 +31,10 @@ use super::{
     pacing::{PlayoutPacer, duration_of},
     send,
 };
-use crate::{SpeakerMeter, SpeakerTap, Voice, audio::PlayoutEnd};
+use crate::{
+    SpeakerMeter, SpeakerTap, Voice,
+    audio::{PlayoutEnd, raise_current_thread},
+};
 
 /// An old key still opens what was on its way when the key changed.
 const OLD_KEY_FOR: Duration = Duration::from_secs(10);
@@ -157,6 +160,7 @@ impl Worker {
     }
 
     pub fn run(&mut self) {
+        raise_current_thread();
         loop {
             let idle = self.path.is_none() && self.playout.is_none();
             let command = if idle {
@@ -314,12 +318,17 @@ impl Worker {
                 chunk.fill_from_iter(samples.iter().copied());
             }
             missing -= samples.len();
-            // From here a sample waits for the samples before it and for the callback.
+        }
+        if wanted > held {
+            let filled = Instant::now();
+            self.pacer.filled(filled);
+            // A sample waits for the callback, and for the samples before it.
             let callback = playout.clock.playout.last().map_or(Duration::ZERO, |last| {
-                (last + duration_of(playout.clock.playout.period())).saturating_duration_since(now)
+                let next = last + duration_of(playout.clock.playout.period());
+                next.saturating_duration_since(filled)
             });
-            let waits = callback + duration_of(held / 2);
-            self.waiting.add(waits.as_secs_f32() * 1e3);
+            self.waiting
+                .add((callback + duration_of(held)).as_secs_f32() * 1e3);
         }
         wake
     }

@@ -21,7 +21,10 @@ use super::{
     meters::{Meters, Smoothed},
     pacing,
 };
-use crate::{Transmit, Voice, audio::CaptureEnd};
+use crate::{
+    Transmit, Voice,
+    audio::{CaptureEnd, raise_current_thread},
+};
 
 /// By then every listener has the new key: a sender that switched at once would be unheard by whoever gets it later.
 const SWITCH_AFTER: Duration = Duration::from_millis(400);
@@ -91,6 +94,7 @@ impl Worker {
     }
 
     pub fn run(&mut self) {
+        raise_current_thread();
         loop {
             // Without a microphone there is nothing to do but to wait for one.
             let command = match &self.capture {
