@@ -214,13 +214,17 @@ fn a_nonce_goes_stale_and_is_renewed_without_a_gap() {
 #[test]
 fn a_silent_session_times_out_once_and_replays_do_not_keep_it() {
     let mut world = World::new();
-    let (ann, ben) = (world.enter(LOUNGE), world.enter(LOUNGE));
+    let ann = world.join(LOUNGE);
+    let first_request = world.path_request(ann).unwrap();
+    world.open_path(ann);
+    let ben = world.enter(LOUNGE);
     let last = world.voice(ann, b"bye");
     world.deliver(ann, &last);
     world.flush();
     world.events();
     for _ in 0..SESSION_TIMEOUT.as_millis() / 500 + 4 {
         world.deliver(ann, &last);
+        world.deliver(ann, &first_request);
         world.flush();
         world.say(ben, b"are you there?");
         world.wait(Duration::from_millis(500));
