@@ -16,7 +16,7 @@ use std::{
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use voxhall_protocol::{
-    ChannelId, GuildId,
+    ChannelId, GuildId, Ssrc,
     control::{
         self, CreateInvite, Credentials, Done, EpochKey, Failure, FailureKind, Hello, HelloReply,
         Incoming, Invite, InvitePreview, LeaveVoice, Logout, Message, MessagePage, Ping, Ready,
@@ -133,6 +133,8 @@ pub struct Core {
     /// The channel the person wants to be in.
     wanted_channel: Option<ChannelId>,
     rejoin_at: Option<Instant>,
+    /// Of the grant that the voice path runs on.
+    own_ssrc: Option<Ssrc>,
     next_notice: u64,
     /// Makes nonces unique to this run, and jitter.
     seed: u64,
@@ -158,6 +160,7 @@ impl Core {
             lost_at: None,
             wanted_channel: None,
             rejoin_at: None,
+            own_ssrc: None,
             next_notice: 1,
             seed,
             next_nonce: 0,

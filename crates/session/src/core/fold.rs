@@ -11,9 +11,21 @@ use super::{Core, Output};
 use crate::{Guild, NoticeLevel, Problem, VoicePath};
 
 impl Core {
-    pub(super) fn fold_ready(&mut self, ready: Ready) {
+    pub(super) fn fold_ready(&mut self, ready: Ready, out: &mut Vec<Output>) {
+        let before = self.people_around();
         self.state.me = Some(ready.me);
         self.state.guilds = ready.guilds.into_iter().map(Guild::from).collect();
+        // Voice may have gone on while control was away: who came and went meanwhile?
+        let after = self.people_around();
+        let is_in = |people: &[VoiceState], state: &VoiceState| {
+            people.iter().any(|other| other.ssrc == state.ssrc)
+        };
+        for state in before.iter().filter(|state| !is_in(&after, state)) {
+            self.tell_voice(state.channel_id, Output::VoiceLeft(state.clone()), out);
+        }
+        for state in after.iter().filter(|state| !is_in(&before, state)) {
+            self.tell_voice(state.channel_id, Output::VoiceJoined(state.clone()), out);
+        }
         for history in self.state.history.values_mut() {
             history.messages.clear();
             history.more = true;
@@ -180,6 +192,20 @@ impl Core {
 
     fn guild(&mut self, id: GuildId) -> Option<&mut Guild> {
         self.state.guilds.iter_mut().find(|guild| guild.id == id)
+    }
+
+    /// Everyone in the voice channel we are in.
+    fn people_around(&self) -> Vec<VoiceState> {
+        let channel = self.state.voice.channel();
+        let everyone = self
+            .state
+            .guilds
+            .iter()
+            .flat_map(|guild| guild.voice.values());
+        everyone
+            .filter(|state| Some(state.channel_id) == channel)
+            .cloned()
+            .collect()
     }
 
     /// Passes on what concerns the channel we are in. While joining there is no path yet: the grant brings the roster.

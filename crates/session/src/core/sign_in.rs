@@ -138,11 +138,14 @@ impl Core {
         self.backoff = FIRST_BACKOFF;
         self.lost_at = None;
         let me = ready.me.id;
-        let still_in_voice = ready
+        let mine = ready
             .guilds
             .iter()
-            .any(|guild| guild.voice.iter().any(|state| state.user_id == me));
-        self.fold_ready(ready);
+            .flat_map(|guild| &guild.voice)
+            .find(|state| state.user_id == me)
+            .map(|state| state.ssrc);
+        let voice_went_on = mine.is_some() && mine == self.own_ssrc;
+        self.fold_ready(ready, out);
         self.set_connection(Connection::Online);
         if let Some(target) = &mut self.target
             && !target.code_used
@@ -153,9 +156,11 @@ impl Core {
         }
         self.resend_pending(now, out);
         self.reload_histories(now, out);
-        if self.wanted_channel.is_some() {
+        if voice_went_on {
+            self.voice_flags_changed(now, out);
+        } else if self.wanted_channel.is_some() {
             self.join_voice(now, out);
-        } else if still_in_voice && self.state.voice.path == VoicePath::Out {
+        } else if mine.is_some() && self.state.voice.path == VoicePath::Out {
             // Left while the control connection was away. Another device of this account may be the one that is in
             // voice; the server ends only this device's stay.
             self.call(now, &LeaveVoice {}, Pending::Courtesy, out);

@@ -89,7 +89,7 @@ impl Bench {
 
     fn sign_in_reply(&mut self, method: &str) {
         let (_, id) = self.expect(method);
-        let reply = json!({"user": user(1), "device_id": 1, "access_token": "a", "access_expires_in_s": 600, "refresh_token": "r"});
+        let reply = credentials();
         self.result(id, reply);
         let (params, id) = self.expect("session.begin");
         assert_eq!(params["access_token"], "a");
@@ -130,6 +130,10 @@ fn link() -> Link {
     format!("voxhall://127.0.0.1:9000/code1#{}", CertificatePin([1; 32]))
         .parse()
         .unwrap()
+}
+
+fn credentials() -> Value {
+    json!({"user": user(1), "device_id": 1, "access_token": "a", "access_expires_in_s": 600, "refresh_token": "r"})
 }
 
 fn user(id: u64) -> Value {
@@ -283,6 +287,37 @@ fn a_lost_connection_comes_back_into_the_same_channel_while_voice_goes_on() {
     assert_eq!(params["channel_id"], 2);
     bench.result(id, grant());
     assert!(matches!(bench.out.last(), Some(Output::StartVoice(_))));
+}
+
+#[test]
+fn voice_that_went_on_is_kept_and_catches_up_with_who_came_and_went() {
+    let mut bench = Bench::in_voice();
+    let state = |user| serde_json::from_value::<VoiceState>(voice_state(user)).unwrap();
+    bench.event(&Event::VoiceJoined {
+        guild_id: GuildId(1),
+        state: state(2),
+    });
+    bench.input(Input::Closed);
+    bench.pass();
+    bench.hello();
+    let (_, id) = bench.expect("account.refresh");
+    bench.result(id, credentials());
+    let (_, id) = bench.expect("session.begin");
+    let mut ready = ready();
+    ready["guilds"][0]["voice"] = json!([voice_state(1), voice_state(3)]);
+    bench.result(id, ready);
+    assert!(
+        bench.out.contains(&Output::VoiceLeft(state(2))),
+        "{:?}",
+        bench.out
+    );
+    assert!(
+        bench.out.contains(&Output::VoiceJoined(state(3))),
+        "{:?}",
+        bench.out
+    );
+    assert_eq!(bench.core.state().voice.path, VoicePath::Open(ChannelId(2)));
+    bench.expect("voice.update");
 }
 
 #[test]

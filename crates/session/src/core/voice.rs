@@ -45,6 +45,7 @@ impl Core {
             }
             return;
         }
+        self.own_ssrc = Some(grant.ssrc);
         self.fold_participants(channel, &grant.participants);
         self.set_path(VoicePath::Opening(channel));
         self.rejoin_at = None;
@@ -54,6 +55,7 @@ impl Core {
     pub(super) fn end_voice(&mut self, out: &mut Vec<Output>) {
         self.wanted_channel = None;
         self.rejoin_at = None;
+        self.own_ssrc = None;
         if self.state.voice.path != VoicePath::Out {
             self.set_path(VoicePath::Out);
             out.push(Output::StopVoice);
