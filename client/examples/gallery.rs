@@ -131,7 +131,7 @@ fn stage_of(page: &str) -> Option<Stage> {
         "account" => memory.dialog = Some(Dialog::Preferences(Tab::Account)),
         "invite" => memory.dialog = Some(Dialog::Invite(GuildId(1))),
         "who" | "connecting" => {
-            memory.entry.link = "voxhall://friday.example:9000/SUNNY-OTTER".parse().ok()
+            memory.entry.link = "voxhall://friday.example:9000/SUNNY-OTTER".parse().ok();
         }
         "welcome" => drop(stage.logins.keep(&common::login())),
         _ => {}

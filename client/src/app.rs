@@ -100,7 +100,7 @@ impl App {
         let overrides = (start.input_device, start.output_device);
         let repaint = ctx.clone();
         let audio = Audio::start(devices(&settings, &overrides), move || {
-            repaint.request_repaint()
+            repaint.request_repaint();
         })?;
         let mut app = Self {
             state: session.state(),
@@ -207,6 +207,9 @@ impl App {
                 self.session.send(Intent::SignIn(Identity::Guest { name }));
             }
         }
+        if self.state.voice.path != before.voice.path {
+            tracing::info!(path = ?self.state.voice.path, "voice");
+        }
         self.greet(before);
     }
 
@@ -250,10 +253,10 @@ impl App {
                 self.session.send(Intent::JoinVoice(channel.id));
             }
             (None, Autojoin::Named(name)) => {
-                self.warn(format!("There is no voice channel named {name} here."))
+                self.warn(format!("There is no voice channel named {name} here."));
             }
             (None, Autojoin::First) => {
-                self.warn("There is no voice channel here to join.".to_owned())
+                self.warn("There is no voice channel here to join.".to_owned());
             }
         }
     }
@@ -360,10 +363,10 @@ impl App {
     fn remember(&mut self, intent: &Intent) {
         match intent {
             Intent::SetUserGain { user, gain } => {
-                self.set_person(*user, |person| person.gain = *gain)
+                self.set_person(*user, |person| person.gain = *gain);
             }
             Intent::SetUserMuted { user, muted } => {
-                self.set_person(*user, |person| person.muted = *muted)
+                self.set_person(*user, |person| person.muted = *muted);
             }
             Intent::SignIn(
                 Identity::Guest { name }

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
+use tracing_subscriber::EnvFilter;
 use voxhall_protocol::{limits::clean_name, link::Link};
 
 use crate::{
@@ -10,6 +11,9 @@ use crate::{
     audio::{Direction, devices},
     settings::Store,
 };
+
+/// What is logged unless VOXHALL_LOG says otherwise. The libraries named here complain about what is no trouble.
+const USUAL_LOG: &str = "warn,pulseaudio=off,winit=error,egui_system_font_provider=error";
 
 /// Talk with friends: the desktop app.
 #[derive(Debug, Parser)]
@@ -50,11 +54,9 @@ fn parse_name(text: &str) -> Result<String, String> {
 /// Runs the app until its window is closed.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_env("VOXHALL_LOG").unwrap_or_else(|_| USUAL_LOG.into());
     tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("VOXHALL_LOG")
-                .unwrap_or_else(|_| "warn".into()),
-        )
+        .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
     if arguments.list_devices {

@@ -40,6 +40,8 @@ pub enum Port {
     Opening,
     Open {
         name: String,
+        /// The device that was chosen, but isn't there.
+        instead_of: Option<String>,
     },
     /// It can't be used, or was lost; it is tried again by itself.
     Failed {

@@ -206,10 +206,10 @@ fn login_ui(ui: &mut Ui, login: &StoredLogin, memory: &mut Memory, intents: &mut
     );
     let at = pos2(rect.right() - 18.0, rect.center().y);
     let place = Rect::from_center_size(at, vec2(28.0, 28.0));
-    let forget = ui.scope_builder(UiBuilder::new().max_rect(place), |ui| {
+    let forget = widgets::at(ui, place, |ui| {
         widgets::icon_button_sized(ui, icons::X, &format!("Forget {host}"), false, 28.0)
     });
-    if forget.inner.clicked() {
+    if forget.clicked() {
         intents.want(Want::Forget(login.link.clone()));
     } else if response.clicked() {
         memory.entry.link = Some(login.link.clone());
@@ -503,10 +503,10 @@ fn backdrop_ui(ui: &mut Ui, memory: &mut Memory, intents: &mut Intents) {
         pos2(room.right() - 40.0, room.top() + 40.0),
         vec2(34.0, 34.0),
     );
-    let settings = ui.scope_builder(UiBuilder::new().max_rect(place), |ui| {
+    let settings = widgets::at(ui, place, |ui| {
         icon_button(ui, icons::GEAR_SIX, "Settings", false)
     });
-    if settings.inner.clicked() {
+    if settings.clicked() {
         memory.dialog = Some(Dialog::Preferences(Tab::Audio));
         intents.want(Want::RefreshDevices);
     }

@@ -111,14 +111,14 @@ pub fn root_ui(
     match &scene.state.connection {
         Connection::Online => main_ui(ui, scene, settings, memory, intents),
         Connection::Reconnecting { .. } if !scene.state.guilds.is_empty() => {
-            main_ui(ui, scene, settings, memory, intents)
+            main_ui(ui, scene, settings, memory, intents);
         }
         _ => entry::entry_ui(ui, scene, settings, memory, intents),
     }
     notices::notices_ui(ui, scene, intents);
     match memory.dialog {
         Some(Dialog::Preferences(tab)) => {
-            preferences::preferences_ui(ui, scene, tab, settings, memory, intents)
+            preferences::preferences_ui(ui, scene, tab, settings, memory, intents);
         }
         Some(Dialog::Invite(guild)) => invite::invite_ui(ui, scene, guild, memory),
         None => {}
@@ -171,12 +171,12 @@ fn main_ui(
                     bottom: 8,
                 }))
                 .show(ui, |ui| {
-                    voice_panel::voice_panel_ui(ui, scene, guild, memory, intents)
+                    voice_panel::voice_panel_ui(ui, scene, guild, memory, intents);
                 });
             CentralPanel::no_frame()
                 .frame(Frame::new().fill(p.sidebar))
                 .show(ui, |ui| {
-                    sidebar::channels_ui(ui, scene, guild, memory, intents)
+                    sidebar::channels_ui(ui, scene, guild, memory, intents);
                 });
         });
     let channel = memory

@@ -228,6 +228,13 @@ fn device_ui(
     match port {
         Port::Failed { problem, .. } => trouble(ui, &problem.to_string(), problem.advice()),
         Port::Opening => drop(hint(ui, "Opening…")),
+        Port::Open {
+            name,
+            instead_of: Some(away),
+        } => drop(hint(
+            ui,
+            format!("{away} is not connected. {name} is used until it is back."),
+        )),
         Port::Closed | Port::Open { .. } => {}
     }
 }

@@ -10,7 +10,7 @@ use voxhall_session::{Guild, Intent};
 use super::{
     Dialog, Intents, Memory, Scene, icons,
     theme::{self, BODY, HEADING, SMALL, palette},
-    widgets::{avatar, caption, focus_ring, icon_button, line, row, rule},
+    widgets::{at, avatar, caption, focus_ring, icon_button, line, row, rule},
 };
 
 /// Height of the strips at the top, which stand side by side.
@@ -145,10 +145,10 @@ fn header_ui(ui: &mut Ui, guild: &Guild, memory: &mut Memory, intents: &mut Inte
     );
     let place =
         Rect::from_center_size(pos2(rect.right() - 26.0, rect.center().y), vec2(32.0, 32.0));
-    let button = ui.scope_builder(egui::UiBuilder::new().max_rect(place), |ui| {
+    let button = at(ui, place, |ui| {
         icon_button(ui, icons::USER_PLUS, "Invite people", false)
     });
-    if button.inner.clicked() {
+    if button.clicked() {
         intents.session(Intent::CreateInvite(guild.id));
         memory.dialog = Some(Dialog::Invite(guild.id));
         memory.copied_at_s = None;

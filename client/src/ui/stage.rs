@@ -44,7 +44,7 @@ pub fn stage_ui(
             .frame(Frame::new().fill(p.sidebar).inner_margin(18))
             .show(ui, |ui| {
                 ScrollArea::vertical().show(ui, |ui| {
-                    person::person_ui(ui, scene, user, state, settings, memory, intents)
+                    person::person_ui(ui, scene, user, state, settings, memory, intents);
                 });
             });
     }

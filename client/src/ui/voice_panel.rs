@@ -1,12 +1,12 @@
 //! Bottom left: the voice channel one is in, how good the path is, and the switches.
 
-use egui::{Align2, CornerRadius, Frame, Rect, Role, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2};
+use egui::{Align2, CornerRadius, Frame, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 use voxhall_session::{Guild, Intent, VoiceMeters, VoicePath};
 
 use super::{
     Dialog, Intents, Memory, Scene, Tab, icons, ms,
     theme::{self, BODY, Palette, SMALL, palette},
-    widgets::{avatar, icon_button, line, meter},
+    widgets::{at, avatar, icon_button, line, meter},
 };
 use crate::audio::{AudioStatus, Port};
 
@@ -93,10 +93,10 @@ fn connection_ui(
     }
     let place =
         Rect::from_center_size(pos2(rect.right() - 16.0, rect.center().y), vec2(32.0, 32.0));
-    let leave = ui.scope_builder(UiBuilder::new().max_rect(place), |ui| {
+    let leave = at(ui, place, |ui| {
         icon_button(ui, icons::PHONE_DISCONNECT, "Leave voice", true)
     });
-    if leave.inner.clicked() {
+    if leave.clicked() {
         intents.session(Intent::LeaveVoice);
     }
     if let VoicePath::Blocked(_) = voice.path {
@@ -249,11 +249,7 @@ fn me_ui(ui: &mut Ui, scene: &Scene<'_>, memory: &mut Memory, intents: &mut Inte
     let mut place =
         Rect::from_center_size(pos2(rect.right() - 16.0, rect.center().y), vec2(32.0, 32.0));
     let mut switch = |ui: &mut Ui, icon: &str, name: &str, alert: bool| {
-        let response = ui
-            .scope_builder(UiBuilder::new().max_rect(place), |ui| {
-                icon_button(ui, icon, name, alert)
-            })
-            .inner;
+        let response = at(ui, place, |ui| icon_button(ui, icon, name, alert));
         place = place.translate(vec2(-34.0, 0.0));
         response.clicked()
     };

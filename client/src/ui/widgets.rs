@@ -195,6 +195,11 @@ pub fn avatar(
     }
 }
 
+/// Draws at a place that was allocated before; what follows stands where it would stand anyway.
+pub fn at<R>(ui: &mut Ui, place: Rect, add: impl FnOnce(&mut Ui) -> R) -> R {
+    add(&mut ui.new_child(egui::UiBuilder::new().max_rect(place)))
+}
+
 /// Small words above a group.
 pub fn caption(ui: &mut Ui, text: &str) {
     let color = palette(ui).faint;

@@ -263,9 +263,11 @@ pub fn devices() -> AudioStatus {
     AudioStatus {
         input: Port::Open {
             name: "Studio microphone".to_owned(),
+            instead_of: None,
         },
         output: Port::Open {
             name: "Headphones".to_owned(),
+            instead_of: None,
         },
         inputs: vec![
             device("usb_mic", "Studio microphone", true),

@@ -1,0 +1,368 @@
+//! The real app in real windows, through the real server, with real sound: `scripts/test` runs this on a virtual sound card and
+//! display. Alone: `scripts/sound-card run --clients a,b,c,d cargo test -p voxhall -- --ignored --test-threads 1`, with a display.
+
+use std::{
+    fs,
+    io::Read,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use voxhall_testkit::{
+    correlate::{Search, Summary},
+    process::ServerProcess,
+    sound_card::SoundCard,
+    speech, wav,
+};
+
+/// For a window to open, sign in and join, on a busy machine with a software renderer.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// For the recorder to be linked to everything.
+const RECORDER_STARTS: Duration = Duration::from_millis(1500);
+/// A window of speech counts as heard from here on. Coded at 64 kbit/s, it is usually above 0.95.
+const HEARD: f64 = 0.8;
+/// Settings that send always.
+const OPEN_MICROPHONE: &str = r#"{ "transmit": "open" }"#;
+
+/// A running app of one person, on that person's devices.
+struct App {
+    child: Child,
+    folder: tempfile::TempDir,
+}
+
+impl App {
+    fn start(person: &str, link: &str, settings: &str) -> Self {
+        Self::start_with(person, link, settings, &[])
+    }
+
+    /// `more` are arguments; devices named there come before the person's own.
+    fn start_with(person: &str, link: &str, settings: &str, more: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("settings.json"), settings).expect("settings");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_voxhall"));
+        command
+            .arg(link)
+            .args(["--name", person, "--data"])
+            .arg(folder.path())
+            .args(more);
+        for (option, device) in [
+            ("--input-device", format!("mic_{person}_src")),
+            ("--output-device", format!("speaker_{person}")),
+        ] {
+            if !more.contains(&option) {
+                command.args([option, &format!("pulseaudio:{device}")]);
+            }
+        }
+        let log = fs::File::create(folder.path().join("log")).expect("a log");
+        command
+            .env("VOXHALL_LOG", "voxhall=info")
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stderr(log);
+        let child = command.spawn().expect("the app starts");
+        Self { child, folder }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Waits until the log says `words` for the `times`-th time.
+    fn wait_for(&mut self, words: &str, times: usize) -> Duration {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if self.log().matches(words).count() >= times {
+                return start.elapsed();
+            }
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("the app ended with {status}:\n{}", self.log());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        panic!(
+            "the app never said {words:?} {times} times:\n{}",
+            self.log()
+        );
+    }
+
+    fn in_voice(&mut self) {
+        self.wait_for("voice path=Open(", 1);
+        self.wait_for("opened a sound device direction=Output", 1);
+    }
+
+    /// Resident memory, MB.
+    fn memory_mb(&self) -> f64 {
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap_or("0");
+        line.trim()
+            .trim_end_matches(" kB")
+            .parse::<f64>()
+            .unwrap_or(0.0)
+            / 1024.0
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("an app logged:\n{}", self.log());
+        }
+    }
+}
+
+/// Records every microphone and speaker while `during` happens.
+fn recorded(card: &SoundCard, seconds: f64, during: impl FnOnce()) -> Vec<Vec<f32>> {
+    let file = tempfile::tempdir().expect("a folder");
+    let path: PathBuf = file.path().join("everything.wav");
+    let mut recorder = card.record(&path, seconds).expect("the recorder starts");
+    thread::sleep(RECORDER_STARTS);
+    during();
+    assert!(recorder.wait().expect("the recorder ends").success());
+    wav::load(&path).expect("a recording").channels
+}
+
+fn say(card: &SoundCard, person: &str) {
+    let file = speech::path("speech").expect("speech to play");
+    let mut player = card.play(person, &file).expect("the player starts");
+    assert!(player.wait().expect("the player ends").success());
+}
+
+/// How well `speaker` played what `mic` heard, looked for in pieces of `window_s`.
+fn heard(sound: &[Vec<f32>], mic: usize, speaker: usize, window_s: f64) -> Option<Summary> {
+    let search = Search {
+        window_s,
+        ..Search::new(48_000)
+    };
+    Summary::of(&search.find(&sound[mic], &sound[speaker]), HEARD)
+}
+
+fn loudest(samples: &[f32]) -> f32 {
+    samples
+        .iter()
+        .fold(0.0, |peak, sample| sample.abs().max(peak))
+}
+
+/// `share` is how many of the windows have to be found.
+fn assert_heard(summary: Option<Summary>, share: f64, what: &str) {
+    let summary = summary.unwrap_or_else(|| panic!("{what}: nothing was heard"));
+    println!(
+        "{what}: {} of {} windows, correlation {:.3}, delay median {:.1} ms, p95 {:.1} ms",
+        summary.found, summary.windows, summary.mean_correlation, summary.median_ms, summary.p95_ms
+    );
+    assert!(
+        summary.found as f64 >= share * summary.windows as f64,
+        "{what}: {summary:?}"
+    );
+    assert!(summary.mean_correlation > 0.9, "{what}: {summary:?}");
+    // This machine may be busy; the bench is where delay is measured.
+    assert!(summary.median_ms < 200.0, "{what}: {summary:?}");
+}
+
+#[test]
+#[ignore = "needs scripts/sound-card"]
+fn two_people_hear_each_other_and_not_themselves() {
+    let card = SoundCard::from_env().expect("a sound card");
+    let server = ServerProcess::start().expect("a server");
+    let owner = server
+        .owner()
+        .expect("a fresh server has an owner link")
+        .to_owned();
+    let (mic_a, speaker_a) = card.channel("a");
+    let (mic_b, speaker_b) = card.channel("b");
+
+    let begin = Instant::now();
+    let mut a = App::start("a", &owner, "{}");
+    a.in_voice();
+    println!(
+        "from start to in voice: {:.0} ms",
+        begin.elapsed().as_secs_f64() * 1e3
+    );
+    let mut b = App::start("b", server.invite(), "{}");
+    b.in_voice();
+    // The sounds of arriving are over.
+    thread::sleep(Duration::from_secs(1));
+
+    // With voice activity a burst of speech starts some 30 ms late and is caught up with by playing faster, so a long piece of it
+    // is not alike all through: short pieces are looked for.
+    let sound = recorded(&card, 13.0, || say(&card, "a"));
+    assert_heard(heard(&sound, mic_a, speaker_b, 0.2), 0.9, "a to b");
+    let echo = loudest(&sound[speaker_a]);
+    assert!(
+        echo < 1e-3,
+        "a hears something at {echo} while only a speaks"
+    );
+
+    let sound = recorded(&card, 13.0, || say(&card, "b"));
+    assert_heard(heard(&sound, mic_b, speaker_a, 0.2), 0.9, "b to a");
+    let echo = loudest(&sound[speaker_b]);
+    assert!(
+        echo < 1e-3,
+        "b hears something at {echo} while only b speaks"
+    );
+    println!(
+        "memory: a {:.0} MB, b {:.0} MB",
+        a.memory_mb(),
+        b.memory_mb()
+    );
+}
+
+#[test]
+#[ignore = "needs scripts/sound-card"]
+fn after_the_server_was_killed_both_are_back_and_talking_within_five_seconds() {
+    let card = SoundCard::from_env().expect("a sound card");
+    let mut server = ServerProcess::start().expect("a server");
+    let (mic_a, _) = card.channel("a");
+    let (_, speaker_b) = card.channel("b");
+    let mut a = App::start("a", server.invite(), OPEN_MICROPHONE);
+    let mut b = App::start("b", server.invite(), OPEN_MICROPHONE);
+    a.in_voice();
+    b.in_voice();
+    thread::sleep(Duration::from_secs(1));
+
+    // Nothing comes or goes with an open microphone, so every word has to be there.
+    let sound = recorded(&card, 13.0, || say(&card, "a"));
+    assert_heard(heard(&sound, mic_a, speaker_b, 1.0), 1.0, "a to b, before");
+
+    server.kill9().expect("the server dies");
+    server.restart().expect("the server starts again");
+    let restarted = Instant::now();
+    a.wait_for("voice path=Open(", 2);
+    b.wait_for("voice path=Open(", 2);
+    println!(
+        "both in voice again {:.0} ms after the server",
+        restarted.elapsed().as_secs_f64() * 1e3
+    );
+    thread::sleep(Duration::from_secs(5).saturating_sub(restarted.elapsed() + RECORDER_STARTS));
+    let sound = recorded(&card, 13.0, || {
+        assert!(
+            restarted.elapsed() < Duration::from_secs(6),
+            "too late: {:?}",
+            restarted.elapsed()
+        );
+        say(&card, "a");
+    });
+    assert_heard(
+        heard(&sound, mic_a, speaker_b, 1.0),
+        1.0,
+        "a to b, after the server was killed",
+    );
+}
+
+#[test]
+#[ignore = "needs scripts/sound-card"]
+fn another_channel_hears_nothing() {
+    let card = SoundCard::from_env().expect("a sound card");
+    let server = ServerProcess::start().expect("a server");
+    let mut a = App::start("a", server.invite(), "{}");
+    let mut b = App::start_with("b", server.invite(), "{}", &["--join", "hangout"]);
+    a.in_voice();
+    b.in_voice();
+    thread::sleep(Duration::from_secs(1));
+    let (mic_a, speaker_a) = card.channel("a");
+    let (_, speaker_b) = card.channel("b");
+    let sound = recorded(&card, 6.0, || say(&card, "a"));
+    assert!(loudest(&sound[mic_a]) > 0.05, "a spoke");
+    assert!(loudest(&sound[speaker_b]) < 1e-3, "b is in another channel");
+    assert!(loudest(&sound[speaker_a]) < 1e-3, "nobody hears themselves");
+}
+
+#[test]
+#[ignore = "needs scripts/sound-card"]
+fn a_headset_pulled_out_does_not_end_the_talk_and_is_used_again_when_it_is_back() {
+    let card = SoundCard::from_env().expect("a sound card");
+    let server = ServerProcess::start().expect("a server");
+    let (mic_b, _) = card.channel("b");
+    let (_, default_speaker) = card.channel("a");
+    let mut headset = Headset::plug_in("headset");
+    let mut a = App::start_with(
+        "a",
+        server.invite(),
+        OPEN_MICROPHONE,
+        &["--output-device", "pulseaudio:headset"],
+    );
+    let mut b = App::start("b", server.invite(), OPEN_MICROPHONE);
+    a.in_voice();
+    b.in_voice();
+    a.wait_for("direction=Output device=pulseaudio:headset", 1);
+
+    headset.pull_out();
+    let fallen_back = a.wait_for("direction=Output device=pulseaudio:speaker_a", 1);
+    println!(
+        "on the default speakers after {:.0} ms",
+        fallen_back.as_secs_f64() * 1e3
+    );
+    let sound = recorded(&card, 13.0, || say(&card, "b"));
+    assert_heard(
+        heard(&sound, mic_b, default_speaker, 1.0),
+        1.0,
+        "b to a's default speakers",
+    );
+
+    let _headset = Headset::plug_in("headset");
+    let back = a.wait_for("direction=Output device=pulseaudio:headset", 2);
+    println!(
+        "on the headset again after {:.0} ms",
+        back.as_secs_f64() * 1e3
+    );
+}
+
+/// Speakers that can go away.
+struct Headset {
+    module: String,
+}
+
+impl Headset {
+    fn plug_in(name: &str) -> Self {
+        let mut module = String::new();
+        let mut pactl = Command::new("pactl")
+            .args([
+                "load-module",
+                "module-null-sink",
+                &format!("sink_name={name}"),
+                "channels=1",
+                "rate=48000",
+            ])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("pactl runs");
+        pactl
+            .stdout
+            .take()
+            .expect("piped")
+            .read_to_string(&mut module)
+            .expect("a module's number");
+        assert!(pactl.wait().expect("pactl ends").success());
+        Self {
+            module: module.trim().to_owned(),
+        }
+    }
+
+    fn pull_out(&mut self) {
+        if !self.module.is_empty() {
+            let status = Command::new("pactl")
+                .args(["unload-module", &self.module])
+                .status()
+                .expect("pactl runs");
+            assert!(status.success());
+            self.module.clear();
+        }
+    }
+}
+
+impl Drop for Headset {
+    fn drop(&mut self) {
+        if !self.module.is_empty() {
+            let _ = Command::new("pactl")
+                .args(["unload-module", &self.module])
+                .status();
+        }
+    }
+}
