@@ -15,6 +15,8 @@ const WINDOW: i64 = SAMPLE_RATE_HZ as i64 / 2;
 const LONG_AGO: i64 = i64::MIN / 2;
 /// A burst at the start of a talkspurt is what the speaker said before the detector was sure, no longer than this.
 const MAX_PRE_ROLL: i64 = 200 * SAMPLES_PER_MS as i64;
+/// Packets of one burst that may overtake its first one.
+const TOGETHER: usize = 16;
 
 pub(crate) struct DelayEstimator {
     /// Samples of sound whose transit was in `origin + BUCKET * i ..`: of late, and of the time before. Two
@@ -29,6 +31,10 @@ pub(crate) struct DelayEstimator {
     /// Start of a talkspurt whose packets still come in one burst: (timestamp, least transit).
     burst: Option<(i64, i64)>,
     last: Option<Arrival>,
+    /// Transits counted of packets that came together with the last one, until it is known whether a talkspurt
+    /// begins with them: the first packet of a burst may be overtaken by others.
+    together: [i64; TOGETHER],
+    together_len: usize,
     /// Share of the sound that may come too late.
     allowance: f32,
     memory: u32,
@@ -56,6 +62,8 @@ impl DelayEstimator {
             window: LONG_AGO,
             burst: None,
             last: None,
+            together: [0; TOGETHER],
+            together_len: 0,
             allowance: 0.0,
             memory: 1,
         };
@@ -80,6 +88,7 @@ impl DelayEstimator {
         self.window = LONG_AGO;
         self.burst = None;
         self.last = None;
+        self.together_len = 0;
     }
 
     /// Learns from a packet of `samples` with `timestamp` that arrived `at`. `begins`: it is the first after silence.
@@ -98,8 +107,17 @@ impl DelayEstimator {
             self.burst = None;
             self.add(least, samples);
         }
+        if !bunched {
+            self.together_len = 0;
+        }
         if begins {
-            self.burst = Some((timestamp, transit));
+            let mut least = transit;
+            for i in 0..self.together_len {
+                least = least.min(self.together[i]);
+                self.take_back(self.together[i], samples);
+            }
+            self.together_len = 0;
+            self.burst = Some((timestamp, least));
             return;
         }
         // After a stall its packets all arrive at once. That is one event, told by the first of them, and not
@@ -108,6 +126,10 @@ impl DelayEstimator {
             return;
         }
         self.add(transit, samples);
+        if self.together_len < TOGETHER {
+            self.together[self.together_len] = transit;
+            self.together_len += 1;
+        }
     }
 
     /// Transit of the fastest packet of the last seconds.
@@ -148,10 +170,19 @@ impl DelayEstimator {
             self.histograms.swap(0, 1);
             self.histograms[0].fill(0);
         }
-        let bucket = (transit - self.origin).div_euclid(BUCKET);
-        let bucket = bucket.clamp(0, BUCKETS as i64 - 1) as usize;
+        let bucket = self.bucket(transit);
         self.histograms[0][bucket] += samples as u32;
         self.observed += samples as u32;
+    }
+
+    fn take_back(&mut self, transit: i64, samples: i64) {
+        let weight = &mut self.histograms[0][self.bucket(transit)];
+        *weight = weight.saturating_sub(samples as u32);
+    }
+
+    fn bucket(&self, transit: i64) -> usize {
+        let bucket = (transit - self.origin).div_euclid(BUCKET);
+        bucket.clamp(0, BUCKETS as i64 - 1) as usize
     }
 
     fn note_minimum(&mut self, at: i64, transit: i64) {
@@ -270,6 +301,18 @@ mod tests {
             estimator.observe(6 * FRAME, i * FRAME + CLOCKS, FRAME, i == 0);
         }
         feed(&mut estimator, 7..20, |_| 0);
+        assert!(target_ms(&estimator) <= 2.0, "{}", target_ms(&estimator));
+    }
+
+    #[test]
+    fn nor_is_it_when_the_marker_is_overtaken() {
+        // The background before a word may follow the last talkspurt without a gap, so that only the marker tells.
+        let mut estimator = DelayEstimator::new(0.5);
+        feed(&mut estimator, 0..100, |_| 0);
+        for i in [103, 101, 105, 100, 102, 104, 106] {
+            estimator.observe(106 * FRAME, i * FRAME + CLOCKS, FRAME, i == 100);
+        }
+        feed(&mut estimator, 107..120, |_| 0);
         assert!(target_ms(&estimator) <= 2.0, "{}", target_ms(&estimator));
     }
 

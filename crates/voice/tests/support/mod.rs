@@ -161,10 +161,11 @@ impl Call {
     /// Runs the call. `network` gets the packet's number, the time it was sent in ms, and randomness.
     pub fn run(&self, mut network: impl FnMut(u64, f64, &mut Rng) -> Fate) -> Heard {
         let mut rng = Rng(self.seed ^ 0xfeed);
+        let first_timestamp = rng.next() as u32;
         let mut sender = VoiceSender::new(SenderConfig {
             frame_length: self.frame,
             mode: self.mode,
-            first_timestamp: rng.next() as u32,
+            first_timestamp,
             ..SenderConfig::default()
         })
         .expect("an encoder");
@@ -193,6 +194,7 @@ impl Call {
             stats: SpeakerStats::default(),
             packets: 0,
             payloads: Vec::new(),
+            onsets: Vec::new(),
         };
         let mut out = vec![0.0; self.pull];
         let mut concealed = 0;
@@ -216,6 +218,13 @@ impl Call {
                             frame.marker,
                             frame.payload.to_vec(),
                         ));
+                    }
+                    if frame.marker {
+                        let from = frame.rtp_timestamp.wrapping_sub(first_timestamp) as usize;
+                        heard.onsets.push(Onset {
+                            at_ms: capture_ms,
+                            from,
+                        });
                     }
                     heard.payloads.push(frame.payload.to_vec());
                     sequence = sequence.wrapping_add(1);
@@ -251,6 +260,16 @@ pub struct Heard {
     pub stats: SpeakerStats,
     pub packets: u64,
     pub payloads: Vec<Vec<u8>>,
+    pub onsets: Vec<Onset>,
+}
+
+/// The start of a talkspurt.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Onset {
+    /// When it was sent.
+    pub at_ms: f64,
+    /// First sample of what was said that belongs to it.
+    pub from: usize,
 }
 
 impl Heard {

@@ -1,0 +1,128 @@
+//! The beginnings of talkspurts: how fast the listener catches up with what was said before the detector was sure,
+//! and what is left of it.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use support::{Call, Heard, Onset, Rng, speech};
+use voxhall_voice::TransmitMode;
+
+/// The parts of a recording of 16 bit, 48 kHz, mono.
+fn load(path: &Path) -> Vec<f32> {
+    let bytes = std::fs::read(path).expect("a recording; scripts/speech makes them");
+    let mut chunk = 12;
+    loop {
+        let len = u32::from_le_bytes(bytes[chunk + 4..chunk + 8].try_into().expect("4 bytes"));
+        if &bytes[chunk..chunk + 4] == b"data" {
+            let data = &bytes[chunk + 8..chunk + 8 + len as usize];
+            return data
+                .chunks_exact(2)
+                .map(|b| f32::from(i16::from_le_bytes([b[0], b[1]])) / 32_768.0)
+                .collect();
+        }
+        chunk += 8 + len as usize + (len & 1) as usize;
+    }
+}
+
+fn call(said: Vec<f32>, pull: usize) -> Call {
+    let mut call = Call::new(1, said.len() as f64 / support::RATE);
+    call.mode = TransmitMode::VoiceActivity;
+    call.pull = pull;
+    call.pull_phase_ms = 1.1;
+    call.said = said;
+    call
+}
+
+/// A path as within one house. The packets of a burst leave one after another, as fast as they are encoded.
+fn run(call: &Call) -> Heard {
+    let mut last_ms = 0.0;
+    call.run(move |_, at_ms, rng| {
+        let arrival_ms = (at_ms + 0.3 + 0.2 * rng.unit()).max(last_ms + 0.3);
+        last_ms = arrival_ms;
+        vec![arrival_ms - at_ms]
+    })
+}
+
+/// What is left of the first 300 ms: how alike each 30 ms of it is to what is heard, wherever that is best.
+fn likeness(said: &[f32], heard: &[f32], onset: Onset) -> Vec<f64> {
+    const WINDOW: usize = 1_440;
+    (onset.from..onset.from + 14_400)
+        .step_by(WINDOW)
+        .filter(|&from| from + WINDOW <= said.len())
+        .filter(|&from| {
+            let energy: f32 = said[from..from + WINDOW].iter().map(|s| s * s).sum();
+            energy / WINDOW as f32 > 1e-4
+        })
+        .map(|from| support::align(said, heard, from, WINDOW, 12_000).1)
+        .collect()
+}
+
+/// Delay in ms in each 100 ms after the onset.
+fn trace(heard: &Heard, onset: Onset) -> Vec<f64> {
+    (0..10)
+        .map(|i| {
+            let from = onset.at_ms + 100.0 * f64::from(i);
+            heard.mean_delay_ms(from, from + 100.0)
+        })
+        .collect()
+}
+
+fn show(name: &str, call: &Call, heard: &Heard) -> (f64, f64) {
+    let mut all = Vec::new();
+    let mut after = Vec::new();
+    for &onset in &heard.onsets {
+        let pre_roll_ms = onset.at_ms - 10.0 - onset.from as f64 / 48.0;
+        let trace = trace(heard, onset);
+        let alike = likeness(&call.said, &heard.sound, onset);
+        let mean = alike.iter().sum::<f64>() / alike.len().max(1) as f64;
+        let line: Vec<String> = trace.iter().map(|ms| format!("{ms:3.0}")).collect();
+        println!(
+            "{name} pulls of {}, {:6.0} ms, {pre_roll_ms:3.0} ms of pre-roll: {} | alike {mean:.2} {}",
+            call.pull,
+            onset.at_ms,
+            line.join(" "),
+            alike
+                .iter()
+                .map(|a| format!("{a:.2}"))
+                .collect::<Vec<_>>()
+                .join(" "),
+        );
+        all.extend(alike);
+        after.push(trace[3]);
+    }
+    let mean = all.iter().sum::<f64>() / all.len().max(1) as f64;
+    let late = after.iter().sum::<f64>() / after.len().max(1) as f64;
+    println!(
+        "{name}: {} onsets, 300-400 ms after them {late:.1} ms, alike {mean:.3}, {} accelerated, {:?}",
+        after.len(),
+        heard.stats.accelerated_samples / 48,
+        heard.stats.concealed_samples
+    );
+    (late, mean)
+}
+
+/// With the recordings that `scripts/speech` makes.
+#[test]
+#[ignore = "needs recordings: run scripts/speech, then this with --ignored --nocapture"]
+fn recorded_speech() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/speech");
+    let clips = ["speech", "ann", "cid", "bob", "dan"];
+    for noise in [0.0, 0.003] {
+        for name in clips {
+            let path: PathBuf = dir.join(name).with_extension("wav");
+            let mut rng = Rng(7);
+            let mut said = vec![0.0; 48_000];
+            said.extend(load(&path));
+            said.extend([0.0; 48_000]);
+            for sample in &mut said {
+                *sample += ((rng.unit() * 2.0 - 1.0) * noise * 1.73) as f32;
+            }
+            for pull in [240, 128] {
+                let call = call(said.clone(), pull);
+                let heard = run(&call);
+                show(&format!("{name}, noise {noise}"), &call, &heard);
+            }
+        }
+    }
+}
