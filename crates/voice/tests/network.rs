@@ -240,12 +240,12 @@ fn after_a_long_outage_the_old_is_skipped() {
     assert!(heard.mean_delay_ms(9_000.0, 15_000.0) < 5.0);
 }
 
-/// Talks for a second, pauses for a second.
+/// Pauses for two seconds, talks for one.
 fn talking_and_pausing(seed: u64, seconds: f64) -> Call {
     let mut call = Call::new(seed, seconds);
     call.mode = TransmitMode::VoiceActivity;
     for (i, sample) in call.said.iter_mut().enumerate() {
-        if (i / 48_000) % 2 == 0 {
+        if (i / 48_000) % 3 != 2 {
             *sample = sample.clamp(-1e-4, 1e-4);
         }
     }
@@ -255,14 +255,14 @@ fn talking_and_pausing(seed: u64, seconds: f64) -> Call {
 #[test]
 fn silence_is_not_loss_and_what_was_said_before_the_detector_was_sure_costs_no_lasting_delay() {
     for seed in [5, 6, 7] {
-        let call = talking_and_pausing(seed, 12.0);
+        let call = talking_and_pausing(seed, 16.0);
         let heard = call.run(path(0.9));
         show("voice activity", &call, &heard);
-        assert!(heard.packets < 1_000, "silence isn't sent");
+        assert!(heard.packets < 1_200, "silence isn't sent");
         assert_eq!(heard.stats.concealed_samples, 0);
         assert_eq!(heard.stats.late, 0);
         // By the end of each second of speech, at the latest, the listener has caught up.
-        for second in [1, 3, 5, 7, 9] {
+        for second in [2, 5, 8, 11, 14] {
             let end_ms = f64::from(second + 1) * 1_000.0 + 100.0;
             let delay_ms = heard.mean_delay_ms(end_ms, end_ms + 100.0);
             assert!(delay_ms < 8.0, "{delay_ms} ms after second {second}");
@@ -272,7 +272,7 @@ fn silence_is_not_loss_and_what_was_said_before_the_detector_was_sure_costs_no_l
 
 #[test]
 fn a_lost_end_of_talkspurt_is_still_no_concealment() {
-    let call = talking_and_pausing(5, 12.0);
+    let call = talking_and_pausing(5, 16.0);
     let mut ends = 0;
     // The end of a talkspurt is a packet of one byte; find which they are in a first run.
     let clean = call.run(path(0.0));
@@ -293,7 +293,7 @@ fn a_lost_end_of_talkspurt_is_still_no_concealment() {
 #[test]
 fn the_same_seed_gives_the_same_bytes() {
     let run = || {
-        let call = talking_and_pausing(11, 5.0);
+        let call = talking_and_pausing(11, 7.0);
         let heard = call.run(|_, _, rng| {
             if rng.unit() < 0.05 {
                 vec![]

@@ -25,6 +25,22 @@ fn load(path: &Path) -> Vec<f32> {
     }
 }
 
+/// A second of silence before, after, and in every pause, so that every word group is an onset.
+fn apart(said: &[f32]) -> Vec<f32> {
+    const PAUSE: usize = 150 * 48;
+    let mut out = vec![0.0; 48_000];
+    let mut faint = 0;
+    for &sample in said {
+        faint = if sample.abs() < 1e-3 { faint + 1 } else { 0 };
+        if faint == PAUSE {
+            out.extend([0.0; 48_000]);
+        }
+        out.push(sample);
+    }
+    out.extend([0.0; 48_000]);
+    out
+}
+
 fn call(said: Vec<f32>, pull: usize) -> Call {
     let mut call = Call::new(1, said.len() as f64 / support::RATE);
     call.mode = TransmitMode::VoiceActivity;
@@ -112,9 +128,7 @@ fn recorded_speech() {
         for name in clips {
             let path: PathBuf = dir.join(name).with_extension("wav");
             let mut rng = Rng(7);
-            let mut said = vec![0.0; 48_000];
-            said.extend(load(&path));
-            said.extend([0.0; 48_000]);
+            let mut said = apart(&load(&path));
             for sample in &mut said {
                 *sample += ((rng.unit() * 2.0 - 1.0) * noise * 1.73) as f32;
             }

@@ -2,8 +2,9 @@
 
 use crate::frame::SAMPLES_PER_MS;
 
-/// The gate stays open this long after the last speech.
-const HANGOVER: usize = 300 * SAMPLES_PER_MS;
+/// The gate stays open this long after the last speech: longer than the pauses within a sentence, since each onset
+/// costs the listener some delay and each close some of a faint ending.
+const HANGOVER: usize = 700 * SAMPLES_PER_MS;
 /// The gate stays open this long after the key is released: people let go on their last syllable.
 const RELEASE_TAIL: usize = 200 * SAMPLES_PER_MS;
 /// Speech that has begun is believed at a lower likelihood than speech that begins.
@@ -73,6 +74,12 @@ impl Gate {
         self.speech
     }
 
+    /// Opus' DTX may close the talkspurt while the gate is open: a held key says nothing about speech. The hangover
+    /// of voice activity is meant to be sent, and so is everything in the open mode.
+    pub(crate) fn leaves_silence_to_dtx(&self) -> bool {
+        matches!(self.mode, TransmitMode::PushToTalk { .. }) && !self.speech
+    }
+
     /// Judges the next `samples`, whose likelihood of speech is `score`. Returns whether they are to be sent.
     pub(crate) fn update(&mut self, score: f32, samples: usize) -> bool {
         let threshold = if self.speech {
@@ -112,7 +119,7 @@ mod tests {
         assert!(!gate.update(0.4, FRAME));
         assert!(gate.update(0.6, FRAME));
         assert!(gate.update(0.4, FRAME), "hysteresis");
-        assert_eq!(open_frames(&mut gate, 0.1), 30);
+        assert_eq!(open_frames(&mut gate, 0.1), 70);
     }
 
     #[test]

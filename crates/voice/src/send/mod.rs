@@ -177,7 +177,7 @@ impl VoiceSender {
             timestamp: self.timestamp,
             level: self.level,
             voice: self.gate.speech(),
-            dtx: self.gate.mode() != TransmitMode::Open && !self.gate.speech(),
+            dtx: self.gate.leaves_silence_to_dtx(),
         };
         self.timestamp = self.timestamp.wrapping_add(samples.len() as u32);
         self.output.encoder.advance(samples.len());
@@ -361,7 +361,7 @@ impl Output {
         self.count_error(&done);
         self.stats.talkspurts += 1;
         let mut marker = true;
-        let count = preroll.worth_sending();
+        let count = preroll.worth_sending(frame.level.rms);
         let earlier = preroll.last(count).enumerate().map(|(i, samples)| {
             let age = (count - i) * samples.len();
             Frame {

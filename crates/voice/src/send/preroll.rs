@@ -3,12 +3,18 @@
 use crate::frame::{FrameLength, SAMPLES_PER_MS};
 use crate::level::Level;
 
-/// The detector needs up to three of its 16 ms analyses to be sure of a vowel.
-const ALWAYS: usize = 60 * SAMPLES_PER_MS;
-/// It isn't sure of a hiss at all, so as long as something is heard, this much: a long "sh".
+/// Once it was sure of a vowel, the detector has needed up to three of its 16 ms analyses; of a hiss it isn't sure at
+/// all: a long "sh" fits.
 const AT_MOST: usize = 160 * SAMPLES_PER_MS;
-/// Something is heard from 6 dB above the background on.
+/// Sent whatever is in it: the faint beginning of the first sound.
+const ALWAYS: usize = 20 * SAMPLES_PER_MS;
+/// A plosive is silent for this long before the vowel.
+const CLOSURE: usize = 40 * SAMPLES_PER_MS;
+/// Something is heard from 6 dB above the background on...
 const ABOVE_BACKGROUND: f32 = 2.0;
+/// ...if it is no fainter than -60 dBFS, and than 40 dB below the sound it leads to.
+const AUDIBLE: f32 = 1e-3;
+const BELOW_SPEECH: f32 = 1e-2;
 /// How fast the estimate of the background rises, a second (9 dB); it falls at once.
 const BACKGROUND_RISE: f32 = 2.8;
 /// Frames of the shortest length that fit.
@@ -64,21 +70,34 @@ impl PreRoll {
         }
     }
 
-    /// How many of the last frames belong to what begins now.
-    pub(crate) fn worth_sending(&self) -> usize {
-        let always = (ALWAYS / self.frame).max(1).min(self.len);
-        let audible = (0..self.len)
-            .rev()
-            .take_while(|&i| self.loudness[self.slot(i)] > self.background * ABOVE_BACKGROUND)
-            .count();
-        // One more, for the very beginning of it.
-        always.max(audible + 1).min(self.len)
+    /// How many of the last frames belong to what begins now, with a frame of level `rms`. Every one that doesn't
+    /// would only be delay to the listener.
+    pub(crate) fn worth_sending(&self, rms: f32) -> usize {
+        let loudest = self.loudness(0..self.len).fold(rms, f32::max);
+        let audible = (self.background * ABOVE_BACKGROUND)
+            .max(AUDIBLE)
+            .max(loudest * BELOW_SPEECH);
+        let closure = CLOSURE / self.frame;
+        let mut worth = 0;
+        for (back, loudness) in self.loudness((0..self.len).rev()).enumerate() {
+            if loudness > audible {
+                // One more, for the very beginning of it.
+                worth = back + 2;
+            } else if back > worth + closure {
+                break;
+            }
+        }
+        worth.max(ALWAYS.div_ceil(self.frame)).min(self.len)
     }
 
     /// The last `count` frames, oldest first.
     pub(crate) fn last(&self, count: usize) -> impl Iterator<Item = &[f32]> {
         (self.len - count.min(self.len)..self.len)
             .map(|i| &self.samples[self.slot(i) * self.frame..][..self.frame])
+    }
+
+    fn loudness(&self, frames: impl Iterator<Item = usize>) -> impl Iterator<Item = f32> {
+        frames.map(|i| self.loudness[self.slot(i)])
     }
 
     fn slot(&self, i: usize) -> usize {
@@ -108,27 +127,40 @@ mod tests {
         assert_eq!(preroll.last(100).count(), 8);
         preroll.clear();
         assert_eq!(preroll.last(3).count(), 0);
-        assert_eq!(preroll.worth_sending(), 0);
+        assert_eq!(preroll.worth_sending(0.1), 0);
+    }
+
+    /// What of `before`, after a second of quiet, is sent with a loud frame.
+    fn worth(before: &[[f32; 480]]) -> usize {
+        let mut preroll = PreRoll::new(FrameLength::Ms10);
+        for frame in [QUIET; 100].iter().chain(before) {
+            preroll.push(frame);
+        }
+        preroll.worth_sending(0.1)
     }
 
     #[test]
     fn reaches_back_to_where_the_sound_began() {
+        assert_eq!(worth(&[]), 2);
+        assert_eq!(worth(&[HISS; 9]), 10);
+        assert_eq!(worth(&[HISS; 50]), 16);
+        assert_eq!(worth(&[HISS; 400]), 2, "it is the background now");
+    }
+
+    #[test]
+    fn a_plosive_is_sent_with_its_closure() {
+        assert_eq!(worth(&[HISS, QUIET, QUIET, QUIET]), 5);
+        let long_before = [&[HISS][..], &[QUIET; 8]].concat();
+        assert_eq!(worth(&long_before), 2);
+    }
+
+    #[test]
+    fn what_is_masked_by_the_speech_it_leads_to_is_left_out() {
         let mut preroll = PreRoll::new(FrameLength::Ms10);
-        for _ in 0..100 {
-            preroll.push(&QUIET);
+        for level in [0.0; 100].iter().chain(&[0.002; 9]) {
+            preroll.push(&[*level; 480]);
         }
-        assert_eq!(preroll.worth_sending(), 6);
-        for _ in 0..9 {
-            preroll.push(&HISS);
-        }
-        assert_eq!(preroll.worth_sending(), 10);
-        for _ in 0..50 {
-            preroll.push(&HISS);
-        }
-        assert_eq!(preroll.worth_sending(), 16);
-        for _ in 0..300 {
-            preroll.push(&HISS);
-        }
-        assert_eq!(preroll.worth_sending(), 6, "it is the background now");
+        assert_eq!(preroll.worth_sending(0.1), 10);
+        assert_eq!(preroll.worth_sending(0.5), 2);
     }
 }
