@@ -41,10 +41,10 @@ struct State {
 }
 
 impl Hub {
-    pub fn new(guilds: Vec<GuildRecord>, udp_port: u16, table: Arc<ArcSwap<RouteTable>>) -> Self {
+    pub fn new(guilds: Vec<GuildRecord>, table: Arc<ArcSwap<RouteTable>>) -> Self {
         Self {
             state: Mutex::new(State {
-                live: Live::new(guilds, udp_port, Box::new(random::fill)),
+                live: Live::new(guilds, Box::new(random::fill)),
                 outboxes: HashMap::new(),
                 routes: Routes::new(),
             }),

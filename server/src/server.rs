@@ -108,7 +108,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         data: &config.data,
     };
     let services = Services::new(Parts {
-        hub: Hub::new(store.guilds().await?, port, table),
+        hub: Hub::new(store.guilds().await?, table),
         store: store.clone(),
         default_guild,
         links,

@@ -7,6 +7,7 @@
 //! two media workers.
 
 pub mod audio;
+pub mod control;
 pub mod core;
 mod intent;
 mod shell;

@@ -9,29 +9,18 @@ use std::{
 
 use arc_swap::ArcSwap;
 use futures_util::{SinkExt, StreamExt};
-use rustls_pki_types::ServerName;
-use tokio::{net::TcpStream, sync::mpsc, time};
-use tokio_rustls::{TlsConnector, client::TlsStream};
-use tokio_tungstenite::{
-    WebSocketStream, client_async_with_config,
-    tungstenite::{self, Message, protocol::WebSocketConfig},
-};
-use voxhall_protocol::{
-    UserId,
-    limits::{MAX_BACKLOG_BYTES, MAX_SYNC_MESSAGE_BYTES},
-    link::Link,
-};
+use tokio::{sync::mpsc, time};
+use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
+use voxhall_protocol::UserId;
 
 use crate::{
     Intent, Problem, State, VoiceMeters,
     audio::{self, DeviceEnds},
+    control::{self, Socket},
     core::{Core, Input, Output},
-    tls,
     voice::{VoiceEngine, VoiceEvent},
 };
 
-/// TCP, TLS and WebSocket together.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Intents a person can be ahead of the session; beyond it they are dropped.
 const INTENT_QUEUE: usize = 256;
 /// A server that takes nothing for this long is gone.
@@ -84,7 +73,7 @@ impl Session {
             state: Arc::clone(&state),
             on_change: options.on_change,
             voice: voice.clone(),
-            udp_host: None,
+            server_address: None,
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -139,7 +128,6 @@ impl Drop for Session {
     }
 }
 
-type Socket = WebSocketStream<TlsStream<TcpStream>>;
 type Opening =
     std::pin::Pin<Box<dyn Future<Output = Result<(Socket, SocketAddr), Problem>> + Send>>;
 
@@ -162,8 +150,8 @@ struct Shell {
     state: Arc<ArcSwap<State>>,
     on_change: Box<dyn Fn() + Send + Sync>,
     voice: VoiceEngine,
-    /// Where the control connection went; voice goes to the same host.
-    udp_host: Option<SocketAddr>,
+    /// Where the control connection went.
+    server_address: Option<SocketAddr>,
 }
 
 impl Shell {
@@ -216,7 +204,7 @@ impl Shell {
             Wire::Down => std::future::pending().await,
             Wire::Opening(opening) => match opening.await {
                 Ok((socket, address)) => {
-                    self.udp_host = Some(address);
+                    self.server_address = Some(address);
                     *wire = Wire::Up(Box::new(socket));
                     Input::Opened
                 }
@@ -243,7 +231,7 @@ impl Shell {
         let mut sent = Sent::All;
         for output in outputs.drain(..) {
             match output {
-                Output::Open(link) => *wire = Wire::Opening(Box::pin(open(link))),
+                Output::Open(link) => *wire = Wire::Opening(Box::pin(control::open(link))),
                 Output::Send(text) => {
                     if let Wire::Up(socket) = wire {
                         // A failed send shows as a closed connection at the next read.
@@ -261,9 +249,9 @@ impl Shell {
                         let _ = time::timeout(FAREWELL, closing).await;
                     }
                 }
-                Output::StartVoice(grant) => match self.udp_host {
-                    Some(host) => {
-                        let server = SocketAddr::new(host.ip(), grant.udp_port);
+                Output::StartVoice(grant) => match self.server_address {
+                    // Voice has the same port number, over UDP.
+                    Some(server) => {
                         self.voice
                             .join(server, *grant, self.core.state().voice.clone());
                     }
@@ -292,50 +280,4 @@ async fn sleep_until(at: Option<Instant>) {
         Some(at) => time::sleep_until(at.into()).await,
         None => std::future::pending().await,
     }
-}
-
-async fn open(link: Link) -> Result<(Socket, SocketAddr), Problem> {
-    let address = link.authority();
-    let unreachable = || Problem::Unreachable {
-        address: address.clone(),
-    };
-    time::timeout(OPEN_TIMEOUT, open_unhurried(&link, &address))
-        .await
-        .unwrap_or_else(|_| Err(unreachable()))
-}
-
-async fn open_unhurried(link: &Link, address: &str) -> Result<(Socket, SocketAddr), Problem> {
-    let unreachable = || Problem::Unreachable {
-        address: address.to_owned(),
-    };
-    let stream = TcpStream::connect((link.host.as_str(), link.port))
-        .await
-        .map_err(|_| unreachable())?;
-    let _ = stream.set_nodelay(true);
-    let peer = stream.peer_addr().map_err(|_| unreachable())?;
-    let untrusted = |error: &dyn std::fmt::Display| Problem::CertificateUntrusted {
-        reason: error.to_string(),
-    };
-    let config = tls::client_config(link.pin).map_err(|error| untrusted(&error))?;
-    let name = ServerName::try_from(link.host.clone()).map_err(|error| untrusted(&error))?;
-    let stream = TlsConnector::from(config)
-        .connect(name, stream)
-        .await
-        .map_err(|error| tls::problem_of(&error, address))?;
-    let mut limits = WebSocketConfig::default();
-    limits.max_message_size = Some(MAX_SYNC_MESSAGE_BYTES);
-    limits.max_frame_size = Some(MAX_SYNC_MESSAGE_BYTES);
-    limits.max_write_buffer_size = MAX_BACKLOG_BYTES;
-    let (socket, _) = client_async_with_config(format!("wss://{address}/ws"), stream, Some(limits))
-        .await
-        .map_err(|error| match error {
-            tungstenite::Error::Http(response) => Problem::VersionMismatch {
-                message: format!(
-                    "What answers at {address} is no Voxhall server (HTTP {}).",
-                    response.status()
-                ),
-            },
-            _ => unreachable(),
-        })?;
-    Ok((socket, peer))
 }

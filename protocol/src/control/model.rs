@@ -112,7 +112,7 @@ pub struct EpochKey {
     pub base_key: BaseKey,
 }
 
-/// What opens the voice path: the answer to `voice.join`.
+/// What opens the voice path: the answer to `voice.join`. Voice goes to the address and port number that control goes to, over UDP.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VoiceGrant {
     pub channel_id: ChannelId,
@@ -120,8 +120,6 @@ pub struct VoiceGrant {
     pub secret: SessionSecret,
     pub ssrc: Ssrc,
     pub sender_index: SenderIndex,
-    /// UDP port on the host that the control connection goes to.
-    pub udp_port: u16,
     pub bitrate_bps: u32,
     /// The key to send with now. Keys of earlier epochs are not for who joins later.
     pub key: EpochKey,

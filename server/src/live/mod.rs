@@ -92,7 +92,6 @@ enum Timer {
 
 pub struct Live {
     entropy: Entropy,
-    udp_port: u16,
     guilds: BTreeMap<GuildId, GuildState>,
     /// Voice channels only.
     rooms: BTreeMap<ChannelId, Room>,
@@ -124,11 +123,9 @@ struct Connection {
 }
 
 impl Live {
-    /// `udp_port` is where voice goes, for the grants.
-    pub fn new(guilds: Vec<GuildRecord>, udp_port: u16, entropy: Entropy) -> Self {
+    pub fn new(guilds: Vec<GuildRecord>, entropy: Entropy) -> Self {
         let mut live = Self {
             entropy,
-            udp_port,
             guilds: BTreeMap::new(),
             rooms: BTreeMap::new(),
             connections: BTreeMap::new(),

@@ -388,7 +388,7 @@ impl Sim {
             }
         };
         Self {
-            live: Live::new(vec![guild], 9000, Box::new(entropy)),
+            live: Live::new(vec![guild], Box::new(entropy)),
             now: Instant::now(),
             next_connection: 0,
             next_request: 0,

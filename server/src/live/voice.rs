@@ -358,7 +358,6 @@ impl Live {
 
     fn rekey_now(&mut self, channel: ChannelId, now: Instant, out: &mut Vec<Output>) {
         let base_key = BaseKey(self.random());
-        let udp_port = self.udp_port;
         let Some(room) = self.rooms.get_mut(&channel) else {
             return;
         };
@@ -399,7 +398,6 @@ impl Live {
                 secret: participant.secret.clone(),
                 ssrc: participant.ssrc,
                 sender_index: participant.sender_index,
-                udp_port,
                 bitrate_bps: room.bitrate_bps,
                 key: key.clone(),
                 participants: room.states(channel).collect(),

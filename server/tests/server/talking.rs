@@ -79,7 +79,6 @@ async fn two_in_a_voice_channel_share_a_key_that_the_leaver_loses() {
     let lounge = channel(&ready, ChannelKind::Voice);
 
     let first = ann.call(&join(lounge)).await.unwrap();
-    assert_eq!(first.udp_port, server.port());
     assert_eq!(first.participants.len(), 1);
     let second = bob.call(&join(lounge)).await.unwrap();
     assert_eq!(second.participants.len(), 2);

@@ -159,7 +159,7 @@ fn grant() -> Value {
     let secret = serde_json::to_value(voxhall_protocol::SessionSecret([3; 32])).unwrap();
     json!({
         "channel_id": 2, "voice_session": "00000000000000aa", "secret": secret, "ssrc": 10, "sender_index": 1,
-        "udp_port": 9000, "bitrate_bps": 64000, "key": {"epoch": 5, "base_key": secret},
+        "bitrate_bps": 64000, "key": {"epoch": 5, "base_key": secret},
         "participants": [voice_state(1)],
     })
 }

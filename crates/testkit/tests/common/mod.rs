@@ -1,0 +1,150 @@
+//! People as processes: a bot that joins, speaks its own voice, and what it had heard when it left.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::{path::Path, time::Duration};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use voxhall_testkit::{
+    correlate::{Search, Summary},
+    process::BotProcess,
+    speech, wav,
+};
+
+pub const RATE_HZ: u32 = 48_000;
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// The default guild's voice channels.
+pub const CHANNEL: &str = "lounge";
+pub const OTHER_CHANNEL: &str = "hangout";
+
+/// One bot with its files.
+pub struct Talker {
+    pub name: &'static str,
+    bot: BotProcess,
+    files: TempDir,
+}
+
+impl Talker {
+    /// Joins `channel`, speaks the voice file of its name where there is one, and stays for `seconds`.
+    pub fn join(
+        link: &str,
+        name: &'static str,
+        channel: &str,
+        seconds: u32,
+        more: &[&str],
+    ) -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let record = files.path().join("mixed.wav");
+        let each = files.path().join("each");
+        let voice = speech::path(name).ok();
+        let seconds = seconds.to_string();
+        let mut args = vec![
+            "--channel",
+            channel,
+            "--seconds",
+            &seconds,
+            "--record",
+            path(&record),
+            "--record-each",
+            path(&each),
+        ];
+        if let Some(voice) = &voice {
+            args.extend(["--play", path(voice)]);
+        }
+        args.extend(more);
+        let bot = BotProcess::join(link, name, args).unwrap();
+        Self { name, bot, files }
+    }
+
+    pub fn finish(self) -> Heard {
+        let stats = self.bot.finish(PATIENCE).unwrap();
+        Heard {
+            name: self.name,
+            stats,
+            files: self.files,
+        }
+    }
+}
+
+/// What a bot had heard when it left.
+pub struct Heard {
+    pub name: &'static str,
+    pub stats: Value,
+    files: TempDir,
+}
+
+impl Heard {
+    pub fn mixed(&self) -> Vec<f32> {
+        load(&self.files.path().join("mixed.wav"))
+    }
+
+    pub fn of(&self, speaker: &str) -> Option<Vec<f32>> {
+        let file = self
+            .files
+            .path()
+            .join("each")
+            .join(format!("{speaker}.wav"));
+        file.exists().then(|| load(&file))
+    }
+
+    pub fn delivery(&self, speaker: &str) -> f64 {
+        let speakers = self.stats["speakers"].as_array().unwrap();
+        let found = speakers.iter().find(|s| s["name"] == speaker);
+        found.unwrap_or_else(|| panic!("{} heard no {speaker}: {}", self.name, self.stats))["delivery"].as_f64().unwrap()
+    }
+}
+
+pub fn load(file: &Path) -> Vec<f32> {
+    wav::load(file).unwrap().channels.swap_remove(0)
+}
+
+pub fn path(path: &Path) -> &str {
+    path.to_str().expect("temporary paths are UTF-8")
+}
+
+pub fn voice(name: &str) -> Vec<f32> {
+    load(&speech::path(name).unwrap())
+}
+
+/// How much `heard` sounds like `said`, wherever it is in there: 0 to 1.
+pub fn likeness(said: &[f32], heard: &[f32]) -> f64 {
+    let search = Search {
+        // A recording of one speaker leaves out what the detector took for silence.
+        min_delay_s: -5.0,
+        max_delay_s: 10.0,
+        ..Search::new(RATE_HZ)
+    };
+    Summary::of(&search.find(said, heard), 0.0).map_or(0.0, |summary| summary.mean_correlation)
+}
+
+pub fn rms(samples: &[f32]) -> f64 {
+    let energy: f64 = samples
+        .iter()
+        .map(|sample| f64::from(*sample).powi(2))
+        .sum();
+    (energy / samples.len().max(1) as f64).sqrt()
+}
+
+/// The longest stretch of silence between the first and the last sound, and the silence at the end.
+pub fn silences(samples: &[f32]) -> (Duration, Duration) {
+    const PIECE_MS: u64 = 50;
+    let pieces: Vec<_> = samples
+        .chunks(RATE_HZ as usize * PIECE_MS as usize / 1_000)
+        .map(|piece| rms(piece) > 1e-4)
+        .collect();
+    let first = pieces
+        .iter()
+        .position(|loud| *loud)
+        .expect("something was heard");
+    let last = pieces
+        .iter()
+        .rposition(|loud| *loud)
+        .expect("something was heard");
+    let longest = pieces[first..=last]
+        .split(|loud| *loud)
+        .map(<[bool]>::len)
+        .max();
+    let of = |pieces: usize| Duration::from_millis(pieces as u64 * PIECE_MS);
+    (of(longest.unwrap_or(0)), of(pieces.len() - 1 - last))
+}

@@ -1,0 +1,127 @@
+//! What networks do to a talk: NATs that change a port, firewalls that swallow datagrams, control that is cut, loss.
+
+mod common;
+
+use std::{thread, time::Duration};
+
+use common::{CHANNEL, Heard, Talker, likeness, silences, voice};
+use voxhall_testkit::{
+    process::ServerProcess,
+    proxy::{Path, Proxy},
+    sim::{Impairment, Jitter, Loss},
+};
+
+/// Ann beside the server and Bob behind the proxy talk for so many seconds, while `happen` does things to the proxy.
+fn talk_through(path: Path, seconds: u32, happen: impl FnOnce(&Proxy)) -> [Heard; 2] {
+    let server = ServerProcess::start().unwrap();
+    let proxy = Proxy::start(server.address(), path, 1).unwrap();
+    let more = ["--repeat", "--open"];
+    let ann = Talker::join(server.invite(), "ann", CHANNEL, seconds, &more);
+    let through = proxy.through(server.invite());
+    let bob = Talker::join(&through, "bob", CHANNEL, seconds, &more);
+    happen(&proxy);
+    [ann.finish(), bob.finish()]
+}
+
+#[test]
+fn a_new_outside_port_is_proven_and_the_talk_goes_on() {
+    let heard = talk_through(Path::default(), 12, |proxy| {
+        for _ in 0..2 {
+            thread::sleep(Duration::from_secs(4));
+            proxy.rebind();
+        }
+    });
+    for (heard, speaker) in heard.iter().zip(["bob", "ann"]) {
+        let (gap, end) = silences(&heard.mixed());
+        println!("{}: silent for {gap:?}, {}", heard.name, heard.stats);
+        // The speech's own pauses are up to a second.
+        assert!(
+            gap < Duration::from_millis(1_500),
+            "{} was silent for {gap:?}",
+            heard.name
+        );
+        assert!(
+            end < Duration::from_secs(3),
+            "{} heard nothing at the end",
+            heard.name
+        );
+        assert!(heard.delivery(speaker) > 0.95, "{}", heard.stats);
+    }
+}
+
+#[test]
+fn voice_outlives_a_cut_control_connection() {
+    let heard = talk_through(Path::default(), 14, |proxy| {
+        thread::sleep(Duration::from_secs(4));
+        proxy.allow_control(false);
+        thread::sleep(Duration::from_secs(4));
+        proxy.allow_control(true);
+    });
+    for (heard, speaker) in heard.iter().zip(["bob", "ann"]) {
+        let (gap, end) = silences(&heard.mixed());
+        println!("{}: silent for {gap:?}, {}", heard.name, heard.stats);
+        assert!(
+            gap < Duration::from_millis(1_200),
+            "{} was silent for {gap:?}",
+            heard.name
+        );
+        assert!(
+            end < Duration::from_secs(3),
+            "{} heard nothing at the end",
+            heard.name
+        );
+        assert!(heard.delivery(speaker) > 0.99, "{}", heard.stats);
+    }
+}
+
+#[test]
+fn a_path_that_was_swallowed_for_eight_seconds_opens_again_by_itself() {
+    let heard = talk_through(Path::default(), 24, |proxy| {
+        thread::sleep(Duration::from_secs(4));
+        proxy.black_hole(true);
+        thread::sleep(Duration::from_secs(8));
+        proxy.black_hole(false);
+    });
+    for heard in &heard {
+        let (gap, end) = silences(&heard.mixed());
+        println!("{}: silent for {gap:?}, {}", heard.name, heard.stats);
+        assert!(
+            gap > Duration::from_secs(7),
+            "the black hole did nothing: {gap:?}"
+        );
+        assert!(
+            gap < Duration::from_secs(13),
+            "{} was silent for {gap:?}",
+            heard.name
+        );
+        assert!(
+            end < Duration::from_secs(3),
+            "{} heard nothing at the end",
+            heard.name
+        );
+    }
+}
+
+#[test]
+fn speech_is_understood_over_a_path_that_jitters_and_loses() {
+    let impairment = Impairment {
+        loss: Loss::Random(0.05),
+        ..Impairment::delay(Duration::from_millis(30))
+            .with_jitter(Jitter::Uniform(Duration::from_millis(10)))
+    };
+    let path = Path {
+        up: impairment,
+        down: Impairment::default(),
+    };
+    let [ann, bob] = talk_through(path, 14, |_| {});
+    println!("{}\n{}", ann.stats, bob.stats);
+    let lossy = ann.delivery("bob");
+    assert!(
+        (0.90..0.99).contains(&lossy),
+        "5 % were to be lost: {}",
+        ann.stats
+    );
+    let alone = likeness(&voice("bob"), &ann.of("bob").unwrap());
+    assert!(alone > 0.6, "of bob was heard {alone}");
+    assert!(bob.delivery("ann") > 0.99, "{}", bob.stats);
+}
