@@ -52,11 +52,12 @@ fn the_first_syllable_is_sent_whole() {
     for seed in 0..10 {
         for hiss_ms in [0, 80] {
             let mut rng = Rng(seed);
-            let mut said = background(&mut rng, 144_000);
+            let mut said = background(&mut rng, 96_000);
             let onset = 48_000 + rng.below(2_000) as usize;
             let voiced = onset + hiss_ms * 48;
             fricative(&mut rng, &mut said[onset..voiced]);
             vowel(&mut rng, &mut said[voiced..voiced + 14_400]);
+            said.extend(background(&mut rng, 48_000));
 
             let sent = send(&mut sender(TransmitMode::VoiceActivity), &said, 333);
             let first = sent.first().expect("speech is detected");

@@ -14,7 +14,7 @@ const WINDOW: i64 = SAMPLE_RATE_HZ as i64 / 2;
 /// A stretch before all others, so that the first packet begins anew.
 const LONG_AGO: i64 = i64::MIN / 2;
 /// A burst at the start of a talkspurt is what the speaker said before the detector was sure, no longer than this.
-const MAX_PRE_ROLL: i64 = 200 * SAMPLES_PER_MS as i64;
+const MAX_PRE_ROLL: i64 = 300 * SAMPLES_PER_MS as i64;
 /// Packets of one burst that may overtake its first one.
 const TOGETHER: usize = 16;
 

@@ -70,6 +70,8 @@ pub(crate) struct Speaker {
     loud: f32,
     /// Our time minus media time of what was last played.
     emission: i64,
+    /// The talkspurt began with what was said before the detector was sure, and the delay of that isn't won back yet.
+    catching_up: bool,
     /// Our time until which a small surplus of delay is kept.
     calm_until: i64,
     loss: f32,
@@ -109,6 +111,7 @@ impl Speaker {
             since_cut: 0,
             loud: 0.0,
             emission: 0,
+            catching_up: false,
             calm_until: i64::MIN,
             loss: 0.0,
             awaits_redundancy: false,
@@ -326,6 +329,7 @@ impl Speaker {
         self.cooldown = 0;
         self.since_cut = 0;
         self.end = packet.timestamp;
+        self.catching_up = burst;
         self.phase = Phase::Talking;
         Some(from)
     }
@@ -513,19 +517,31 @@ impl Speaker {
         if self.cooldown > 0 {
             return;
         }
-        let Some(margin) = self.margins.least() else {
+        let Some(margin) = self.margin(now, wanted) else {
             return;
         };
         let target = self.target();
         // A path that has just become slower must not find the buffer being emptied.
         let spare = margin - target.max(self.delay.newest());
+        if spare < 2 * MS {
+            self.catching_up = false;
+        }
         if spare >= 2 * SLACK {
-            if spare >= BRISK || now >= self.calm_until {
+            if spare >= BRISK || self.catching_up || now >= self.calm_until {
                 self.shorten(wanted, spare, target);
             }
         } else if margin < target {
             self.lengthen(target - margin);
         }
+    }
+
+    /// The smallest margin of late. Where too little is known, at the beginning of a burst, the worst that the
+    /// pattern of pulls and packets permits.
+    fn margin(&self, now: i64, pull: usize) -> Option<i64> {
+        self.margins.least().or_else(|| {
+            let worst = (pull - common_divisor(pull, self.frame as usize)) as i64;
+            self.catching_up.then(|| now - self.position() - worst)
+        })
     }
 
     fn shorten(&mut self, wanted: usize, spare: i64, target: i64) {
@@ -547,6 +563,7 @@ impl Speaker {
         let waited = self.since_cut as f32 / MS as f32;
         let (alike, pause) = match spare {
             HASTY.. => (0.3 - waited / 50.0, 15 * MS),
+            _ if self.catching_up => (0.9 - waited / 100.0, 15 * MS),
             BRISK.. => (0.6 - waited / 200.0, 25 * MS),
             _ => (0.8 - waited / 1_000.0, 100 * MS),
         };
@@ -560,7 +577,12 @@ impl Speaker {
                 _ => return,
             }
         };
-        if lag == 0 || self.margins.least_after(lag as i64, wanted, self.frame) < target {
+        let left = if self.margins.least().is_some() {
+            self.margins.least_after(lag as i64, wanted, self.frame)
+        } else {
+            spare + target - lag as i64
+        };
+        if lag == 0 || left < target {
             return;
         }
         self.sound.cut(lag);

@@ -14,6 +14,9 @@ const SEAM: usize = 120;
 pub(crate) const MIN_LAG: usize = 120;
 pub(crate) const MAX_LAG: usize = 15 * SAMPLES_PER_MS;
 
+/// By how much likeness a longer cut may be worse: the longer they are, the fewer seams there are.
+const LONGER_CUT: f32 = 0.2 / MAX_LAG as f32;
+
 /// Where the sound resembles itself most.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Likeness {
@@ -117,7 +120,7 @@ impl Stretcher {
     /// The best length to cut out, at most `longest`.
     pub(crate) fn best_cut(&self, longest: usize) -> Option<Likeness> {
         let longest = longest.min(self.len().checked_sub(OVERLAP)?).min(MAX_LAG);
-        self.best(longest, self.start, |lag| self.start + lag)
+        self.best(longest, LONGER_CUT, self.start, |lag| self.start + lag)
     }
 
     /// The best length to repeat, at most `longest`. Compares what was played last, for little may lie ahead.
@@ -127,7 +130,7 @@ impl Stretcher {
             return None;
         }
         let last = self.start - OVERLAP;
-        self.best(longest, last, |lag| last - lag)
+        self.best(longest, 0.0, last, |lag| last - lag)
     }
 
     /// Removes `lag` samples from the front, fading from what would have come to what comes after them.
@@ -158,10 +161,12 @@ impl Stretcher {
         lag
     }
 
-    /// Compares [`OVERLAP`] samples at `from` with those at `place(lag)`: roughly at first, then exactly.
+    /// Compares [`OVERLAP`] samples at `from` with those at `place(lag)`: roughly at first, then exactly. `longer` is
+    /// what another sample of lag is worth.
     fn best(
         &self,
         longest: usize,
+        longer: f32,
         from: usize,
         place: impl Fn(usize) -> usize,
     ) -> Option<Likeness> {
@@ -171,7 +176,10 @@ impl Stretcher {
         }
         let rough = (MIN_LAG..=longest)
             .step_by(STRIDE)
-            .map(|lag| (lag, self.correlation(from, place(lag), 3)))
+            .map(|lag| {
+                let worth = longer * lag as f32;
+                (lag, self.correlation(from, place(lag), 3) + worth)
+            })
             .max_by(|a, b| a.1.total_cmp(&b.1))?;
         let near = rough.0.saturating_sub(STRIDE).max(MIN_LAG)..=(rough.0 + STRIDE).min(longest);
         let (lag, correlation) = near
