@@ -5,7 +5,7 @@
 //! arguments, and after set-up neither allocates nor locks.
 //!
 //! - a client that speaks: [`Sealer`], [`RtcpSender`], [`PathClient`]
-//! - a client that listens: [`Opener`], [`RtcpReceiver`], [`ReceptionStats`], [`Bundle`]
+//! - a client that listens: [`Opener`], [`RtcpReceiver`], [`Bundle`]
 //! - the server: [`classify`], [`HopReceiver`], [`SframeHeader`], [`BindingRequest`], [`NonceSecret`], [`BundleBuilder`]
 
 mod bundle;
@@ -15,7 +15,6 @@ mod keys;
 mod open;
 mod path;
 mod path_server;
-mod reception;
 mod replay;
 mod rtcp;
 mod rtp;
@@ -30,7 +29,6 @@ pub use keys::{HopKey, SessionKeys, StunKey};
 pub use open::{OpenError, Opened, Opener};
 pub use path::{PathClient, PathError, PathEvent, PathState};
 pub use path_server::{BindingRequest, CHALLENGE_LEN, Nonce, NonceSecret};
-pub use reception::ReceptionStats;
 pub use replay::{ReplayError, ReplayWindow};
 pub use rtcp::{
     MAX_REPORT_BLOCKS, ReportBlock, RtcpError, RtcpReceiver, RtcpSender, parse_reports,
