@@ -74,6 +74,7 @@ proptest! {
             let _ = receiver.report(packet.ssrc);
             if let Some(stats) = receiver.stats(packet.ssrc) {
                 prop_assert!(stats.target_delay_ms <= 402.0);
+                prop_assert!(stats.concealed_samples <= stats.total_samples);
             }
         }
     }

@@ -58,6 +58,8 @@ pub(crate) struct Speaker {
     unresolved: i64,
     /// The part of `unresolved` that was silence, after concealment had faded out.
     outage: i64,
+    /// Of the samples counted as concealed, at most so many aren't played yet.
+    unplayed_concealed: u64,
     /// Samples in a row made up so far.
     conceal_run: i64,
     /// Length of the last packet.
@@ -105,6 +107,7 @@ impl Speaker {
             owed: 0,
             unresolved: 0,
             outage: 0,
+            unplayed_concealed: 0,
             conceal_run: 0,
             frame: 480,
             cooldown: 0,
@@ -127,12 +130,12 @@ impl Speaker {
         self.packets.reset();
         self.delay.reset();
         self.decoder.reset();
+        self.stop();
         self.reception = Reception::default();
         self.stats = SpeakerStats::default();
         self.loss = 0.0;
         self.awaits_redundancy = false;
         self.calm_until = i64::MIN;
-        self.stop();
     }
 
     pub(crate) fn set_stability(&mut self, stability: f32) {
@@ -229,6 +232,7 @@ impl Speaker {
         }
         out[filled..].fill(0.0);
         self.stats.total_samples += sounded as u64;
+        self.unplayed_concealed = self.unplayed_concealed.min(self.sound.len() as u64);
         if self.unresolved > 0 {
             let silent = (out.len() - filled) as i64;
             self.unresolved += silent;
@@ -241,6 +245,7 @@ impl Speaker {
         let ms = |samples: i64| samples as f32 / MS as f32;
         let fastest = self.delay.fastest();
         SpeakerStats {
+            concealed_samples: self.stats.concealed_samples - self.unplayed_concealed,
             lost: self.reception.missing().max(0) as u64 + self.stats.late,
             target_delay_ms: ms(self.target() - fastest),
             delay_ms: if self.stats.total_samples > 0 {
@@ -376,7 +381,7 @@ impl Speaker {
         if self.owed > 0 {
             self.calm_until = now + CALM;
         }
-        self.stats.concealed_samples += self.unresolved as u64;
+        self.count_concealed(self.unresolved as u64);
         self.unresolved = 0;
         self.owed = 0;
         self.margins.clear();
@@ -400,18 +405,15 @@ impl Speaker {
         } else if self.loss > LOSS_FOR_REDUNDANCY && has_redundancy(payload) {
             self.awaits_redundancy = true;
         }
-        let samples = match self.decoder.decode(payload) {
-            Some(samples) => samples,
-            None => {
-                self.stats.invalid += 1;
-                let samples = self.decoder.conceal(packet.samples as usize);
-                self.stats.concealed_samples += samples as u64;
-                samples
-            }
-        };
+        let decoded = self.decoder.decode(payload);
+        let samples = decoded.unwrap_or_else(|| self.decoder.conceal(packet.samples as usize));
         let rms = Level::of(&self.decoder.pcm[..samples]).rms;
         self.loud = (self.loud * LOUD_MEMORY).max(rms * rms);
         self.sound.append(&self.decoder.pcm[..samples]);
+        if decoded.is_none() {
+            self.stats.invalid += 1;
+            self.count_concealed(samples as u64);
+        }
         self.packets.pass(packet.sequence);
         self.note_arrival();
         self.frame = i64::from(packet.samples);
@@ -477,6 +479,20 @@ impl Speaker {
         }
     }
 
+    /// Counts samples that were put into `sound` as concealed.
+    fn count_concealed(&mut self, samples: u64) {
+        self.stats.concealed_samples += samples;
+        self.unplayed_concealed += samples;
+        self.unplayed_concealed = self.unplayed_concealed.min(self.sound.len() as u64);
+    }
+
+    /// `samples` that weren't played never will be: those of them that were made up don't count.
+    fn uncount_concealed(&mut self, samples: u64) {
+        let concealed = self.unplayed_concealed.min(samples);
+        self.unplayed_concealed -= concealed;
+        self.stats.concealed_samples -= concealed;
+    }
+
     /// The speaker pauses: fades out what is left, then is silent until the next packet is due.
     fn rest(&mut self) {
         if self.phase == Phase::Talking {
@@ -494,6 +510,7 @@ impl Speaker {
 
     /// Forgets what is being played.
     fn stop(&mut self) {
+        self.uncount_concealed(self.sound.len() as u64);
         self.sound.clear();
         self.decoder.reset();
         self.margins.clear();
@@ -588,6 +605,7 @@ impl Speaker {
         self.sound.cut(lag);
         self.margins.shift(lag as i64, wanted, self.frame);
         self.stats.accelerated_samples += lag as u64;
+        self.uncount_concealed(lag as u64);
         self.since_cut = 0;
         if !quiet {
             self.cooldown = pause;
@@ -636,6 +654,8 @@ impl Speaker {
         }
         let unplayed = self.sound.len();
         self.sound.rewind(unplayed);
+        self.unresolved -= self.unresolved.min(unplayed as i64);
+        self.uncount_concealed(unplayed as u64);
         self.owed = 0;
         self.margins.clear();
     }
