@@ -29,6 +29,8 @@ const LIVELY: Duration = Duration::from_millis(33);
 const CALM: Duration = Duration::from_millis(250);
 /// Below this, a meter shows nothing.
 const QUIET_DBFS: f32 = -58.0;
+/// How often the voice figures are logged.
+const REPORT: Duration = Duration::from_secs(5);
 /// The most of the app's own notices at once.
 const MAX_NOTICES: usize = 4;
 
@@ -67,6 +69,7 @@ pub struct App {
     attached: bool,
     running: bool,
     company: BTreeSet<UserId>,
+    reported: Instant,
     levels: (f32, f32),
     time_zone: jiff::tz::TimeZone,
 }
@@ -122,6 +125,7 @@ impl App {
             attached: false,
             running: false,
             company: BTreeSet::new(),
+            reported: Instant::now(),
             levels: (-96.0, -96.0),
             time_zone: jiff::tz::TimeZone::system(),
         };
@@ -177,6 +181,7 @@ impl App {
         self.tend_devices();
         self.talk_key(ctx);
         self.retire_notices();
+        self.report();
         if self.save_at.is_some_and(|at| Instant::now() >= at) {
             self.save();
         }
@@ -433,6 +438,14 @@ impl App {
         self.session.send(Intent::SetStability(settings.stability));
         self.session
             .send(Intent::SetFrameLength(settings.frame_length()));
+    }
+
+    /// For whoever looks into a bad connection: `VOXHALL_LOG=voxhall=debug`.
+    fn report(&mut self) {
+        if self.attached && self.reported.elapsed() > REPORT {
+            self.reported = Instant::now();
+            tracing::debug!(meters = ?self.session.meters(), "voice");
+        }
     }
 
     fn save(&mut self) {

@@ -57,7 +57,7 @@ impl App {
         }
         let log = fs::File::create(folder.path().join("log")).expect("a log");
         command
-            .env("VOXHALL_LOG", "voxhall=info")
+            .env("VOXHALL_LOG", "voxhall=debug")
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
             .stderr(log);

@@ -92,40 +92,30 @@ impl DeviceError {
     }
 }
 
-/// Every usable device of every sound system there is, the default ones first.
+/// The usable devices of the sound system in use, the default one first.
 pub fn list(direction: Direction) -> Vec<DeviceInfo> {
-    let default_host = default_host().map(|host| host.id());
-    let mut hosts: Vec<Host> = cpal::available_hosts()
-        .into_iter()
-        .filter_map(|id| cpal::host_from_id(id).ok())
-        .collect();
-    hosts.sort_by_key(|host| Some(host.id()) != default_host);
-    let mut devices = Vec::new();
-    for host in &hosts {
-        let default = if Some(host.id()) == default_host {
-            default_id(host, direction)
-        } else {
-            None
-        };
-        let Ok(all) = host.devices() else { continue };
-        for device in all {
-            let Some(id) = device.id().ok().filter(|id| is_for_people(id, direction)) else {
-                continue;
-            };
+    let Some(host) = default_host() else {
+        return Vec::new();
+    };
+    let default = default_id(&host, direction);
+    let Ok(all) = host.devices() else {
+        return Vec::new();
+    };
+    let mut devices: Vec<DeviceInfo> = all
+        .filter_map(|device| {
+            let id = device.id().ok().filter(|id| is_for_people(id, direction))?;
             let fits = match direction {
                 Direction::Input => device.supports_input(),
                 Direction::Output => device.supports_output(),
             };
-            if fits {
-                let id = id.to_string();
-                devices.push(DeviceInfo {
-                    default: default.as_deref() == Some(&id),
-                    id,
-                    name: device.to_string(),
-                });
-            }
-        }
-    }
+            let id = id.to_string();
+            fits.then(|| DeviceInfo {
+                default: default.as_deref() == Some(&id),
+                id,
+                name: device.to_string(),
+            })
+        })
+        .collect();
     devices.sort_by_key(|device| !device.default);
     devices
 }
@@ -137,7 +127,18 @@ pub fn default_id(host: &Host, direction: Direction) -> Option<String> {
     is_for_people(&id, direction).then(|| id.to_string())
 }
 
-/// The sound system to use when nothing else is chosen: a sound server where one answers.
+/// Whether a device is connected now. `host` is used where it is the device's own.
+pub fn is_there(host: Option<&Host>, id: &str) -> bool {
+    let Ok(id) = id.parse::<DeviceId>() else {
+        return false;
+    };
+    match host.filter(|host| host.id() == id.host()) {
+        Some(host) => host.device_by_id(&id).is_some(),
+        None => cpal::host_from_id(id.host()).is_ok_and(|host| host.device_by_id(&id).is_some()),
+    }
+}
+
+/// The sound system to use when nothing else is chosen: a sound server where one answers, else what the system has.
 pub fn default_host() -> Option<Host> {
     const SERVERS: &[&str] = &["pipewire", "pulseaudio"];
     let available = cpal::available_hosts();
@@ -145,11 +146,21 @@ pub fn default_host() -> Option<Host> {
         let id = available.iter().find(|id| id.to_string() == *name)?;
         cpal::host_from_id(*id).ok()
     });
+    let others = available
+        .into_iter()
+        .filter(|id| !SERVERS.contains(&id.to_string().as_str()) && has_hardware(id));
     server.or_else(|| {
-        available
+        others
             .into_iter()
             .find_map(|id| cpal::host_from_id(id).ok())
     })
+}
+
+/// Asked for devices where there are none, ALSA says so at length on the standard error stream.
+fn has_hardware(id: &cpal::HostId) -> bool {
+    let sound_files =
+        || std::fs::read_dir("/dev/snd").is_ok_and(|mut files| files.next().is_some());
+    id.to_string() != "alsa" || std::env::var_os("ALSA_CONFIG_PATH").is_some() || sound_files()
 }
 
 /// A device that was found, ready to be opened.
@@ -378,7 +389,10 @@ fn default_device(host: &Host, direction: Direction) -> Option<Device> {
 /// server without any device makes up an `auto_null`.
 fn is_for_people(id: &DeviceId, direction: Direction) -> bool {
     let monitor = direction == Direction::Input && id.id().ends_with(".monitor");
-    !monitor && !matches!(id.id(), "auto_null" | "null")
+    // ALSA's list is full of converters; the devices among it name their card.
+    let converter =
+        id.host().to_string() == "alsa" && id.id() != "default" && !id.id().contains("CARD=");
+    !monitor && !converter && !matches!(id.id(), "auto_null" | "null")
 }
 
 #[cfg(test)]
@@ -429,7 +443,8 @@ mod tests {
 
     #[test]
     fn a_speakers_echo_is_no_microphone() {
-        let id = |name| DeviceId::new(cpal::ALL_HOSTS[0], name);
+        let host = "pulseaudio".parse().unwrap_or(cpal::ALL_HOSTS[0]);
+        let id = |name| DeviceId::new(host, name);
         assert!(!is_for_people(&id("speaker.monitor"), Direction::Input));
         assert!(is_for_people(&id("speaker.monitor"), Direction::Output));
         assert!(!is_for_people(&id("auto_null"), Direction::Output));

@@ -159,17 +159,10 @@ impl Keeper {
             return;
         }
         self.next_watch = Instant::now() + WATCH;
-        if self.host.is_none() {
-            self.host = devices::default_host();
-        }
-        let default = |direction| devices::default_id(self.host.as_ref()?, direction);
-        let (input, output) = (default(Direction::Input), default(Direction::Output));
-        if input.is_none() && output.is_none() {
-            // Perhaps the sound server has gone; the next look connects anew.
-            self.host = None;
-        }
-        self.input.watch(input);
-        self.output.watch(output);
+        let host = self.host.take().or_else(devices::default_host);
+        let seen = self.input.watch(host.as_ref()) | self.output.watch(host.as_ref());
+        // Where nothing is seen the sound server may have gone; then the next look connects anew.
+        self.host = host.filter(|_| seen);
     }
 
     fn open_input(&mut self) {
@@ -366,19 +359,23 @@ impl<T> Side<T> {
         };
     }
 
-    /// Leaves a device that isn't the chosen one when that is back, and a default that is no longer it.
-    fn watch(&mut self, default: Option<String>) {
-        let Some(opened) = &self.stream else { return };
-        let better = match &self.chosen {
-            Some(chosen) => {
-                opened.id != *chosen && devices::find(self.direction, Some(chosen)).is_ok()
-            }
-            None => default.is_some_and(|default| opened.id != default),
+    /// Leaves a device that has gone (the sound server may play on another one meanwhile, without a word), one that only stood in
+    /// for the chosen one when that is back, and a default that is no longer it. False if there was nothing to be seen.
+    fn watch(&mut self, host: Option<&cpal::Host>) -> bool {
+        let Some(opened) = &self.stream else {
+            return true;
         };
-        if better {
+        let default = host.and_then(|host| devices::default_id(host, self.direction));
+        let stay = match &self.chosen {
+            Some(chosen) if opened.id == *chosen => devices::is_there(host, chosen),
+            Some(chosen) => !devices::is_there(host, chosen),
+            None => default.as_ref().is_none_or(|default| opened.id == *default),
+        };
+        if !stay {
             self.close();
             self.retry = Retry::now();
         }
+        default.is_some()
     }
 }
 

@@ -76,16 +76,13 @@ pub fn entry_ui(
 
 /// Centres what `add` draws in the height there is, by its height of the last frame.
 fn centred(ui: &mut Ui, add: impl FnOnce(&mut Ui)) {
-    let id = ui.scope_id().with("height");
+    let id = egui::Id::unique(("height", "entry"));
     let height = ui.ctx().data(|data| data.get_temp::<f32>(id));
     let room = ui.available_height();
     ui.vertical_centered(|ui| {
         ui.add_space(((room - height.unwrap_or(360.0)) / 2.0).max(12.0));
         let drawn = ui.vertical_centered(add).response.rect.height();
-        if height != Some(drawn) {
-            ui.ctx().data_mut(|data| data.insert_temp(id, drawn));
-            ui.ctx().request_repaint();
-        }
+        super::settle_height(ui, "entry", drawn);
     });
 }
 

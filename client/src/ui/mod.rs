@@ -161,7 +161,7 @@ fn main_ui(
         .show_separator_line(false)
         .frame(Frame::new().fill(p.sidebar))
         .show(ui, |ui| {
-            Panel::bottom("voice panel")
+            let panel = Panel::bottom("voice panel")
                 .resizable(false)
                 .show_separator_line(false)
                 .frame(Frame::new().fill(p.sidebar).inner_margin(Margin {
@@ -173,6 +173,7 @@ fn main_ui(
                 .show(ui, |ui| {
                     voice_panel::voice_panel_ui(ui, scene, guild, memory, intents);
                 });
+            settle_height(ui, "voice panel", panel.response.rect.height());
             CentralPanel::no_frame()
                 .frame(Frame::new().fill(p.sidebar))
                 .show(ui, |ui| {
@@ -192,6 +193,15 @@ fn main_ui(
                 widgets::hint(ui, "This server has no channels yet.");
             });
         }
+    }
+}
+
+/// What stands by the height it had in the last frame is drawn again at once when that has changed, so that nothing jumps.
+fn settle_height(ui: &Ui, what: &str, height: f32) {
+    let id = egui::Id::unique(("height", what));
+    if ui.ctx().data(|data| data.get_temp::<f32>(id)) != Some(height) {
+        ui.ctx().data_mut(|data| data.insert_temp(id, height));
+        ui.ctx().request_discard("a height has changed");
     }
 }
 

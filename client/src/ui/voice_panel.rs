@@ -1,6 +1,8 @@
 //! Bottom left: the voice channel one is in, how good the path is, and the switches.
 
-use egui::{Align2, CornerRadius, Frame, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
+use egui::{
+    Align2, CornerRadius, Frame, Label, Rect, RichText, Role, Sense, Ui, WidgetInfo, pos2, vec2,
+};
 use voxhall_session::{Guild, Intent, VoiceMeters, VoicePath};
 
 use super::{
@@ -107,7 +109,7 @@ fn connection_ui(
     } else {
         figures_ui(ui, scene.meters);
     }
-    device_ui(ui, scene.audio, memory);
+    device_ui(ui, scene.audio, memory, intents);
     if !voice.muted && scene.audio.input.is_open() {
         let level = if scene.meters.transmitting {
             scene.levels.0
@@ -196,48 +198,54 @@ fn figures_ui(ui: &mut Ui, meters: &VoiceMeters) {
     );
 }
 
-/// A word about the devices, when something is wrong with them.
-fn device_ui(ui: &mut Ui, audio: &AudioStatus, memory: &mut Memory) {
+/// A word about the devices, when something is wrong with them: one box, and a click on it leads to the settings.
+fn device_ui(ui: &mut Ui, audio: &AudioStatus, memory: &mut Memory, intents: &mut Intents) {
     let p = palette(ui);
-    for (port, gone, what) in [
+    let (word, problem) = match (&audio.input, &audio.output) {
+        (Port::Failed { .. }, Port::Failed { problem, .. }) => {
+            ("You can't hear or be heard", problem)
+        }
         (
-            &audio.input,
-            "Microphone gone: reconnecting",
-            "You listen only",
-        ),
+            Port::Failed {
+                lost: true,
+                problem,
+            },
+            _,
+        ) => ("Microphone gone: reconnecting", problem),
+        (Port::Failed { problem, .. }, _) => ("You listen only", problem),
         (
-            &audio.output,
-            "Speakers gone: reconnecting",
-            "You can't hear anyone",
-        ),
-    ] {
-        let Port::Failed { problem, lost } = port else {
-            continue;
-        };
-        let word = if *lost { gone } else { what };
-        Frame::new()
-            .fill(p.warning_soft)
-            .corner_radius(CornerRadius::same(8))
-            .inner_margin(8)
-            .show(ui, |ui| {
-                ui.set_width(ui.available_width());
-                ui.spacing_mut().item_spacing.y = 3.0;
-                ui.add(egui::Label::new(
-                    egui::RichText::new(word)
-                        .font(theme::strong(SMALL))
-                        .color(p.warning),
-                ));
-                let text = format!("{problem} {}", problem.advice());
-                ui.add(
-                    egui::Label::new(egui::RichText::new(text).size(SMALL - 0.5).color(p.text))
-                        .wrap(),
-                );
-                if super::widgets::button(ui, super::widgets::Kind::Quiet, "Sound settings")
-                    .clicked()
-                {
-                    memory.dialog = Some(Dialog::Preferences(Tab::Audio));
-                }
-            });
+            _,
+            Port::Failed {
+                lost: true,
+                problem,
+            },
+        ) => ("Speakers gone: reconnecting", problem),
+        (_, Port::Failed { problem, .. }) => ("You can't hear anyone", problem),
+        _ => return,
+    };
+    let frame = Frame::new()
+        .fill(p.warning_soft)
+        .corner_radius(CornerRadius::same(8))
+        .inner_margin(8);
+    let shown = frame.show(ui, |ui| {
+        ui.set_width(ui.available_width());
+        ui.spacing_mut().item_spacing.y = 3.0;
+        ui.add(Label::new(
+            RichText::new(word)
+                .font(theme::strong(SMALL))
+                .color(p.warning),
+        ));
+        let text = format!("{problem} {}", problem.advice());
+        ui.add(Label::new(RichText::new(text).size(SMALL - 0.5).color(p.text)).wrap());
+    });
+    let response = shown.response.interact(Sense::click());
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, true, "Sound settings"));
+    if response
+        .on_hover_cursor(egui::CursorIcon::PointingHand)
+        .clicked()
+    {
+        memory.dialog = Some(Dialog::Preferences(Tab::Audio));
+        intents.want(super::Want::RefreshDevices);
     }
 }
 
