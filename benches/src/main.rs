@@ -4,6 +4,7 @@
 
 mod client;
 mod mouth_to_ear;
+mod relay;
 mod table;
 
 use clap::{Parser, Subcommand};
@@ -23,11 +24,20 @@ struct Cli {
 enum Command {
     /// Delay from one person's microphone to another's ear, software part.
     MouthToEar(mouth_to_ear::Args),
+    /// What the server costs and adds under load.
+    Relay(relay::Args),
+    #[command(hide = true)]
+    RelayLoad,
+    #[command(hide = true)]
+    RelayBare,
 }
 
 fn main() -> std::process::ExitCode {
     let done = match Cli::parse().command {
         Command::MouthToEar(args) => mouth_to_ear::run(&args),
+        Command::Relay(args) => relay::run(&args),
+        Command::RelayLoad => relay::run_load(),
+        Command::RelayBare => relay::run_bare(),
     };
     match done {
         Ok(()) => std::process::ExitCode::SUCCESS,

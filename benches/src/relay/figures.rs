@@ -1,0 +1,240 @@
+//! From what was counted to what is printed.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{
+    Args,
+    proc_fs::{self, CpuTime, UdpDrops},
+    talk::{Quantiles, Report, Seen},
+};
+use crate::table::{heading, row};
+
+const GOAL_P50_US: f64 = 30.0;
+const GOAL_P99_US: f64 = 200.0;
+
+/// CPU time of one target in its turns.
+#[derive(Default)]
+pub struct Cost {
+    total: Duration,
+    media: Duration,
+    drops: UdpDrops,
+}
+
+impl Cost {
+    pub fn add(&mut self, cpu: &CpuTime, drops: &UdpDrops) {
+        self.total += cpu.total();
+        self.media += cpu.named("media-");
+        self.drops.server += drops.server;
+        self.drops.all += drops.all;
+    }
+}
+
+pub struct Measured<'a> {
+    pub args: &'a Args,
+    pub report: &'a Report,
+    pub server: &'a Cost,
+    pub bare: &'a Cost,
+    pub rss_kib_per_user: f64,
+    pub joined_s: f64,
+    pub load_before: Option<f64>,
+}
+
+#[derive(Serialize)]
+pub struct Figures {
+    users: usize,
+    channels: usize,
+    speakers: usize,
+    carrier: String,
+    bundles: bool,
+    in_pps: f64,
+    out_frames_per_s: f64,
+    out_datagrams_per_s: f64,
+    delivery: f64,
+    reordered: u64,
+    added_us: Added,
+    delay_us: Quantiles,
+    server_cpu_s: f64,
+    media_thread_cpu_s: f64,
+    cpu_s_per_million_frames: f64,
+    media_thread_cpu_s_per_million_frames: f64,
+    rss_kib_per_user: f64,
+    baseline_cpu_s_per_million: f64,
+    baseline_delay_us: Quantiles,
+    baseline_delivery: f64,
+    pacing_late_us: Quantiles,
+    kernel_drops_server: u64,
+    kernel_drops_all: u64,
+    measured_s: f64,
+    joined_s: f64,
+    load_average_before: Option<f64>,
+    cpu_model: Option<String>,
+    not_measured: Vec<&'static str>,
+}
+
+/// Server's quantile minus the bare forwarder's.
+#[derive(Serialize)]
+struct Added {
+    p50: f64,
+    p99: f64,
+    p999: f64,
+}
+
+pub fn figures(measured: &Measured<'_>) -> Figures {
+    let Measured {
+        args,
+        report: Report { server, bare, .. },
+        ..
+    } = measured;
+    let per_s = |count: u64| count as f64 / server.measured_s;
+    let per_million = |cpu: Duration, frames: u64| cpu.as_secs_f64() / frames.max(1) as f64 * 1e6;
+    Figures {
+        users: args.users,
+        channels: args.channels,
+        speakers: args.speakers,
+        carrier: args.carrier.clone(),
+        bundles: !args.no_bundles,
+        in_pps: per_s(server.sent),
+        out_frames_per_s: per_s(server.frames),
+        out_datagrams_per_s: per_s(server.datagrams),
+        delivery: delivery(server),
+        reordered: server.reordered,
+        added_us: Added {
+            p50: server.delay_us.p50 - bare.delay_us.p50,
+            p99: server.delay_us.p99 - bare.delay_us.p99,
+            p999: server.delay_us.p999 - bare.delay_us.p999,
+        },
+        delay_us: server.delay_us,
+        server_cpu_s: measured.server.total.as_secs_f64(),
+        media_thread_cpu_s: measured.server.media.as_secs_f64(),
+        cpu_s_per_million_frames: per_million(measured.server.total, server.frames),
+        media_thread_cpu_s_per_million_frames: per_million(measured.server.media, server.frames),
+        rss_kib_per_user: measured.rss_kib_per_user,
+        baseline_cpu_s_per_million: per_million(measured.bare.total, bare.frames),
+        baseline_delay_us: bare.delay_us,
+        baseline_delivery: delivery(bare),
+        pacing_late_us: server.late_us,
+        kernel_drops_server: measured.server.drops.server,
+        kernel_drops_all: measured.server.drops.all,
+        measured_s: server.measured_s,
+        joined_s: measured.joined_s,
+        load_average_before: measured.load_before,
+        cpu_model: proc_fs::cpu_model(),
+        not_measured: vec!["the server's own counters (drops by reason): it does not show them"],
+    }
+}
+
+fn delivery(seen: &Seen) -> f64 {
+    seen.frames as f64 / seen.expected.max(1) as f64
+}
+
+pub fn print(figures: &Figures, report: &Report) {
+    heading(format!(
+        "Relay: {} users, {} channels, {} speakers in each, {}, bundles {}",
+        figures.users,
+        figures.channels,
+        figures.speakers,
+        figures.carrier,
+        if figures.bundles { "on" } else { "off" },
+    ));
+    let per_s = |value: f64| format!("{value:.0} /s");
+    let percent = |share: f64| format!("{:.4} %", share * 100.0);
+    row("packets in", per_s(figures.in_pps), "");
+    row("frames out", per_s(figures.out_frames_per_s), "");
+    row(
+        "datagrams out",
+        per_s(figures.out_datagrams_per_s),
+        format!("{} bundles in all", report.server.bundles),
+    );
+    row(
+        "delivery",
+        percent(figures.delivery),
+        format!(
+            "goal 100 %; bare forwarder {}; {} out of order",
+            percent(figures.baseline_delivery),
+            figures.reordered
+        ),
+    );
+    row(
+        "dropped by the kernel",
+        figures.kernel_drops_server,
+        format!(
+            "at the server's socket; {} on the whole machine",
+            figures.kernel_drops_all
+        ),
+    );
+    row(
+        "packets sent late by (median)",
+        us(figures.pacing_late_us.p50),
+        format!(
+            "p99 {}, worst {}",
+            us(figures.pacing_late_us.p99),
+            us(figures.pacing_late_us.max)
+        ),
+    );
+
+    heading("One-way delay: server, bare forwarder, what the server adds");
+    let (server, bare, added) = (
+        figures.delay_us,
+        figures.baseline_delay_us,
+        &figures.added_us,
+    );
+    for (name, server, bare, added, goal) in [
+        ("median", server.p50, bare.p50, added.p50, Some(GOAL_P50_US)),
+        ("99 %", server.p99, bare.p99, added.p99, Some(GOAL_P99_US)),
+        ("99.9 %", server.p999, bare.p999, added.p999, None),
+    ] {
+        let goal = goal.map_or(String::new(), |goal| {
+            format!("; goal at half load <= +{goal:.0} us")
+        });
+        row(
+            name,
+            us(server),
+            format!("bare {}, added {added:+.1} us{goal}", us(bare)),
+        );
+    }
+
+    heading("What it costs");
+    row(
+        "server CPU",
+        format!("{:.3} s", figures.server_cpu_s),
+        format!(
+            "of {:.1} s; its media thread {:.3} s",
+            figures.measured_s, figures.media_thread_cpu_s
+        ),
+    );
+    row(
+        "CPU a million frames out",
+        format!("{:.2} s", figures.cpu_s_per_million_frames),
+        format!(
+            "media thread alone {:.2} s; bare forwarder {:.2} s: {:.2} x",
+            figures.media_thread_cpu_s_per_million_frames,
+            figures.baseline_cpu_s_per_million,
+            figures.cpu_s_per_million_frames / figures.baseline_cpu_s_per_million
+        ),
+    );
+    row(
+        "memory a user",
+        format!("{:.0} KiB", figures.rss_kib_per_user),
+        format!("all joined in {:.1} s", figures.joined_s),
+    );
+    heading("Under what conditions");
+    row(
+        "load average before",
+        figures
+            .load_average_before
+            .map_or("unknown".to_owned(), |load| format!("{load:.2}")),
+        figures.cpu_model.as_deref().unwrap_or("unknown CPU"),
+    );
+    for (what, count) in &report.oddities {
+        row("odd", count, what);
+    }
+    for what in &figures.not_measured {
+        row("not measured", "", what);
+    }
+}
+
+fn us(value: f64) -> String {
+    format!("{value:.1} us")
+}

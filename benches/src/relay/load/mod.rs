@@ -1,0 +1,60 @@
+//! Every user at once, in one process: they join for real, some speak, all listen.
+
+mod people;
+mod receive;
+mod send;
+mod user;
+
+use std::io;
+
+use super::talk::{BareAddress, FromLoad, Plan, Report, Seen, Target, read, say};
+use people::People;
+use receive::Listeners;
+use send::Sender;
+
+pub use send::MIN_PAYLOAD;
+
+/// Does what the plan on stdin says.
+pub fn run() -> anyhow::Result<()> {
+    let mut stdin = io::stdin().lock();
+    let plan: Plan = read(&mut stdin)?;
+    let listeners = Listeners::start()?;
+    let mut people = People::join(&plan, &listeners)?;
+    let server = people.server();
+    say(&FromLoad::Joined {
+        addresses: people.addresses()?,
+        joined_s: people.joined_s(),
+    })?;
+    let BareAddress(bare) = read(&mut stdin)?;
+
+    let mut sender = Sender::new(&plan, people.speakers());
+    listeners.expect(sender.expects())?;
+    for _ in 0..plan.turns {
+        sender.turn(Target::Server, server)?;
+        sender.turn(Target::Bare, bare)?;
+    }
+    let mut tally = listeners.finish()?;
+    let mut oddities = tally.oddities();
+    oddities.extend(people.oddities());
+    oddities.extend(sender.oddities());
+    let mut seen = |target| {
+        let heard = tally.take(target);
+        let sent = sender.take(target);
+        Seen {
+            measured_s: sent.measured.as_secs_f64(),
+            sent: sent.packets,
+            expected: sent.expected,
+            frames: heard.frames,
+            datagrams: heard.datagrams,
+            bundles: heard.bundles,
+            reordered: heard.reordered,
+            delay_us: heard.delay(),
+            late_us: sent.late(),
+        }
+    };
+    say(&FromLoad::Done(Box::new(Report {
+        server: seen(Target::Server),
+        bare: seen(Target::Bare),
+        oddities,
+    })))
+}

@@ -1,0 +1,165 @@
+//! The real server under load, beside a bare forwarder that does nothing but receive and send.
+//!
+//! Three processes: this one starts the others and reads their CPU time; the load (`relay-load`) is every user at once, who join as
+//! any client does; the bare forwarder (`relay-bare`) gets the same packets in the same run, in turns with the server, so
+//! that what else the machine does hits both alike.
+
+mod bare;
+mod figures;
+mod load;
+mod proc_fs;
+mod start;
+mod talk;
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use voxhall_protocol::limits::MAX_VOICE_PARTICIPANTS;
+
+pub use bare::run as run_bare;
+pub use load::run as run_load;
+
+use figures::{Cost, Measured};
+use proc_fs::{CpuTime, UdpDrops};
+use talk::{Child, FromLoad, Plan, Target};
+
+/// No turn is longer, so that server and bare forwarder meet the same weather.
+const LONGEST_TURN: Duration = Duration::from_secs(5);
+/// What the relay allows one speaker (`voxhall_relay::Limits`): more would measure its refusals.
+const MAX_PPS: u32 = 400;
+/// RTP and SFrame headers, both tags.
+const OVERHEAD_BYTES: usize = 12 + 9 + 16 + 10;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// People in voice channels, in all.
+    #[arg(long, default_value_t = 50)]
+    users: usize,
+    /// Voice channels, filled evenly.
+    #[arg(long, default_value_t = 1)]
+    channels: usize,
+    /// How many of each channel speak, all the time.
+    #[arg(long, default_value_t = 1)]
+    speakers: usize,
+    /// How long the server is measured; the bare forwarder as long again.
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+    /// Packets a second of each speaker.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PPS)))]
+    pps: u32,
+    /// Length of the "Opus" frame; its first bytes are the send time.
+    #[arg(long, default_value_t = 80, value_parser = clap::value_parser!(u16).range(load::MIN_PAYLOAD..=1_200))]
+    bytes: u16,
+    /// How datagrams travel.
+    #[arg(long, default_value = "udp", value_parser = ["udp"])]
+    carrier: String,
+    /// Tell the server that the clients can't read bundles.
+    #[arg(long)]
+    no_bundles: bool,
+    /// Print one JSON object on the last line.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    check(args)?;
+    let server = start::server(args.users, args.channels)?;
+    let rss_before_kib = proc_fs::rss_kib(server.id())?;
+    let load_before = proc_fs::load_average();
+
+    let mut load = Child::start("relay-load")?;
+    load.tell(&plan(args, server.invite()))?;
+    println!("{} users join …", args.users);
+    let FromLoad::Joined {
+        addresses,
+        joined_s,
+    } = load.hear()?
+    else {
+        bail!("the load did not start with joining");
+    };
+    let rss_after_kib = proc_fs::rss_kib(server.id())?;
+    let mut bare = Child::start("relay-bare")?;
+    bare.tell(&addresses)?;
+    load.tell(&bare.hear::<talk::BareAddress>()?)?;
+
+    println!("measuring for 2 x {} s …", args.seconds);
+    let mut server_cost = Cost::default();
+    let mut bare_cost = Cost::default();
+    let server_port = server.udp_address().port();
+    let report = loop {
+        match load.hear()? {
+            FromLoad::Begins(target) => {
+                let (pid, cost) = match target {
+                    Target::Server => (server.id(), &mut server_cost),
+                    Target::Bare => (bare.id(), &mut bare_cost),
+                };
+                let (cpu, drops) = (CpuTime::of(pid)?, UdpDrops::now(server_port));
+                if FromLoad::Ends(target) != load.hear()? {
+                    bail!("the load lost its thread");
+                }
+                cost.add(
+                    &CpuTime::of(pid)?.since(&cpu),
+                    &UdpDrops::now(server_port).since(&drops),
+                );
+            }
+            FromLoad::Done(report) => break *report,
+            FromLoad::Joined { .. } | FromLoad::Ends(_) => bail!("the load lost its thread"),
+        }
+    };
+    let figures = figures::figures(&Measured {
+        args,
+        report: &report,
+        server: &server_cost,
+        bare: &bare_cost,
+        rss_kib_per_user: rss_after_kib.saturating_sub(rss_before_kib) as f64 / args.users as f64,
+        joined_s,
+        load_before,
+    });
+    figures::print(&figures, &report);
+    if args.json {
+        println!("{}", serde_json::to_string(&figures)?);
+    }
+    Ok(())
+}
+
+fn check(args: &Args) -> anyhow::Result<()> {
+    let each = args
+        .users
+        .checked_div(args.channels)
+        .context("there has to be a channel")?;
+    if args.speakers == 0 || args.seconds == 0 {
+        bail!("somebody has to speak for some time");
+    }
+    if each < args.speakers.max(2) {
+        bail!(
+            "{} users in {} channels are too few: each needs its speakers and a listener",
+            args.users,
+            args.channels
+        );
+    }
+    if args.users.div_ceil(args.channels) > MAX_VOICE_PARTICIPANTS {
+        bail!("a channel holds {MAX_VOICE_PARTICIPANTS} people; take more --channels");
+    }
+    let bytes_per_s = args.pps as usize * (usize::from(args.bytes) + OVERHEAD_BYTES);
+    let allowed = voxhall_relay::Limits::default().bytes_per_s;
+    if bytes_per_s > allowed as usize {
+        bail!("a speaker may send {allowed} bytes a second, not {bytes_per_s}");
+    }
+    Ok(())
+}
+
+fn plan(args: &Args, link: &str) -> Plan {
+    let whole = Duration::from_secs(args.seconds);
+    let turns = whole.as_millis().div_ceil(LONGEST_TURN.as_millis()) as u32;
+    Plan {
+        link: link.to_owned(),
+        users: args.users,
+        channels: args.channels,
+        speakers: args.speakers,
+        pps: args.pps,
+        bytes: args.bytes.into(),
+        bundles: !args.no_bundles,
+        turns,
+        turn_ms: (whole / turns).as_millis() as u64,
+    }
+}
