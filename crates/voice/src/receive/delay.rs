@@ -26,6 +26,7 @@ pub(crate) struct DelayEstimator {
     observed: u32,
     origin: i64,
     minima: [i64; WINDOWS],
+    maxima: [i64; WINDOWS],
     /// Number of the stretch that `minima` ends with, counted from time zero.
     window: i64,
     /// Start of a talkspurt whose packets still come in one burst: (timestamp, least transit).
@@ -59,6 +60,7 @@ impl DelayEstimator {
             observed: 0,
             origin: 0,
             minima: [i64::MAX; WINDOWS],
+            maxima: [i64::MIN; WINDOWS],
             window: LONG_AGO,
             burst: None,
             last: None,
@@ -94,7 +96,7 @@ impl DelayEstimator {
     /// Learns from a packet of `samples` with `timestamp` that arrived `at`. `begins`: it is the first after silence.
     pub(crate) fn observe(&mut self, at: i64, timestamp: i64, samples: i64, begins: bool) {
         let transit = at - timestamp;
-        self.note_minimum(at, transit);
+        self.note_extremes(at, transit);
         let last = self.last.replace(Arrival { at, timestamp });
         let bunched = last.is_some_and(|last| at - last.at < samples / 2);
         let following = last.is_some_and(|last| timestamp > last.timestamp);
@@ -185,7 +187,7 @@ impl DelayEstimator {
         bucket.clamp(0, BUCKETS as i64 - 1) as usize
     }
 
-    fn note_minimum(&mut self, at: i64, transit: i64) {
+    fn note_extremes(&mut self, at: i64, transit: i64) {
         let window = at.div_euclid(WINDOW);
         let passed = window - self.window;
         self.window = window;
@@ -193,18 +195,42 @@ impl DelayEstimator {
             // A long silence: the clocks have drifted apart unseen. Take this packet for a fast one, and the
             // spread of delays for what it was.
             self.minima = [i64::MAX; WINDOWS];
+            self.maxima = [i64::MIN; WINDOWS];
             self.minima[WINDOWS - 1] = transit;
+            self.maxima[WINDOWS - 1] = transit;
             self.origin = transit;
             return;
         }
         if passed > 0 {
+            self.forget_slower_path();
             let passed = passed as usize;
             self.minima.rotate_left(passed);
             self.minima[WINDOWS - passed..].fill(i64::MAX);
+            self.maxima.rotate_left(passed);
+            self.maxima[WINDOWS - passed..].fill(i64::MIN);
         }
-        let newest = &mut self.minima[WINDOWS - 1];
-        *newest = (*newest).min(transit);
+        let [.., least] = &mut self.minima;
+        *least = (*least).min(transit);
+        let [.., most] = &mut self.maxima;
+        *most = (*most).max(transit);
         self.follow(self.fastest());
+    }
+
+    /// When every packet of the newer stretches was faster than any of the older ones, the path is another one, and
+    /// what it was like before says nothing.
+    fn forget_slower_path(&mut self) {
+        // The stretch between them may have seen both.
+        let newer = &self.maxima[WINDOWS / 2 + 1..];
+        let older = &self.minima[..WINDOWS / 2];
+        let most = newer.iter().copied().max().unwrap_or(i64::MIN);
+        let least = older.iter().copied().min().unwrap_or(i64::MAX);
+        if newer.contains(&i64::MIN) || least == i64::MAX || most + 2 * BUCKET >= least {
+            return;
+        }
+        let from = self.bucket(most) + 1;
+        for histogram in self.histograms.iter_mut() {
+            histogram[from..].fill(0);
+        }
     }
 
     /// Moves the histograms so that their first bucket holds the fastest packet; what they know stays at its place.
@@ -291,6 +317,16 @@ mod tests {
         feed(&mut estimator, 500..520, |_| 2_400);
         assert!(target_ms(&estimator) >= 50.0, "{}", target_ms(&estimator));
         feed(&mut estimator, 520..1_100, |_| 2_400);
+        assert!(target_ms(&estimator) <= 2.0, "{}", target_ms(&estimator));
+    }
+
+    #[test]
+    fn a_slower_path_is_forgotten_once_it_has_become_faster_again() {
+        let mut estimator = DelayEstimator::new(0.5);
+        feed(&mut estimator, 0..500, |_| 2_400);
+        for i in 500..800 {
+            estimator.observe(i * FRAME, i * FRAME + CLOCKS, FRAME, false);
+        }
         assert!(target_ms(&estimator) <= 2.0, "{}", target_ms(&estimator));
     }
 

@@ -1,0 +1,83 @@
+//! What the voice of one client costs: every bench is 10 ms of sound. `cargo bench -p voxhall-voice`.
+
+use std::time::{Duration, Instant};
+
+use divan::Bencher;
+use voxhall_voice::{
+    OpusMode, ReceiverConfig, SenderConfig, TransmitMode, VoiceReceiver, VoiceSender,
+};
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+#[global_allocator]
+static ALLOCATOR: divan::AllocProfiler = divan::AllocProfiler::system();
+
+const FRAME: usize = 480;
+const SECONDS: usize = 20;
+
+fn main() {
+    divan::main();
+}
+
+fn sender(mode: OpusMode) -> VoiceSender {
+    let mut sender = VoiceSender::new(SenderConfig {
+        mode: TransmitMode::Open,
+        ..SenderConfig::default()
+    })
+    .expect("an encoder");
+    if mode == OpusMode::Protected {
+        sender.set_reported_loss(0.05);
+    }
+    sender
+}
+
+/// Level, voice activity and Opus for one captured frame of 10 ms.
+#[divan::bench(args = [OpusMode::LowDelay, OpusMode::Protected], sample_count = 1_500, sample_size = 1)]
+fn send(bencher: Bencher<'_, '_>, mode: OpusMode) {
+    let said = support::speech(1, SECONDS * 48_000);
+    let mut sender = sender(mode);
+    let mut frames = said.chunks_exact(FRAME).cycle();
+    // Past the change of mode.
+    for frame in frames.by_ref().take(200) {
+        sender.push(frame, |_| {});
+    }
+    assert_eq!(sender.opus_mode(), mode);
+    bencher.bench_local(|| {
+        let frame = frames.next().expect("they repeat");
+        sender.push(frame, |frame| {
+            divan::black_box(frame.payload);
+        });
+    });
+}
+
+/// 10 ms of `speakers` who all talk: packets in, two pulls of 5 ms out.
+#[divan::bench(args = [1, 5, 25], sample_count = 1_500, sample_size = 1)]
+fn receive(bencher: Bencher<'_, '_>, speakers: u32) {
+    let streams: Vec<Vec<Vec<u8>>> = (0..speakers)
+        .map(|speaker| {
+            let said = support::speech(u64::from(speaker), SECONDS * 48_000);
+            let mut sender = sender(OpusMode::LowDelay);
+            let mut payloads = Vec::new();
+            sender.push(&said, |frame| payloads.push(frame.payload.to_vec()));
+            payloads
+        })
+        .collect();
+    let mut receiver = VoiceReceiver::new(ReceiverConfig::default()).expect("decoders");
+    let mut now = Instant::now();
+    let mut out = [0.0; FRAME / 2];
+    let mut frame = 0;
+    bencher.bench_local(|| {
+        for (speaker, payloads) in (0..).zip(&streams) {
+            let payload = &payloads[frame % payloads.len()];
+            let (sequence, timestamp) = (frame as u16, (frame * FRAME) as u32);
+            receiver.packet(now, speaker, sequence, timestamp, false, payload);
+        }
+        for _ in 0..2 {
+            receiver.pull(now, &mut out);
+            now += Duration::from_millis(5);
+        }
+        frame += 1;
+        divan::black_box(out[0])
+    });
+}
