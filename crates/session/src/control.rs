@@ -60,6 +60,12 @@ async fn open_unhurried(link: &Link, address: &str) -> Result<(Socket, SocketAdd
     let (socket, _) = client_async_with_config(format!("wss://{address}/ws"), stream, Some(limits))
         .await
         .map_err(|error| match error {
+            // A proxy in front of a server that is just starting answers so.
+            tungstenite::Error::Http(response)
+                if response.status().is_server_error() || response.status().as_u16() == 429 =>
+            {
+                unreachable()
+            }
             tungstenite::Error::Http(response) => Problem::VersionMismatch {
                 message: format!(
                     "What answers at {address} is no Voxhall server (HTTP {}).",

@@ -19,8 +19,8 @@ use voxhall_protocol::{
     ChannelId, GuildId, Ssrc,
     control::{
         self, CreateInvite, Credentials, Done, EpochKey, Failure, FailureKind, Hello, HelloReply,
-        Incoming, Invite, InvitePreview, LeaveVoice, Logout, Message, MessagePage, Ping, Ready,
-        Redeemed, RequestId, VoiceGrant, VoiceState,
+        Incoming, Invite, InvitePreview, Logout, Message, MessagePage, Ping, Ready, Redeemed,
+        RequestId, VoiceGrant, VoiceState,
     },
     limits::{PROTOCOL_MAX, PROTOCOL_MIN},
     link::Link,
@@ -88,7 +88,8 @@ enum Pending {
     Ping,
     Redeem,
     Invite,
-    Join(ChannelId),
+    /// With the number of the wish.
+    Join(u32),
     Send {
         channel: ChannelId,
         nonce: String,
@@ -133,8 +134,12 @@ pub struct Core {
     /// The channel the person wants to be in.
     wanted_channel: Option<ChannelId>,
     rejoin_at: Option<Instant>,
-    /// Of the grant that the voice path runs on.
-    own_ssrc: Option<Ssrc>,
+    /// The channel and the SSRC of the grant that the voice path runs on.
+    granted: Option<(ChannelId, Ssrc)>,
+    /// Counts wishes to be in a channel: only the answer to the newest one matters.
+    wish: u32,
+    /// Where the link leads, while it is asked who is there.
+    preview: Option<InvitePreview>,
     next_notice: u64,
     /// Makes nonces unique to this run, and jitter.
     seed: u64,
@@ -160,7 +165,9 @@ impl Core {
             lost_at: None,
             wanted_channel: None,
             rejoin_at: None,
-            own_ssrc: None,
+            granted: None,
+            wish: 0,
+            preview: None,
             next_notice: 1,
             seed,
             next_nonce: 0,
@@ -205,18 +212,18 @@ impl Core {
             }
             Input::OpenFailed(problem) => {
                 self.wire = Wire::Down;
-                self.lost(now, problem);
+                self.lost(now, problem, out);
             }
-            Input::Closed => self.closed(now, Problem::ConnectionLost),
+            Input::Closed => self.closed(now, Problem::ConnectionLost, out),
             Input::Text(text) => self.text(now, &text, out),
             Input::VoiceOpened => {
-                if let Some(channel) = self.state.voice.channel() {
+                if let Some(channel) = self.running_channel() {
                     self.rejoin_at = None;
                     self.set_path(VoicePath::Open(channel));
                 }
             }
             Input::VoiceLost => {
-                if let Some(channel) = self.state.voice.channel() {
+                if let Some(channel) = self.running_channel() {
                     self.set_path(VoicePath::Blocked(channel));
                     self.rejoin_at = Some(now + REJOIN_EVERY);
                 }
@@ -228,7 +235,7 @@ impl Core {
     fn intent(&mut self, now: Instant, intent: Intent, out: &mut Vec<Output>) {
         match intent {
             Intent::Connect { link, identity } => {
-                self.leave_server(out);
+                self.leave_server(now, out);
                 self.target = Some(Target {
                     link,
                     identity,
@@ -253,13 +260,13 @@ impl Core {
                 if self.is_online() {
                     self.call(now, &Logout {}, Pending::Courtesy, out);
                 }
-                self.leave_server(out);
+                self.leave_server(now, out);
                 self.target = None;
                 self.state.login = None;
                 self.set_connection(Connection::Idle);
             }
             Intent::Disconnect => {
-                self.leave_server(out);
+                self.leave_server(now, out);
                 self.target = None;
                 self.set_connection(Connection::Idle);
             }
@@ -275,17 +282,12 @@ impl Core {
             Intent::JoinVoice(channel) => {
                 if self.state.voice.channel() != Some(channel) {
                     self.wanted_channel = Some(channel);
+                    self.wish += 1;
                     self.set_path(VoicePath::Joining(channel));
                     self.join_voice(now, out);
                 }
             }
-            Intent::LeaveVoice => {
-                let was_in = self.wanted_channel.is_some();
-                self.end_voice(out);
-                if was_in && self.is_online() {
-                    self.call(now, &LeaveVoice {}, Pending::Courtesy, out);
-                }
-            }
+            Intent::LeaveVoice => self.leave_voice(now, out),
             Intent::SetMuted(muted) => {
                 self.state.voice.muted = muted;
                 if !muted {
@@ -364,7 +366,7 @@ impl Core {
             .any(|(_, sent)| *sent + REQUEST_TIMEOUT <= now)
         {
             out.push(Output::Close);
-            self.closed(now, Problem::ConnectionLost);
+            self.closed(now, Problem::ConnectionLost, out);
         } else if self.wire == Wire::Up && self.heard_at + self.heartbeat <= now {
             self.heard_at = now;
             self.call(now, &Ping {}, Pending::Ping, out);
@@ -392,7 +394,7 @@ impl Core {
             Err(error) => {
                 self.notice(NoticeLevel::Warning, error.to_string());
                 out.push(Output::Close);
-                self.closed(now, Problem::ConnectionLost);
+                self.closed(now, Problem::ConnectionLost, out);
             }
         }
     }
@@ -407,10 +409,8 @@ impl Core {
                 self.sign_in(now, out);
             }),
             Pending::Inspect => read::<InvitePreview>(result).map(|preview| {
-                self.set_connection(Connection::NeedsIdentity {
-                    preview: Some(preview),
-                    problem: None,
-                });
+                self.preview = Some(preview);
+                self.ask_who(None);
             }),
             Pending::SignIn => {
                 read::<Credentials>(result).map(|credentials| self.signed_in(now, credentials, out))
@@ -430,8 +430,8 @@ impl Core {
                 self.state.invite = Some(invite);
                 self.changed = true;
             }),
-            Pending::Join(channel) => {
-                read::<VoiceGrant>(result).map(|grant| self.granted(now, channel, grant, out))
+            Pending::Join(wish) => {
+                read::<VoiceGrant>(result).map(|grant| self.granted(wish, grant, out))
             }
             Pending::Send { channel, nonce } => read::<Message>(result).map(|message| {
                 self.state
@@ -464,20 +464,9 @@ impl Core {
                 }
                 _ => self.try_again(now, failure, out),
             },
-            Pending::Inspect => {
-                let problem = Some(Problem::Refused { message });
-                self.set_connection(Connection::NeedsIdentity {
-                    preview: None,
-                    problem,
-                });
-            }
+            Pending::Inspect => self.ask_who(Some(Problem::Refused { message })),
             Pending::SignIn | Pending::Begin => self.sign_in_failed(now, failure, out),
-            Pending::Join(channel) => {
-                if self.wanted_channel == Some(channel) {
-                    self.end_voice(out);
-                }
-                self.notice(NoticeLevel::Warning, message);
-            }
+            Pending::Join(wish) => self.join_refused(now, wish, message, out),
             Pending::Send { channel, nonce } => {
                 let history = self.state.history.entry(channel).or_default();
                 if let Some(pending) = history
@@ -490,7 +479,10 @@ impl Core {
                 self.changed = true;
             }
             Pending::List(channel) => {
-                self.state.history.entry(channel).or_default().loading = false;
+                let history = self.state.history.entry(channel).or_default();
+                history.loading = false;
+                // So that it can be asked for again.
+                history.more = true;
                 self.notice(NoticeLevel::Warning, message);
             }
             Pending::Redeem | Pending::Invite => self.notice(NoticeLevel::Warning, message),

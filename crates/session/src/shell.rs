@@ -74,13 +74,18 @@ impl Session {
             on_change: options.on_change,
             voice: voice.clone(),
             server_address: None,
+            patience: SEND_TIMEOUT,
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let thread = std::thread::Builder::new()
             .name("session".to_owned())
-            .spawn(move || runtime.block_on(shell.run(intent_queue, voice_event_queue)))?;
+            .spawn(move || {
+                runtime.block_on(shell.run(intent_queue, voice_event_queue));
+                // A look-up of a name that takes its time must not hold up the quitting.
+                runtime.shutdown_background();
+            })?;
         Ok(Self {
             intents,
             state,
@@ -152,6 +157,8 @@ struct Shell {
     voice: VoiceEngine,
     /// Where the control connection went.
     server_address: Option<SocketAddr>,
+    /// How long the server may take to take a message.
+    patience: Duration,
 }
 
 impl Shell {
@@ -185,16 +192,9 @@ impl Shell {
             }
             self.publish();
         }
-        self.core.handle(
-            Instant::now(),
-            Input::Intent(Intent::LeaveVoice),
-            &mut outputs,
-        );
-        self.core.handle(
-            Instant::now(),
-            Input::Intent(Intent::Disconnect),
-            &mut outputs,
-        );
+        self.patience = FAREWELL;
+        let leave = Input::Intent(Intent::Disconnect);
+        self.core.handle(Instant::now(), leave, &mut outputs);
         self.perform(&mut outputs, &mut wire).await;
         self.voice.shut_down();
     }
@@ -235,7 +235,7 @@ impl Shell {
                 Output::Send(text) => {
                     if let Wire::Up(socket) = wire {
                         // A failed send shows as a closed connection at the next read.
-                        if time::timeout(SEND_TIMEOUT, socket.send(Message::text(text)))
+                        if time::timeout(self.patience, socket.send(Message::text(text)))
                             .await
                             .is_err()
                         {

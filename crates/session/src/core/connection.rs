@@ -1,11 +1,14 @@
 //! The control connection: losing it, waiting, and trying again.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 use voxhall_protocol::control::{self, Call, Failure};
 
 use super::{Core, EAGER, EAGER_BACKOFF, FIRST_BACKOFF, MAX_BACKOFF, Output, Pending, Wire};
-use crate::{Connection, Identity, Problem, State};
+use crate::{Connection, Identity, Problem, State, Voice};
 
 impl Core {
     pub(super) fn open(&mut self, out: &mut Vec<Output>) {
@@ -16,7 +19,7 @@ impl Core {
         }
     }
 
-    pub(super) fn closed(&mut self, now: Instant, problem: Problem) {
+    pub(super) fn closed(&mut self, now: Instant, problem: Problem, out: &mut Vec<Output>) {
         if self.wire == Wire::Down {
             return;
         }
@@ -30,11 +33,11 @@ impl Core {
             self.state.connection,
             Connection::NeedsIdentity { .. } | Connection::Failed(_) | Connection::Idle
         ) {
-            self.lost(now, problem);
+            self.lost(now, problem, out);
         }
     }
 
-    pub(super) fn lost(&mut self, now: Instant, problem: Problem) {
+    pub(super) fn lost(&mut self, now: Instant, problem: Problem, out: &mut Vec<Output>) {
         let hopeless = matches!(
             problem,
             Problem::CertificateChanged { .. }
@@ -42,6 +45,8 @@ impl Core {
                 | Problem::VersionMismatch { .. }
         );
         if hopeless || !self.has_stored_login() {
+            // A microphone that stays open behind an error page would be a betrayal.
+            self.end_voice(out);
             self.set_connection(Connection::Failed(problem));
             return;
         }
@@ -91,8 +96,8 @@ impl Core {
         self.set_connection(Connection::Failed(problem));
     }
 
-    pub(super) fn leave_server(&mut self, out: &mut Vec<Output>) {
-        self.end_voice(out);
+    pub(super) fn leave_server(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.leave_voice(now, out);
         if self.wire != Wire::Down {
             out.push(Output::Close);
         }
@@ -101,11 +106,15 @@ impl Core {
         self.retry_at = None;
         self.backoff = FIRST_BACKOFF;
         self.lost_at = None;
-        let voice = std::mem::take(&mut self.state.voice);
-        let login = self.state.login.take();
+        self.preview = None;
+        // The next server's people have the same ids as this one's.
+        let voice = Voice {
+            gains: BTreeMap::new(),
+            local_mutes: BTreeSet::new(),
+            ..std::mem::take(&mut self.state.voice)
+        };
         self.state = State {
             voice,
-            login,
             ..State::default()
         };
         self.changed = true;

@@ -22,10 +22,7 @@ impl Core {
         match target.identity.clone() {
             Identity::Ask => match code {
                 Some(code) => self.call(now, &InspectInvite { code }, Pending::Inspect, out),
-                None => self.set_connection(Connection::NeedsIdentity {
-                    preview: None,
-                    problem: None,
-                }),
+                None => return self.ask_who(None),
             },
             Identity::Guest { name } => match code {
                 Some(invite) => self.call(
@@ -40,12 +37,7 @@ impl Core {
                 ),
                 None => {
                     let message = "Joining with just a name needs an invite link.".to_owned();
-                    let problem = Some(Problem::Refused { message });
-                    self.set_connection(Connection::NeedsIdentity {
-                        preview: None,
-                        problem,
-                    });
-                    return;
+                    return self.ask_who(Some(Problem::Refused { message }));
                 }
             },
             Identity::Login { name, password } => {
@@ -84,12 +76,17 @@ impl Core {
                 );
             }
         }
-        if !matches!(
-            self.state.connection,
-            Connection::NeedsIdentity { .. } | Connection::Reconnecting { .. }
-        ) {
+        if !matches!(self.state.connection, Connection::Reconnecting { .. }) {
             self.set_connection(Connection::SigningIn);
         }
+    }
+
+    /// The person has to say who they are, after `problem` if there was one.
+    pub(super) fn ask_who(&mut self, problem: Option<Problem>) {
+        self.set_connection(Connection::NeedsIdentity {
+            preview: self.preview.clone(),
+            problem,
+        });
     }
 
     pub(super) fn signed_in(
@@ -143,8 +140,10 @@ impl Core {
             .iter()
             .flat_map(|guild| &guild.voice)
             .find(|state| state.user_id == me)
-            .map(|state| state.ssrc);
-        let voice_went_on = mine.is_some() && mine == self.own_ssrc;
+            .map(|state| (state.channel_id, state.ssrc));
+        let voice_went_on = mine.is_some()
+            && mine == self.granted
+            && mine.map(|(channel, _)| channel) == self.wanted_channel;
         self.fold_ready(ready, out);
         self.set_connection(Connection::Online);
         if let Some(target) = &mut self.target
@@ -185,19 +184,9 @@ impl Core {
                 if let Some(target) = &mut self.target {
                     target.identity = Identity::Ask;
                 }
-                self.set_connection(Connection::NeedsIdentity {
-                    preview: None,
-                    problem: Some(Problem::SignedOut),
-                });
+                self.ask_who(Some(Problem::SignedOut));
             }
-            _ => {
-                let preview = match &self.state.connection {
-                    Connection::NeedsIdentity { preview, .. } => preview.clone(),
-                    _ => None,
-                };
-                let problem = Some(Problem::Refused { message });
-                self.set_connection(Connection::NeedsIdentity { preview, problem });
-            }
+            _ => self.ask_who(Some(Problem::Refused { message })),
         }
     }
 }

@@ -254,6 +254,10 @@ fn problems_that_waiting_does_not_mend_stop_the_session() {
         bench.pass();
         bench.input(Input::OpenFailed(problem.clone()));
         assert_eq!(bench.connection(), &Connection::Failed(problem));
+        assert!(
+            bench.out.contains(&Output::StopVoice),
+            "the microphone is closed"
+        );
         assert_eq!(bench.core.next_timeout(), None);
     }
 }
@@ -318,6 +322,89 @@ fn voice_that_went_on_is_kept_and_catches_up_with_who_came_and_went() {
     );
     assert_eq!(bench.core.state().voice.path, VoicePath::Open(ChannelId(2)));
     bench.expect("voice.update");
+}
+
+#[test]
+fn a_channel_chosen_while_away_is_joined_on_return() {
+    let mut bench = Bench::in_voice();
+    bench.input(Input::Closed);
+    bench.intent(Intent::JoinVoice(ChannelId(3)));
+    bench.pass();
+    bench.hello();
+    let (_, id) = bench.expect("account.refresh");
+    bench.result(id, credentials());
+    let (_, id) = bench.expect("session.begin");
+    let mut ready = ready();
+    // The server still has us where we were.
+    ready["guilds"][0]["voice"] = json!([voice_state(1)]);
+    bench.result(id, ready);
+    let (params, _) = bench.expect("voice.join");
+    assert_eq!(params["channel_id"], 3);
+}
+
+#[test]
+fn only_the_newest_wish_counts_when_channels_are_switched_quickly() {
+    let mut bench = Bench::online();
+    let ask = |bench: &mut Bench, channel| {
+        bench.intent(Intent::JoinVoice(ChannelId(channel)));
+        let (params, id) = bench.expect("voice.join");
+        assert_eq!(params["channel_id"], channel);
+        id
+    };
+    let ids = [2, 3, 2].map(|channel| ask(&mut bench, channel));
+    bench.failure(ids[0], FailureKind::OutOfOrder);
+    bench.failure(ids[1], FailureKind::OutOfOrder);
+    assert_eq!(
+        bench.core.state().voice.path,
+        VoicePath::Joining(ChannelId(2))
+    );
+    assert!(bench.core.state().notices.is_empty());
+    bench.result(ids[2], grant());
+    assert!(matches!(bench.out.last(), Some(Output::StartVoice(_))));
+    assert_eq!(
+        bench.core.state().voice.path,
+        VoicePath::Opening(ChannelId(2))
+    );
+}
+
+#[test]
+fn who_is_refused_in_another_channel_stays_where_they_are() {
+    let mut bench = Bench::in_voice();
+    bench.intent(Intent::JoinVoice(ChannelId(3)));
+    let (_, id) = bench.expect("voice.join");
+    bench.failure(id, FailureKind::ChannelFull);
+    assert_eq!(bench.core.state().voice.path, VoicePath::Open(ChannelId(2)));
+    assert!(!bench.out.contains(&Output::StopVoice));
+    assert_eq!(bench.core.state().notices.len(), 1);
+}
+
+#[test]
+fn going_to_another_server_leaves_voice_and_takes_nothing_of_it_along() {
+    let mut bench = Bench::in_voice();
+    bench.intent(Intent::SetUserMuted {
+        user: UserId(2),
+        muted: true,
+    });
+    bench.intent(Intent::SetMuted(true));
+    bench.out.clear();
+    let elsewhere: Link = "voxhall://elsewhere:9000/code2".parse().unwrap();
+    bench.intent(Intent::Connect {
+        link: elsewhere.clone(),
+        identity: Identity::Ask,
+    });
+    let left = bench
+        .out
+        .iter()
+        .position(|output| matches!(output, Output::Send(text) if text.contains("voice.leave")));
+    let closed = bench.out.iter().position(|output| *output == Output::Close);
+    assert!(left.is_some() && left < closed, "{:?}", bench.out);
+    assert_eq!(bench.out.last(), Some(&Output::Open(elsewhere)));
+    let state = bench.core.state();
+    assert!(
+        state.voice.local_mutes.is_empty() && state.voice.muted,
+        "another server's user 2 is somebody else"
+    );
+    assert_eq!(state.login, None);
 }
 
 #[test]

@@ -8,17 +8,18 @@ use voxhall_protocol::{
 };
 
 use super::{Core, Output, Pending};
-use crate::VoicePath;
+use crate::{NoticeLevel, VoicePath};
 
 impl Core {
     pub(super) fn join_voice(&mut self, now: Instant, out: &mut Vec<Output>) {
         let Some(channel_id) = self.wanted_channel else {
             return;
         };
+        let wish = self.wish;
         let already_asked = self
             .pending
             .values()
-            .any(|(pending, _)| matches!(pending, Pending::Join(c) if *c == channel_id));
+            .any(|(pending, _)| matches!(pending, Pending::Join(asked) if *asked == wish));
         if self.is_online() && !already_asked {
             let (muted, deafened) = self.voice_flags();
             let join = JoinVoice {
@@ -27,35 +28,61 @@ impl Core {
                 deafened,
                 bundles: true,
             };
-            self.call(now, &join, Pending::Join(channel_id), out);
+            self.call(now, &join, Pending::Join(wish), out);
         }
     }
 
-    pub(super) fn granted(
-        &mut self,
-        now: Instant,
-        channel: ChannelId,
-        grant: VoiceGrant,
-        out: &mut Vec<Output>,
-    ) {
-        if self.wanted_channel != Some(channel) {
-            // Left, or chose another channel, before the answer came; a later join has replaced this one on the server.
-            if self.wanted_channel.is_none() {
-                self.call(now, &LeaveVoice {}, Pending::Courtesy, out);
-            }
+    pub(super) fn granted(&mut self, wish: u32, grant: VoiceGrant, out: &mut Vec<Output>) {
+        // Left, or chose another channel, before the answer came: the server has been told that too.
+        let Some(channel) = self.wanted_channel.filter(|_| wish == self.wish) else {
             return;
-        }
-        self.own_ssrc = Some(grant.ssrc);
+        };
+        self.granted = Some((channel, grant.ssrc));
         self.fold_participants(channel, &grant.participants);
         self.set_path(VoicePath::Opening(channel));
         self.rejoin_at = None;
         out.push(Output::StartVoice(Box::new(grant)));
     }
 
+    /// The channel can't be joined; one stays where one was.
+    pub(super) fn join_refused(
+        &mut self,
+        now: Instant,
+        wish: u32,
+        message: String,
+        out: &mut Vec<Output>,
+    ) {
+        if wish != self.wish || self.wanted_channel.is_none() {
+            return;
+        }
+        self.notice(NoticeLevel::Warning, message);
+        match self.granted {
+            Some((before, _)) if Some(before) != self.wanted_channel => {
+                self.wanted_channel = Some(before);
+                self.set_path(VoicePath::Open(before));
+            }
+            _ => self.leave_voice(now, out),
+        }
+    }
+
+    pub(super) fn leave_voice(&mut self, now: Instant, out: &mut Vec<Output>) {
+        if self.wanted_channel.is_some() && self.is_online() {
+            self.call(now, &LeaveVoice {}, Pending::Courtesy, out);
+        }
+        self.end_voice(out);
+    }
+
+    /// The channel whose voice path runs, if it is the one that is wanted.
+    pub(super) fn running_channel(&self) -> Option<ChannelId> {
+        let (channel, _) = self.granted?;
+        (self.wanted_channel == Some(channel)).then_some(channel)
+    }
+
     pub(super) fn end_voice(&mut self, out: &mut Vec<Output>) {
         self.wanted_channel = None;
+        self.wish += 1;
         self.rejoin_at = None;
-        self.own_ssrc = None;
+        self.granted = None;
         if self.state.voice.path != VoicePath::Out {
             self.set_path(VoicePath::Out);
             out.push(Output::StopVoice);

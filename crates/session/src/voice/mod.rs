@@ -89,7 +89,8 @@ impl VoiceEngine {
         self.to_receive(receive::Command::Attach(None));
     }
 
-    /// Opens the path of `grant`, or replaces the present one.
+    /// Opens the path of `grant`, or replaces the present one. Paths and keys reach the send worker by way of the receive
+    /// worker, so that neither can overtake the other.
     pub fn join(&self, server: SocketAddr, grant: VoiceGrant, settings: Voice) {
         self.meters.reset();
         self.configure(settings);
@@ -100,14 +101,12 @@ impl VoiceEngine {
     }
 
     pub fn leave(&self) {
-        self.to_send(send::Command::Path(None));
         self.to_receive(receive::Command::Leave);
     }
 
     /// Listeners open both the new and the old key at once; the sender switches when all have the new one.
     pub fn rekey(&self, key: EpochKey) {
-        self.to_receive(receive::Command::Key(key.clone()));
-        self.to_send(send::Command::Key(key));
+        self.to_receive(receive::Command::Key(key));
     }
 
     pub fn add_speaker(&self, state: &VoiceState) {

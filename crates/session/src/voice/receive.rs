@@ -198,6 +198,7 @@ impl Worker {
             }
             Command::Join(join) => self.join(now, *join),
             Command::Leave => {
+                let _ = self.send.send(send::Command::Path(None));
                 if let Some(path) = self.path.take() {
                     for ssrc in path.speakers.keys() {
                         self.receiver.remove(ssrc.0);
@@ -208,6 +209,7 @@ impl Worker {
             Command::Key(key) => {
                 if let Some(path) = &mut self.path {
                     path.add_key(now, &key);
+                    let _ = self.send.send(send::Command::Key(key));
                 }
             }
             Command::Add(speaker) => {

@@ -59,7 +59,8 @@ pub struct Path {
 struct ActivePath {
     path: Path,
     sequence: u16,
-    next_key: Option<(EpochKey, Instant)>,
+    /// Keys to switch to, oldest first, with their dates.
+    next_keys: Vec<(EpochKey, Instant)>,
 }
 
 pub struct Worker {
@@ -129,7 +130,7 @@ impl Worker {
                     ActivePath {
                         sequence: path.first_sequence,
                         path: *path,
-                        next_key: None,
+                        next_keys: Vec::new(),
                     }
                 });
             }
@@ -140,12 +141,7 @@ impl Worker {
             }
             Command::Key(key) => {
                 if let Some(active) = &mut self.path {
-                    // A key that comes before the last one was switched to takes its place but not its date.
-                    let at = active
-                        .next_key
-                        .take()
-                        .map_or_else(|| Instant::now() + SWITCH_AFTER, |(_, at)| at);
-                    active.next_key = Some((key, at));
+                    active.next_keys.push((key, Instant::now() + SWITCH_AFTER));
                 }
             }
             Command::Configure(settings) => self.configure(&settings),
@@ -238,7 +234,12 @@ impl Worker {
 
 impl ActivePath {
     fn switch_key_if_due(&mut self, now: Instant) {
-        if let Some((key, _)) = self.next_key.take_if(|(_, at)| *at <= now) {
+        let due = self
+            .next_keys
+            .iter()
+            .take_while(|(_, at)| *at <= now)
+            .count();
+        if let Some((key, _)) = self.next_keys.drain(..due).next_back() {
             self.path.sealer.set_key(key.epoch, &key.base_key);
         }
     }
