@@ -24,6 +24,8 @@ pub const MESSAGE_CHARS: std::ops::RangeInclusive<usize> = 1..=4000;
 pub const NONCE_BYTES: std::ops::RangeInclusive<usize> = 1..=64;
 /// Messages in one page of history.
 pub const HISTORY_PAGE: u32 = 50;
+/// One page of history, bytes as JSON; a page has at least one message.
+pub const HISTORY_PAGE_BYTES: usize = 256 * 1024;
 /// Device label, characters; longer ones are cut.
 pub const DEVICE_LABEL_CHARS: usize = 64;
 /// Invite code, characters.

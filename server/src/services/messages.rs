@@ -3,7 +3,7 @@
 use voxhall_protocol::{
     UserId,
     control::{Event, Failure, ListMessages, Message, MessagePage, SendMessage},
-    limits::{HISTORY_PAGE, MESSAGE_CHARS, NONCE_BYTES},
+    limits::{HISTORY_PAGE, HISTORY_PAGE_BYTES, MESSAGE_CHARS, NONCE_BYTES},
 };
 use voxhall_store::{Messages, NewMessage};
 
@@ -52,9 +52,66 @@ impl Services {
         reader: UserId,
         list: ListMessages,
     ) -> Result<MessagePage, Failure> {
-        self.store
+        let page = self
+            .store
             .message_page(reader, list.channel_id, list.before, HISTORY_PAGE)
             .await
-            .map_err(|error| words::post(&error))
+            .map_err(|error| words::post(&error))?;
+        Ok(within(page, HISTORY_PAGE_BYTES))
+    }
+}
+
+/// The newest messages of a page that take no more bytes than that, and one in any case.
+fn within(mut page: MessagePage, limit: usize) -> MessagePage {
+    let mut bytes = 0;
+    let fitting = (page.messages.iter().rev())
+        .take_while(|message| {
+            bytes += serde_json::to_string(message).map_or(usize::MAX / 2, |text| text.len());
+            bytes <= limit
+        })
+        .count();
+    let left_out = page.messages.len().saturating_sub(fitting.max(1));
+    if left_out > 0 {
+        page.messages.drain(..left_out);
+        page.more = true;
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use voxhall_protocol::{ChannelId, MessageId, control::UserKind};
+
+    use super::*;
+
+    fn page(count: u64) -> MessagePage {
+        let message = |id| Message {
+            id: MessageId(id),
+            channel_id: ChannelId(1),
+            author: voxhall_protocol::control::User {
+                id: UserId(1),
+                name: "ann".into(),
+                kind: UserKind::Guest,
+            },
+            text: "x".repeat(1_000),
+            sent_at_ms: 0,
+            nonce: "n".into(),
+        };
+        MessagePage {
+            messages: (0..count).map(message).collect(),
+            more: false,
+        }
+    }
+
+    #[test]
+    fn a_page_has_the_newest_that_fit_and_one_at_least() {
+        let ids = |page: &MessagePage| page.messages.iter().map(|m| m.id.0).collect::<Vec<_>>();
+        let cut = within(page(5), 2_500);
+        assert_eq!((ids(&cut), cut.more), (vec![3, 4], true));
+        let one = within(page(5), 10);
+        assert_eq!((ids(&one), one.more), (vec![4], true));
+        let all = within(page(2), 2_500);
+        assert_eq!((ids(&all), all.more), (vec![0, 1], false));
+        assert!(!within(page(0), 10).more);
     }
 }
