@@ -155,9 +155,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     println!("speaking for {} s …", args.seconds);
     std::thread::sleep(WARM_UP + Duration::from_secs(args.seconds));
-    let (sent, received) = (mouth.session.meters(), ear.session.meters());
+    // What is on its way arrives before it is counted.
+    drop(mouth_device);
     std::thread::sleep(Duration::from_millis(500));
-    drop((mouth_device, ear_device));
+    let (sent, received) = (mouth.session.meters(), ear.session.meters());
+    drop(ear_device);
 
     let heard = std::mem::take(&mut *heard.lock().expect("nothing panics while holding it"));
     let silence = WARM_UP.as_secs() as usize * SAMPLE_RATE as usize;
@@ -210,17 +212,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Of the packets sent until a moment ago, how many arrived.
+/// Of the packets sent, how many arrived.
 fn delivery(sent: &VoiceMeters, received: &VoiceMeters) -> f64 {
-    let speaker = received
-        .speakers
-        .first()
-        .map(|speaker| speaker.statistics)
-        .unwrap_or_default();
-    match sent.statistics.sent_packets {
-        0 => 0.0,
-        _ => speaker.packets as f64 / (speaker.packets + speaker.lost).max(1) as f64,
-    }
+    received.statistics.received_packets as f64 / sent.statistics.sent_packets.max(1) as f64
 }
 
 fn concealed(received: &VoiceMeters) -> f64 {

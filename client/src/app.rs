@@ -9,8 +9,8 @@ use std::{
 use egui::{Context, Key, ThemePreference, Ui};
 use voxhall_protocol::{UserId, control::ChannelKind, link::Link};
 use voxhall_session::{
-    Connection, Identity, Intent, Notice, NoticeLevel, Options, Session, State, VoiceMeters,
-    VoicePath,
+    Connection, Identity, Intent, Notice, NoticeLevel, Options, Problem, Session, State,
+    VoiceMeters, VoicePath,
 };
 
 use crate::{
@@ -198,12 +198,12 @@ impl App {
             self.arrived();
         }
         if let Connection::NeedsIdentity {
-            problem: Some(_), ..
+            problem: Some(problem),
+            ..
         } = &self.state.connection
         {
-            if let Some(link) = &self.memory.entry.link
-                && self.logins.of(link).is_some()
-                && self.state.login.is_none()
+            if *problem == Problem::SignedOut
+                && let Some(link) = &self.memory.entry.link
             {
                 self.logins.forget(&link.clone());
                 self.save_logins();

@@ -17,7 +17,7 @@ use voxhall::{
 };
 use voxhall_protocol::{GuildId, UserId, control::InvitePreview};
 use voxhall_session::{
-    Connection, Identity, Intent, Notice, NoticeLevel, Problem, State, VoicePath,
+    Connection, Identity, Intent, InviteLink, Notice, NoticeLevel, Problem, State, VoicePath,
 };
 
 type Wants = Rc<RefCell<Vec<Want>>>;
@@ -251,7 +251,8 @@ fn the_voice_panel_mutes_deafens_and_leaves() {
     click(&mut window, "Unmute (Ctrl+Shift+M)");
     assert_eq!(
         session(&wants),
-        [Intent::SetDeafened(false), Intent::SetMuted(false)]
+        [Intent::SetMuted(false)],
+        "which also ends being deafened"
     );
 }
 
@@ -394,13 +395,17 @@ fn what_was_not_sent_stays_to_be_seen() {
     window.get_by_label("Ann, sending…");
     window.get_by_label_contains("sending too fast");
     click(&mut window, "Send again");
-    let text = "too many words".to_owned();
+    click(&mut window, "Discard");
+    let (channel, nonce) = (GENERAL, "b".to_owned());
     assert_eq!(
         session(&wants),
-        [Intent::SendMessage {
-            channel: GENERAL,
-            text
-        }]
+        [
+            Intent::RetryMessage {
+                channel,
+                nonce: nonce.clone()
+            },
+            Intent::DiscardMessage { channel, nonce },
+        ]
     );
     // It stands above what is in view, so a screen reader's click reaches it.
     window.get_by_label("Load older messages").click_accesskit();
@@ -411,7 +416,7 @@ fn what_was_not_sent_stays_to_be_seen() {
 #[test]
 fn a_channel_never_seen_asks_for_its_messages_once() {
     let mut stage = Stage::new(common::evening());
-    stage.state.history.clear();
+    stage.state.history = std::sync::Arc::default();
     let (mut window, wants) = window(stage);
     settle(&mut window);
     assert_eq!(session(&wants), [Intent::LoadMessages(GENERAL)]);
@@ -423,8 +428,17 @@ fn the_invite_dialog_shows_the_link_and_copies_it() {
     click(&mut window, "Invite people");
     assert_eq!(session(&wants), [Intent::CreateInvite(GuildId(1))]);
     window.get_by_label("Making a link…");
+    window.state_mut().state.invite =
+        InviteLink::Failed("You may not invite anyone here.".to_owned());
+    settle(&mut window);
+    window.get_by_label("You may not invite anyone here.");
+    click(&mut window, "Try again");
+    assert_eq!(session(&wants), [Intent::CreateInvite(GuildId(1))]);
     let with_link = common::invited(common::evening());
-    let link = with_link.invite.as_ref().unwrap().link.clone();
+    let InviteLink::Made(invite) = &with_link.invite else {
+        panic!("no invite")
+    };
+    let link = invite.link.clone();
     window.state_mut().state = with_link;
     settle(&mut window);
     window.get_by_label("Copy link").click();

@@ -10,8 +10,9 @@ use std::sync::{
 use cpal::{FromSample, Sample};
 use rtrb::Consumer;
 
-/// Samples converted at a time.
-const SCRATCH: usize = 1024;
+/// Samples converted at a time: longer than any callback asked for, so that a callback is one call of the session's ends,
+/// which learn its length from that.
+const SCRATCH: usize = 16_384;
 
 /// Something lent to a callback. When the stream is closed, which drops its callback, it goes home.
 pub struct Lent<T> {
@@ -65,7 +66,7 @@ pub struct Capture<W> {
     write: W,
     channels: usize,
     peak: Arc<Peak>,
-    scratch: [f32; SCRATCH],
+    scratch: Box<[f32]>,
 }
 
 impl<W: FnMut(&[f32])> Capture<W> {
@@ -74,7 +75,7 @@ impl<W: FnMut(&[f32])> Capture<W> {
             write,
             channels: usize::from(channels.max(1)),
             peak,
-            scratch: [0.0; SCRATCH],
+            scratch: vec![0.0; SCRATCH].into(),
         }
     }
 
@@ -106,7 +107,7 @@ pub struct Playout<R> {
     sounds: Lent<Consumer<f32>>,
     channels: usize,
     peak: Arc<Peak>,
-    scratch: [f32; SCRATCH],
+    scratch: Box<[f32]>,
 }
 
 impl<R: FnMut(&mut [f32])> Playout<R> {
@@ -116,7 +117,7 @@ impl<R: FnMut(&mut [f32])> Playout<R> {
             sounds,
             channels: usize::from(channels.max(1)),
             peak,
-            scratch: [0.0; SCRATCH],
+            scratch: vec![0.0; SCRATCH].into(),
         }
     }
 
@@ -183,7 +184,7 @@ mod tests {
     #[test]
     fn a_callback_longer_than_the_scratch_loses_nothing() {
         let mut heard = Vec::new();
-        let recorded: Vec<f32> = (0..3000).flat_map(|i| [i as f32 / 3000.0; 2]).collect();
+        let recorded: Vec<f32> = (0..40_000).flat_map(|i| [i as f32 / 40_000.0; 2]).collect();
         Capture::new(
             |mono: &[f32]| heard.extend_from_slice(mono),
             2,
@@ -192,17 +193,17 @@ mod tests {
         .run(&recorded);
         assert_eq!(
             heard,
-            (0..3000).map(|i| i as f32 / 3000.0).collect::<Vec<_>>()
+            (0..40_000).map(|i| i as f32 / 40_000.0).collect::<Vec<_>>()
         );
 
         let mut next = 0.0;
         let read = |mono: &mut [f32]| {
             for sample in mono {
-                *sample = next / 3000.0;
+                *sample = next / 40_000.0;
                 next += 1.0;
             }
         };
-        let mut played = vec![9.0_f32; 6000];
+        let mut played = vec![9.0_f32; 80_000];
         Playout::new(read, sounds().1, 2, Arc::default()).run(&mut played);
         assert_eq!(played, recorded);
     }

@@ -74,6 +74,7 @@ impl Keeper {
     }
 
     pub(super) fn run(mut self, commands: &Receiver<Command>) {
+        raise_priority();
         loop {
             match commands.recv_timeout(self.until_next()) {
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return,
@@ -136,7 +137,7 @@ impl Keeper {
             Command::Play(sound) => self.play(sound),
             Command::Broke(Direction::Input, number, problem) => self.input.broke(number, problem),
             Command::Broke(Direction::Output, number, problem) => {
-                self.output.broke(number, problem)
+                self.output.broke(number, problem);
             }
             Command::Stop => {}
         }
@@ -419,5 +420,21 @@ fn complain(
             reason: error.to_string(),
         };
         let _ = commands.try_send(Command::Broke(direction, number, problem));
+    }
+}
+
+/// The sound system's own threads, which call back, are started from this one and on Linux inherit its priority: before everything
+/// that isn't sound. Where the system doesn't grant it, all works as before, with more delay while the machine is busy.
+fn raise_priority() {
+    #[cfg(unix)]
+    if let Ok(priority) = thread_priority::ThreadPriority::try_from(10_u8) {
+        let granted = thread_priority::set_thread_priority_and_policy(
+            thread_priority::thread_native_id(),
+            priority,
+            thread_priority::ThreadSchedulePolicy::Realtime(
+                thread_priority::RealtimeThreadSchedulePolicy::RoundRobin,
+            ),
+        );
+        tracing::debug!(?granted, "real-time priority for sound devices");
     }
 }

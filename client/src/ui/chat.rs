@@ -275,9 +275,15 @@ fn pending_ui(
                 ui.add(Label::new(icon));
                 ui.add(Label::new(RichText::new(reason).size(SMALL).color(p.danger)).wrap());
                 if button(ui, Kind::Quiet, "Send again").clicked() {
-                    intents.session(Intent::SendMessage {
+                    intents.session(Intent::RetryMessage {
                         channel: channel.id,
-                        text: pending.text.clone(),
+                        nonce: pending.nonce.clone(),
+                    });
+                }
+                if button(ui, Kind::Quiet, "Discard").clicked() {
+                    intents.session(Intent::DiscardMessage {
+                        channel: channel.id,
+                        nonce: pending.nonce.clone(),
                     });
                 }
             });

@@ -2,17 +2,24 @@
 
 use egui::{CornerRadius, Frame, Id, Label, Modal, RichText, Spinner, Ui};
 use voxhall_protocol::GuildId;
+use voxhall_session::{Intent, InviteLink};
 
 use super::{
-    Memory, Scene, icons,
+    Intents, Memory, Scene, icons,
     theme::{SMALL, palette},
-    widgets::{self, Kind, card, heading, hint, icon_button},
+    widgets::{self, Kind, card, heading, hint, icon_button, trouble},
 };
 
 /// How long the button says that it copied.
 const COPIED_S: f64 = 2.0;
 
-pub fn invite_ui(ui: &Ui, scene: &Scene<'_>, guild: GuildId, memory: &mut Memory) {
+pub fn invite_ui(
+    ui: &Ui,
+    scene: &Scene<'_>,
+    guild: GuildId,
+    memory: &mut Memory,
+    intents: &mut Intents,
+) {
     let name = scene
         .state
         .guilds
@@ -33,12 +40,22 @@ pub fn invite_ui(ui: &Ui, scene: &Scene<'_>, guild: GuildId, memory: &mut Memory
             });
             hint(ui, "Whoever opens this link picks a name and can talk.");
             ui.add_space(6.0);
-            let Some(invite) = &scene.state.invite else {
-                ui.horizontal(|ui| {
-                    ui.add(Spinner::new().size(18.0).color(p.accent));
-                    hint(ui, "Making a link…");
-                });
-                return close;
+            let invite = match &scene.state.invite {
+                InviteLink::Made(invite) => invite,
+                InviteLink::Failed(reason) => {
+                    trouble(ui, reason, "");
+                    if widgets::button(ui, Kind::Secondary, "Try again").clicked() {
+                        intents.session(Intent::CreateInvite(guild));
+                    }
+                    return close;
+                }
+                InviteLink::Making | InviteLink::None => {
+                    ui.horizontal(|ui| {
+                        ui.add(Spinner::new().size(18.0).color(p.accent));
+                        hint(ui, "Making a link…");
+                    });
+                    return close;
+                }
             };
             Frame::new()
                 .fill(p.raised)

@@ -120,7 +120,7 @@ pub fn root_ui(
         Some(Dialog::Preferences(tab)) => {
             preferences::preferences_ui(ui, scene, tab, settings, memory, intents);
         }
-        Some(Dialog::Invite(guild)) => invite::invite_ui(ui, scene, guild, memory),
+        Some(Dialog::Invite(guild)) => invite::invite_ui(ui, scene, guild, memory, intents),
         None => {}
     }
     keyboard(ui, scene, memory, intents);
@@ -233,7 +233,7 @@ fn keyboard(ui: &Ui, scene: &Scene<'_>, memory: &mut Memory, intents: &mut Inten
         )
     });
     if mute {
-        intents.session(Intent::SetMuted(!scene.state.voice.muted));
+        intents.session(toggle_mute(&scene.state.voice));
     }
     if deafen {
         intents.session(Intent::SetDeafened(!scene.state.voice.deafened));
@@ -241,6 +241,11 @@ fn keyboard(ui: &Ui, scene: &Scene<'_>, memory: &mut Memory, intents: &mut Inten
     if escape && memory.dialog.take().is_none() {
         memory.person = None;
     }
+}
+
+/// Who is deafened is muted too, and hears again when unmuted.
+fn toggle_mute(voice: &voxhall_session::Voice) -> Intent {
+    Intent::SetMuted(!(voice.muted || voice.deafened))
 }
 
 /// `1.5 ms`, `18 ms`

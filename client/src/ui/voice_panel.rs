@@ -280,10 +280,7 @@ fn me_ui(ui: &mut Ui, scene: &Scene<'_>, memory: &mut Memory, intents: &mut Inte
         (icons::MICROPHONE, "Mute (Ctrl+Shift+M)")
     };
     if switch(ui, icon, name, muted) {
-        if voice.deafened {
-            intents.session(Intent::SetDeafened(false));
-        }
-        intents.session(Intent::SetMuted(!muted));
+        intents.session(super::toggle_mute(voice));
     }
     let Some(me) = &scene.state.me else { return };
     let center = pos2(rect.left() + 18.0, rect.center().y);

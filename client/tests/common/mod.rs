@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use std::sync::Arc;
 use voxhall::{
     audio::{AudioStatus, DeviceInfo, Port},
     settings::{Logins, Settings},
@@ -16,9 +17,10 @@ use voxhall_protocol::{
     ChannelId, GuildId, MessageId, SenderIndex, Ssrc, UserId,
     control::{Channel, ChannelKind, Invite, Member, Message, User, UserKind, VoiceState},
 };
+
 use voxhall_session::{
-    Connection, Guild, History, PendingMessage, SpeakerMeter, SpeakerStats, State, StoredLogin,
-    VoiceMeters, VoicePath,
+    Connection, Guild, History, InviteLink, PendingMessage, SpeakerMeter, SpeakerStats, State,
+    StoredLogin, VoiceMeters, VoicePath,
 };
 
 pub const GENERAL: ChannelId = ChannelId(1);
@@ -181,7 +183,7 @@ pub fn evening() -> State {
         server_name: Some("friday.example".to_owned()),
         me: Some(user(1)),
         guilds: vec![guild, second],
-        history: BTreeMap::from([(GENERAL, history)]),
+        history: Arc::new(BTreeMap::from([(GENERAL, history)])),
         ..State::default()
     };
     state.voice.path = VoicePath::Open(LOUNGE);
@@ -191,8 +193,7 @@ pub fn evening() -> State {
 
 pub fn with_failed_message() -> State {
     let mut state = evening();
-    let history = state
-        .history
+    let history = Arc::make_mut(&mut state.history)
         .get_mut(&GENERAL)
         .expect("the evening has messages");
     history.more = true;
@@ -212,7 +213,7 @@ pub fn with_failed_message() -> State {
 }
 
 pub fn invited(mut state: State) -> State {
-    state.invite = Some(Invite {
+    state.invite = InviteLink::Made(Invite {
         code: "SUNNY-OTTER-42".to_owned(),
         link: "voxhall://friday.example:9000/SUNNY-OTTER-42#k7Jm3v9XQ2m0cSb4T1rYw8ZpUe6LhNaGdVfKiOoRtEs".to_owned(),
         expires_at_ms: Some(NOW_MS + 7 * 24 * 3_600_000),
@@ -234,8 +235,6 @@ pub fn meters() -> VoiceMeters {
         ..SpeakerStats::default()
     };
     let mut meters = VoiceMeters {
-        input_dbfs: -20.0,
-        output_dbfs: -18.0,
         transmitting: false,
         rtt_ms: Some(18.4),
         loss: 0.003,

@@ -31,7 +31,7 @@ pub struct DeviceInput {
 }
 
 impl DeviceInput {
-    /// Hands over captured samples. What doesn't fit is dropped and counted: the worker has stalled for longer than the ring is long.
+    /// Hands over captured samples, one call a callback. What doesn't fit is dropped and counted: the worker has stalled for longer than the ring is long.
     pub fn write(&mut self, samples: &[f32]) {
         let fits = self.ring.slots().min(samples.len());
         if let Ok(chunk) = self.ring.write_chunk_uninit(fits) {
@@ -52,7 +52,7 @@ pub struct DeviceOutput {
 }
 
 impl DeviceOutput {
-    /// Fills `out`. Samples that are not there in time are faded silence, counted as an underrun.
+    /// Fills `out`, one call a callback: its length is what the next one is foreseen by. Samples that are not there in time are faded silence, counted as an underrun.
     pub fn read(&mut self, out: &mut [f32]) {
         let ready = self.ring.slots().min(out.len());
         let (filled, missing) = out.split_at_mut(ready);

@@ -10,6 +10,7 @@ mod voice;
 
 use std::{
     collections::HashMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -26,7 +27,7 @@ use voxhall_protocol::{
     link::Link,
 };
 
-use crate::{Connection, Identity, Intent, NoticeLevel, Problem, State, VoicePath};
+use crate::{Connection, Identity, Intent, InviteLink, NoticeLevel, Problem, State, VoicePath};
 
 /// An unanswered request means that the connection is dead.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
@@ -67,7 +68,7 @@ pub enum Output {
     Open(Link),
     Send(String),
     Close,
-    /// Open the voice path of this grant, replacing the one before without a gap in sound.
+    /// Open the voice path of this grant, replacing the one before.
     StartVoice(Box<VoiceGrant>),
     StopVoice,
     /// A new base key for the voice path.
@@ -340,10 +341,17 @@ impl Core {
             Intent::SendMessage { channel, text } => self.send_message(now, channel, &text, out),
             Intent::LoadMessages(channel) => self.load_messages(now, channel, out),
             Intent::CreateInvite(guild) => {
+                self.changed = true;
                 if self.is_online() {
+                    self.state.invite = InviteLink::Making;
                     self.call(now, &week_invite(guild), Pending::Invite, out);
+                } else {
+                    let offline = "There is no connection to the server right now.";
+                    self.state.invite = InviteLink::Failed(offline.to_owned());
                 }
             }
+            Intent::RetryMessage { channel, nonce } => self.retry_message(now, channel, nonce, out),
+            Intent::DiscardMessage { channel, nonce } => self.discard_message(channel, &nonce),
             Intent::DismissNotice(id) => {
                 self.state.notices.retain(|notice| notice.id != id);
                 self.changed = true;
@@ -427,15 +435,14 @@ impl Core {
                 }
             }),
             Pending::Invite => read::<Invite>(result).map(|invite| {
-                self.state.invite = Some(invite);
+                self.state.invite = InviteLink::Made(invite);
                 self.changed = true;
             }),
             Pending::Join(wish) => {
                 read::<VoiceGrant>(result).map(|grant| self.granted(wish, grant, out))
             }
             Pending::Send { channel, nonce } => read::<Message>(result).map(|message| {
-                self.state
-                    .history
+                Arc::make_mut(&mut self.state.history)
                     .entry(channel)
                     .or_default()
                     .pending
@@ -468,7 +475,9 @@ impl Core {
             Pending::SignIn | Pending::Begin => self.sign_in_failed(now, failure, out),
             Pending::Join(wish) => self.join_refused(now, wish, message, out),
             Pending::Send { channel, nonce } => {
-                let history = self.state.history.entry(channel).or_default();
+                let history = Arc::make_mut(&mut self.state.history)
+                    .entry(channel)
+                    .or_default();
                 if let Some(pending) = history
                     .pending
                     .iter_mut()
@@ -479,13 +488,19 @@ impl Core {
                 self.changed = true;
             }
             Pending::List(channel) => {
-                let history = self.state.history.entry(channel).or_default();
+                let history = Arc::make_mut(&mut self.state.history)
+                    .entry(channel)
+                    .or_default();
                 history.loading = false;
                 // So that it can be asked for again.
                 history.more = true;
                 self.notice(NoticeLevel::Warning, message);
             }
-            Pending::Redeem | Pending::Invite => self.notice(NoticeLevel::Warning, message),
+            Pending::Invite => {
+                self.state.invite = InviteLink::Failed(message);
+                self.changed = true;
+            }
+            Pending::Redeem => self.notice(NoticeLevel::Warning, message),
             Pending::Ping | Pending::Courtesy => {}
         }
     }

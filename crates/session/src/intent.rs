@@ -72,9 +72,19 @@ pub enum Intent {
         channel: ChannelId,
         text: String,
     },
+    /// Sends a message that the server refused once more, as the same message.
+    RetryMessage {
+        channel: ChannelId,
+        nonce: String,
+    },
+    /// Drops a message that the server refused.
+    DiscardMessage {
+        channel: ChannelId,
+        nonce: String,
+    },
     /// Loads the newest page, or the next older one if there is already one.
     LoadMessages(ChannelId),
-    /// The new link appears in `State::invite`.
+    /// The answer appears in `State::invite`.
     CreateInvite(GuildId),
     DismissNotice(u64),
 }

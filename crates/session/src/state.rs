@@ -1,6 +1,6 @@
 //! What a view draws. The session publishes a new [`State`] whenever something changed; meters, which change all the time, are apart.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use voxhall_protocol::{
@@ -17,14 +17,25 @@ pub struct State {
     pub server_name: Option<String>,
     pub me: Option<User>,
     pub guilds: Vec<Guild>,
-    pub history: BTreeMap<ChannelId, History>,
+    /// Shared between versions of the state: it is large, and mostly something else changes.
+    pub history: Arc<BTreeMap<ChannelId, History>>,
     pub voice: Voice,
-    /// The invite made last.
-    pub invite: Option<Invite>,
+    pub invite: InviteLink,
     /// Things to tell the person, oldest first; at most a handful.
     pub notices: Vec<Notice>,
     /// What to keep on the device for next time; `None` after signing out. Changes are for the owner to save.
     pub login: Option<StoredLogin>,
+}
+
+/// The invite asked for last.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum InviteLink {
+    #[default]
+    None,
+    Making,
+    Made(Invite),
+    /// Why there is none.
+    Failed(String),
 }
 
 /// How to come back without a password. Kept by the owner of the session, readable by this user alone.
@@ -248,9 +259,6 @@ pub struct Notice {
 /// What moves while people talk; read at the speed of the screen.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct VoiceMeters {
-    /// Peak of the microphone before anything is cut, dBFS (-96 to 0).
-    pub input_dbfs: f32,
-    pub output_dbfs: f32,
     /// The microphone is being sent right now.
     pub transmitting: bool,
     /// Round trip to the server, ms.

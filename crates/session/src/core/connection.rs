@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -25,7 +26,7 @@ impl Core {
         }
         self.wire = Wire::Down;
         self.pending.clear();
-        for history in self.state.history.values_mut() {
+        for history in Arc::make_mut(&mut self.state.history).values_mut() {
             history.loading = false;
         }
         // Someone who is typing a password need not know that the server hung up meanwhile; signing in opens anew.

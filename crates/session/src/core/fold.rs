@@ -1,6 +1,6 @@
 //! Folding what the server says into the state.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use voxhall_protocol::{
     ChannelId, GuildId,
@@ -26,7 +26,7 @@ impl Core {
         for state in after.iter().filter(|state| !is_in(&before, state)) {
             self.tell_voice(state.channel_id, Output::VoiceJoined(state.clone()), out);
         }
-        for history in self.state.history.values_mut() {
+        for history in Arc::make_mut(&mut self.state.history).values_mut() {
             history.messages.clear();
             history.more = true;
             history.loading = false;
@@ -162,7 +162,8 @@ impl Core {
 
     pub(super) fn add_message(&mut self, message: Message) {
         let me = self.state.me.as_ref().map(|me| me.id);
-        let Some(history) = self.state.history.get_mut(&message.channel_id) else {
+        let Some(history) = Arc::make_mut(&mut self.state.history).get_mut(&message.channel_id)
+        else {
             // Nobody looked at this channel yet; its history is loaded when somebody does.
             return;
         };
@@ -184,7 +185,9 @@ impl Core {
         for message in page.messages {
             self.add_message(message);
         }
-        let history = self.state.history.entry(channel).or_default();
+        let history = Arc::make_mut(&mut self.state.history)
+            .entry(channel)
+            .or_default();
         history.loading = false;
         history.more = page.more;
         self.changed = true;

@@ -1,6 +1,6 @@
 //! Messages: written once, sent until confirmed, loaded page by page.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use voxhall_protocol::{
     ChannelId,
@@ -37,26 +37,54 @@ impl Core {
             text: text.to_owned(),
             failed: None,
         };
-        self.state
-            .history
+        Arc::make_mut(&mut self.state.history)
             .entry(channel)
             .or_default()
             .pending
             .push(pending);
         self.changed = true;
         if self.is_online() {
-            let send = SendMessage {
-                channel_id: channel,
-                text: text.to_owned(),
-                nonce: nonce.clone(),
-            };
-            self.call(now, &send, Pending::Send { channel, nonce }, out);
+            self.call_send(now, channel, nonce, text.to_owned(), out);
         }
+    }
+
+    /// With the same nonce: should the server have stored it after all, it is not stored again.
+    pub(super) fn retry_message(
+        &mut self,
+        now: Instant,
+        channel: ChannelId,
+        nonce: String,
+        out: &mut Vec<Output>,
+    ) {
+        let history = Arc::make_mut(&mut self.state.history)
+            .entry(channel)
+            .or_default();
+        let refused = history
+            .pending
+            .iter_mut()
+            .find(|message| message.nonce == nonce && message.failed.is_some());
+        let Some(message) = refused else { return };
+        message.failed = None;
+        let text = message.text.clone();
+        self.changed = true;
+        if self.is_online() {
+            self.call_send(now, channel, nonce, text, out);
+        }
+    }
+
+    pub(super) fn discard_message(&mut self, channel: ChannelId, nonce: &str) {
+        let history = Arc::make_mut(&mut self.state.history)
+            .entry(channel)
+            .or_default();
+        history
+            .pending
+            .retain(|message| message.nonce != nonce || message.failed.is_none());
+        self.changed = true;
     }
 
     pub(super) fn resend_pending(&mut self, now: Instant, out: &mut Vec<Output>) {
         let mut again = Vec::new();
-        for (channel, history) in &self.state.history {
+        for (channel, history) in self.state.history.iter() {
             for message in history
                 .pending
                 .iter()
@@ -66,13 +94,24 @@ impl Core {
             }
         }
         for (channel, nonce, text) in again {
-            let send = SendMessage {
-                channel_id: channel,
-                text,
-                nonce: nonce.clone(),
-            };
-            self.call(now, &send, Pending::Send { channel, nonce }, out);
+            self.call_send(now, channel, nonce, text, out);
         }
+    }
+
+    fn call_send(
+        &mut self,
+        now: Instant,
+        channel: ChannelId,
+        nonce: String,
+        text: String,
+        out: &mut Vec<Output>,
+    ) {
+        let send = SendMessage {
+            channel_id: channel,
+            text,
+            nonce: nonce.clone(),
+        };
+        self.call(now, &send, Pending::Send { channel, nonce }, out);
     }
 
     pub(super) fn load_messages(
@@ -84,7 +123,9 @@ impl Core {
         if !self.is_online() {
             return;
         }
-        let history = self.state.history.entry(channel).or_default();
+        let history = Arc::make_mut(&mut self.state.history)
+            .entry(channel)
+            .or_default();
         let before = history.messages.first().map(|message| message.id);
         if history.loading || (before.is_some() && !history.more) {
             return;

@@ -5,16 +5,11 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
-use voxhall_voice::SILENCE_DBFS;
-
 use crate::{SpeakerMeter, VoiceMeters, audio::VoiceStatistics};
 
 #[derive(Default)]
 pub struct Meters {
-    pub input_dbfs: AtomicF32,
     pub transmitting: AtomicBool,
-    /// Microphone in use: without one there is nothing to meter.
-    pub capturing: AtomicBool,
     pub reported_loss: AtomicF32,
     pub sent_packets: AtomicU64,
     pub capture_xruns: AtomicU32,
@@ -25,7 +20,6 @@ pub struct Meters {
 /// What the receive worker knows.
 #[derive(Debug, Clone, Default)]
 pub struct Received {
-    pub output_dbfs: f32,
     pub rtt_ms: Option<f32>,
     pub loss: f32,
     pub received_packets: u64,
@@ -59,14 +53,7 @@ impl Meters {
             .lock()
             .expect("nothing panics while holding it")
             .clone();
-        let capturing = self.capturing.load(Relaxed);
         VoiceMeters {
-            input_dbfs: if capturing {
-                self.input_dbfs.load()
-            } else {
-                SILENCE_DBFS
-            },
-            output_dbfs: received.output_dbfs,
             transmitting: self.transmitting.load(Relaxed),
             rtt_ms: received.rtt_ms,
             loss: received.loss,

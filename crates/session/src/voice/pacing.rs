@@ -41,6 +41,8 @@ pub struct PlayoutPacer {
     lead: Duration,
     /// Worst lateness in this and in the last span of [`MEMORY`].
     worst: [Duration; 2],
+    /// Longest callback in the same spans: some devices alternate between lengths.
+    longest: [usize; 2],
     span_ends: Option<Instant>,
     /// When the samples for the next callback were there.
     filled: Option<Instant>,
@@ -53,6 +55,7 @@ impl PlayoutPacer {
         Self {
             lead: Duration::from_millis(2),
             worst: [Duration::from_millis(1); 2],
+            longest: [0; 2],
             span_ends: None,
             filled: None,
             seen: None,
@@ -67,6 +70,7 @@ impl PlayoutPacer {
             let wait = if clock.last().is_none() { 1 } else { 10 };
             return (0, now + Duration::from_millis(wait));
         };
+        self.longest[0] = self.longest[0].max(period);
         self.learn(last, clock.xruns(), now);
         // Callbacks due until `now + lead` take their samples from what is put there now.
         let step = duration_of(period);
@@ -79,7 +83,8 @@ impl PlayoutPacer {
         };
         let due = u32::try_from(due).unwrap_or(u32::MAX).min(16);
         let wake = next + step * due - self.lead;
-        (due as usize * period, wake.max(now + OVERDUE_POLL))
+        let longest = self.longest[0].max(self.longest[1]);
+        (due as usize * longest, wake.max(now + OVERDUE_POLL))
     }
 
     /// The samples wanted are in the ring at `now`.
@@ -102,6 +107,7 @@ impl PlayoutPacer {
         let span_ends = *self.span_ends.get_or_insert(now + MEMORY);
         if now >= span_ends {
             self.worst = [Duration::ZERO, self.worst[0]];
+            self.longest = [0, self.longest[0]];
             self.span_ends = Some(now + MEMORY);
         }
         let worst = self.worst[0].max(self.worst[1]);
@@ -185,6 +191,21 @@ mod tests {
         assert_eq!(pacer.lead, MAX_LEAD);
         let (samples, _) = pacer.wanted(&clock, clock.last().unwrap());
         assert_eq!(samples, 8 * 240, "40 ms of 5 ms callbacks");
+    }
+
+    #[test]
+    fn a_device_that_alternates_between_lengths_finds_enough_for_the_longer() {
+        let origin = Instant::now();
+        let clock = CallbackClock::new(origin);
+        let mut pacer = PlayoutPacer::new();
+        let mut at = origin + Duration::from_secs(1);
+        for samples in [480, 10, 480, 10] {
+            clock.tick_at(at, samples, 0);
+            let (_, wake) = pacer.wanted(&clock, at);
+            let (wanted, _) = pacer.wanted(&clock, wake);
+            assert!(wanted >= 480, "{wanted} after a callback of {samples}");
+            at += duration_of(samples);
+        }
     }
 
     #[test]

@@ -343,7 +343,6 @@ impl Worker {
         let (receiver, path, playout, waiting) =
             (&self.receiver, &self.path, &self.playout, self.waiting);
         self.meters.publish(|received| {
-            received.output_dbfs = receiver.level().peak_dbfs();
             received.playout_xruns = playout
                 .as_ref()
                 .map_or(0, |playout| playout.clock.playout.xruns());

@@ -118,7 +118,6 @@ impl Worker {
     fn command(&mut self, command: Command) {
         match command {
             Command::Attach(capture) => {
-                self.meters.capturing.store(capture.is_some(), Relaxed);
                 if capture.is_none() {
                     self.meters.transmitting.store(false, Relaxed);
                 }
@@ -215,9 +214,6 @@ impl Worker {
             chunk.commit_all();
         }
         self.pending = (self.pending + ready) % self.frame_length.samples();
-        self.meters
-            .input_dbfs
-            .store(self.sender.level().peak_dbfs());
         self.meters
             .transmitting
             .store(self.path.is_some() && self.sender.transmitting(), Relaxed);
