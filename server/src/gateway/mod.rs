@@ -13,7 +13,7 @@ use axum::{
 };
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -39,7 +39,7 @@ pub use outbox::{End, Outbox};
 pub const HEARTBEAT: Duration = Duration::from_secs(10);
 /// A person may be typing a password.
 const SIGN_IN_WITHIN: Duration = Duration::from_secs(120);
-/// For the last words to a client.
+/// For the last words to a client, and whatever waits before them.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 const READ_BUFFER: usize = 4 * 1024;
 
@@ -89,31 +89,31 @@ where
     tracing::debug!(id = connection.0, address = %peer.address, "connected");
     let (sink, stream) = socket.split();
     let session = Session::new(services, connection, peer.source, &outbox, place);
-    {
-        let reading = read(stream, session);
-        let writing = write(sink, &outbox);
-        tokio::pin!(reading, writing);
+    // Neither ends the other in the midst of it: what a request has committed is told to the others, whatever became of who asked.
+    let reading = async {
+        let end = read(stream, session, &outbox).await;
+        tracing::debug!(id = connection.0, ?end, "hanging up");
+        outbox.end(end);
+    };
+    let writing = async {
         tokio::select! {
-            end = &mut reading => {
-                if let Some(end) = end {
-                    tracing::debug!(id = connection.0, ?end, "hanging up");
-                    outbox.end(end);
-                    // Whether the last words arrive is the client's matter.
-                    let _ = timeout(CLOSE_WITHIN, writing).await;
-                }
-            }
-            () = &mut writing => {}
+            () = write(sink, &outbox) => {}
+            // Whether the last words arrive is the client's matter.
+            () = async { outbox.ended().await; sleep(CLOSE_WITHIN).await } => {}
         }
-    }
+        outbox.end(End::Gone);
+    };
+    tokio::join!(reading, writing);
     services.hub.close(connection);
     tracing::debug!(id = connection.0, "disconnected");
 }
 
-/// Reads and answers requests until the connection ends. None: the other side ended it.
+/// Reads and answers requests until there is a reason to hang up.
 async fn read(
     mut stream: impl Stream<Item = Result<Message, tungstenite::Error>> + Unpin,
     mut session: Session<'_>,
-) -> Option<End> {
+    outbox: &Outbox,
+) -> End {
     let sign_in_until = Instant::now() + SIGN_IN_WITHIN;
     loop {
         let silent_at = Instant::now() + HEARTBEAT * 3;
@@ -122,26 +122,35 @@ async fn read(
         } else {
             (sign_in_until, End::NotSignedIn)
         };
-        let Ok(message) = timeout_at(until, stream.next()).await else {
-            return Some(end);
+        let message = tokio::select! {
+            biased;
+            // The reason is known already.
+            () = outbox.ended() => return End::Gone,
+            message = timeout_at(until, stream.next()) => message,
         };
-        match message? {
+        let Ok(message) = message else {
+            return end;
+        };
+        let Some(message) = message else {
+            return End::Gone;
+        };
+        match message {
             Ok(Message::Text(text)) => {
                 if let Some(end) = session.request(&text).await {
-                    return Some(end);
+                    return end;
                 }
             }
             // Answered by the WebSocket itself; a sign of life.
             Ok(Message::Ping(_) | Message::Pong(_)) => {}
             Ok(Message::Binary(_) | Message::Frame(_)) => {
-                return Some(End::Unreadable("control messages are text"));
+                return End::Unreadable("control messages are text");
             }
-            Ok(Message::Close(_)) => return None,
-            Err(tungstenite::Error::Capacity(_)) => return Some(End::TooLong),
+            Ok(Message::Close(_)) => return End::Gone,
+            Err(tungstenite::Error::Capacity(_)) => return End::TooLong,
             Err(tungstenite::Error::Protocol(_) | tungstenite::Error::Utf8(_)) => {
-                return Some(End::Unreadable("what came is no WebSocket message"));
+                return End::Unreadable("what came is no WebSocket message");
             }
-            Err(_) => return None,
+            Err(_) => return End::Gone,
         }
     }
 }
@@ -156,6 +165,7 @@ async fn write(mut sink: impl Sink<Message, Error = tungstenite::Error> + Unpin,
                     () = outbox.cut_off() => {}
                 }
             }
+            Next::End(End::Gone) => return,
             Next::End(end) => break end,
         }
     };
@@ -167,16 +177,16 @@ async fn write(mut sink: impl Sink<Message, Error = tungstenite::Error> + Unpin,
         code: close_code(&end),
         reason: end.reason().into(),
     };
-    let last_words = async {
+    // Whether they arrive is the client's matter.
+    let _ = async {
         sink.feed(Message::text(
             EventFrame::new(&event).numbered(outbox.last_seq() + 1),
         ))
         .await?;
         sink.feed(Message::Close(Some(close))).await?;
         sink.flush().await
-    };
-    // Whether they arrive is the client's matter.
-    let _ = timeout(CLOSE_WITHIN, last_words).await;
+    }
+    .await;
 }
 
 fn close_code(end: &End) -> CloseCode {
@@ -184,7 +194,7 @@ fn close_code(end: &End) -> CloseCode {
         End::TooSlow | End::NotSignedIn | End::Silent => CloseCode::Policy,
         End::Unreadable(_) => CloseCode::Unsupported,
         End::TooLong => CloseCode::Size,
-        End::SignedOut => CloseCode::Normal,
+        End::SignedOut | End::Gone => CloseCode::Normal,
         End::ShuttingDown { .. } => CloseCode::Restart,
     }
 }

@@ -5,14 +5,17 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use voxhall_protocol::{control::EventFrame, limits::MAX_BACKLOG_BYTES};
 
 /// A bounded queue: who reads too slowly loses it, and is cut off.
 #[derive(Default)]
 pub struct Outbox {
     state: Mutex<State>,
+    /// For who sends.
     changed: Notify,
+    /// For everyone else.
+    ended: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -47,6 +50,8 @@ pub enum End {
     ShuttingDown {
         reconnect_after_ms: u32,
     },
+    /// The other side did, or the line is dead.
+    Gone,
 }
 
 pub enum Next {
@@ -67,9 +72,25 @@ impl Outbox {
         self.add(Waiting::Event(event), bytes);
     }
 
-    /// Hangs up when what waits has been sent. The first reason counts.
+    /// Hangs up when what waits has been sent, or can't be. The first reason counts.
     pub fn end(&self, end: End) {
-        self.lock().end.get_or_insert(end);
+        let mut state = self.lock();
+        if end == End::Gone && state.end.is_none() {
+            state.drop_waiting();
+        }
+        state.end.get_or_insert(end);
+        drop(state);
+        self.tell_ended();
+    }
+
+    /// Returns once there is a reason to hang up: nothing is to be done for this connection any longer.
+    pub async fn ended(&self) {
+        // The sender lives as long as this does.
+        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
+    }
+
+    fn tell_ended(&self) {
+        self.ended.send_replace(true);
         self.changed.notify_one();
     }
 
@@ -84,7 +105,7 @@ impl Outbox {
 
     /// Returns when there is no sense in waiting for this reader any longer.
     pub async fn cut_off(&self) {
-        while self.lock().end != Some(End::TooSlow) {
+        while !matches!(self.lock().end, Some(End::TooSlow | End::Gone)) {
             self.changed.notified().await;
         }
     }
@@ -117,19 +138,27 @@ impl Outbox {
         }
         let bytes = counted(bytes);
         if state.bytes + bytes > MAX_BACKLOG_BYTES {
-            state.waiting.clear();
-            state.bytes = 0;
+            state.drop_waiting();
             state.end = Some(End::TooSlow);
+            drop(state);
+            self.tell_ended();
         } else {
             state.waiting.push_back(waiting);
             state.bytes += bytes;
+            drop(state);
+            self.changed.notify_one();
         }
-        drop(state);
-        self.changed.notify_one();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nothing panics with this lock")
+    }
+}
+
+impl State {
+    fn drop_waiting(&mut self) {
+        self.waiting.clear();
+        self.bytes = 0;
     }
 }
 
@@ -150,6 +179,7 @@ impl End {
             Self::TooLong => "a message was longer than 64 KiB",
             Self::SignedOut => "this device signed out",
             Self::ShuttingDown { .. } => "the server is shutting down, or starting again",
+            Self::Gone => "this app hung up",
         }
     }
 
@@ -207,6 +237,17 @@ mod tests {
         assert_eq!(text(outbox.next().await).len(), MAX_BACKLOG_BYTES * 2);
         assert!(text(outbox.next().await).contains(r#""seq":1"#));
         assert_eq!(outbox.lock().bytes, 0);
+    }
+
+    #[tokio::test]
+    async fn the_first_reason_counts_and_what_waited_before_it_still_goes() {
+        let outbox = Outbox::default();
+        outbox.push("last answer".into());
+        outbox.end(End::SignedOut);
+        outbox.ended().await;
+        outbox.end(End::Gone);
+        assert_eq!(text(outbox.next().await), "last answer");
+        assert!(matches!(outbox.next().await, Next::End(End::SignedOut)));
     }
 
     #[tokio::test]

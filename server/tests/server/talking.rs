@@ -157,3 +157,53 @@ async fn a_lost_connection_is_offline_and_its_voice_waits() {
     back.event(|event| matches!(event, Event::VoiceRekeyed { key, .. } if *key == grant.key))
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_stored_for_who_hung_up_is_told_to_the_others() {
+    let server = Server::start_with(&["--sign-ins-per-minute", "200"]);
+    let (mut watcher, ready) = Client::guest(&server, "watcher").await;
+    let text = channel(&ready, ChannelKind::Text);
+    let mut clients = Vec::new();
+    for n in 0..20 {
+        clients.push(Client::guest(&server, &format!("hasty {n}")).await.0);
+    }
+    let hasty = clients.into_iter().map(async |mut client| {
+        for n in 0..5 {
+            let send = SendMessage {
+                channel_id: text,
+                text: "bye".into(),
+                nonce: n.to_string(),
+            };
+            client.send(&send).await;
+        }
+    });
+    futures_util::future::join_all(hasty).await;
+
+    let mut offline = 0;
+    let mut told = std::collections::BTreeSet::new();
+    while offline < 20 {
+        match watcher.event(|_| true).await {
+            Event::MessageCreated { message, .. } => {
+                told.insert(message.id);
+            }
+            Event::PresenceChanged { online: false, .. } => offline += 1,
+            _ => {}
+        }
+    }
+    let mut stored = std::collections::BTreeSet::new();
+    let mut before = None;
+    loop {
+        let list = ListMessages {
+            channel_id: text,
+            before,
+        };
+        let page = watcher.call(&list).await.unwrap();
+        before = page.messages.first().map(|message| message.id);
+        stored.extend(page.messages.iter().map(|message| message.id));
+        if !page.more {
+            break;
+        }
+    }
+    assert!(!stored.is_empty());
+    assert_eq!(told, stored);
+}
