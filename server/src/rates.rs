@@ -1,36 +1,92 @@
-//! How often one address may try: a token bucket for each, in a table of bounded size.
+//! How often someone may do something: a token bucket for each address, user or name, in a table of bounded size.
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     net::{IpAddr, Ipv6Addr},
     sync::Mutex,
     time::{Duration, Instant},
 };
 
-/// Addresses remembered. Beyond that, new ones share one bucket: an attack with many addresses slows newcomers, not the server.
-const MAX_ADDRESSES: usize = 16_384;
+/// Keys remembered. Beyond that, new ones share one bucket: an attack with many addresses slows newcomers, not the server.
+const MAX_KEYS: usize = 16_384;
+
+/// What a whole site may do, in households.
+pub const SITE_FACTOR: u32 = 4;
 
 /// One household or hall: an IPv4 address, or the /64 that an IPv6 address comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Source(IpAddr);
+pub struct Source {
+    network: IpAddr,
+    prefix_len: u8,
+}
 
 impl Source {
     pub fn of(address: IpAddr) -> Self {
-        Self(match address.to_canonical() {
-            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-            v4 => v4,
-        })
+        match address.to_canonical() {
+            IpAddr::V6(v6) => Self::v6(v6, 64),
+            v4 => Self {
+                network: v4,
+                prefix_len: 32,
+            },
+        }
+    }
+
+    /// The /48 around it, which one customer of a provider may have whole. IPv4 addresses have nobody around them.
+    pub fn site(self) -> Option<Self> {
+        match self.network {
+            IpAddr::V6(v6) => Some(Self::v6(v6, 48)),
+            IpAddr::V4(_) => None,
+        }
+    }
+
+    fn v6(address: Ipv6Addr, prefix_len: u8) -> Self {
+        let mask = u128::MAX << (128 - u32::from(prefix_len));
+        Self {
+            network: IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask)),
+            prefix_len,
+        }
     }
 }
 
-pub struct RateLimit {
-    /// Also how many may come at once.
-    per_minute: u32,
-    buckets: Mutex<Buckets>,
+/// The same limit for each address, and a wider one for its site.
+pub struct SourceLimit {
+    sources: RateLimit<Source>,
+    sites: RateLimit<Source>,
 }
 
-struct Buckets {
-    by_source: HashMap<Source, Bucket>,
+impl SourceLimit {
+    pub fn new(per_minute: u32, now: Instant) -> Self {
+        let sites = per_minute.saturating_mul(SITE_FACTOR);
+        Self {
+            sources: RateLimit::per_minute(per_minute, now),
+            sites: RateLimit::per_minute(sites, now),
+        }
+    }
+
+    /// Takes one try.
+    ///
+    /// # Errors
+    /// How long to wait for the next one.
+    pub fn take(&self, source: Source, now: Instant) -> Result<(), Duration> {
+        self.sources.take(source, now)?;
+        match source.site() {
+            Some(site) => self.sites.take(site, now),
+            None => Ok(()),
+        }
+    }
+}
+
+pub struct RateLimit<K> {
+    /// One try comes back in this time.
+    each: Duration,
+    /// How many may come at once.
+    burst: u32,
+    buckets: Mutex<Buckets<K>>,
+}
+
+struct Buckets<K> {
+    by_key: HashMap<K, Bucket>,
     overflow: Bucket,
 }
 
@@ -40,12 +96,18 @@ struct Bucket {
     full_at: Instant,
 }
 
-impl RateLimit {
-    pub fn new(per_minute: u32, now: Instant) -> Self {
+impl<K: Hash + Eq> RateLimit<K> {
+    /// As many in a minute, all of them at once if need be.
+    pub fn per_minute(count: u32, now: Instant) -> Self {
+        Self::new(Duration::from_secs(60) / count, count, now)
+    }
+
+    pub fn new(each: Duration, burst: u32, now: Instant) -> Self {
         Self {
-            per_minute,
+            each,
+            burst,
             buckets: Mutex::new(Buckets {
-                by_source: HashMap::new(),
+                by_key: HashMap::new(),
                 overflow: Bucket { full_at: now },
             }),
         }
@@ -55,30 +117,31 @@ impl RateLimit {
     ///
     /// # Errors
     /// How long to wait for the next one.
-    pub fn take(&self, source: Source, now: Instant) -> Result<(), Duration> {
-        let each = Duration::from_secs(60) / self.per_minute;
-        let whole = Duration::from_secs(60);
+    pub fn take(&self, key: K, now: Instant) -> Result<(), Duration> {
         let mut buckets = self.buckets.lock().expect("nothing panics with this lock");
-        let Buckets {
-            by_source,
-            overflow,
-        } = &mut *buckets;
-        if by_source.len() >= MAX_ADDRESSES && !by_source.contains_key(&source) {
-            by_source.retain(|_, bucket| bucket.full_at > now);
+        let Buckets { by_key, overflow } = &mut *buckets;
+        if by_key.len() >= MAX_KEYS && !by_key.contains_key(&key) {
+            by_key.retain(|_, bucket| bucket.full_at > now);
         }
-        let bucket = if by_source.len() >= MAX_ADDRESSES && !by_source.contains_key(&source) {
+        let bucket = if by_key.len() >= MAX_KEYS && !by_key.contains_key(&key) {
             overflow
         } else {
-            by_source.entry(source).or_insert(Bucket { full_at: now })
+            by_key.entry(key).or_insert(Bucket { full_at: now })
         };
-        let full_at = bucket.full_at.max(now) + each;
-        // Rounding of `each` must not cost the last try of a full bucket.
-        let limit = now + whole + each / 2;
+        let full_at = bucket.full_at.max(now) + self.each;
+        // Rounding must not cost the last try of a full bucket.
+        let limit = now + self.each * self.burst + self.each / 2;
         if full_at > limit {
             return Err(full_at - limit);
         }
         bucket.full_at = full_at;
         Ok(())
+    }
+
+    /// As if nothing had been taken.
+    pub fn forget(&self, key: &K) {
+        let mut buckets = self.buckets.lock().expect("nothing panics with this lock");
+        buckets.by_key.remove(key);
     }
 }
 
@@ -93,7 +156,7 @@ mod tests {
     #[test]
     fn a_burst_passes_then_the_rate_holds() {
         let start = Instant::now();
-        let limit = RateLimit::new(7, start);
+        let limit = RateLimit::per_minute(7, start);
         for n in 0..7 {
             assert_eq!(limit.take(source(1), start), Ok(()), "{n}");
         }
@@ -111,17 +174,17 @@ mod tests {
     #[test]
     fn the_table_does_not_grow_and_forgets_who_is_calm() {
         let start = Instant::now();
-        let limit = RateLimit::new(2, start);
-        let tries = u32::try_from(MAX_ADDRESSES).unwrap() + 100;
+        let limit = RateLimit::per_minute(2, start);
+        let tries = u32::try_from(MAX_KEYS).unwrap() + 100;
         let passed = (0..tries)
             .filter(|n| limit.take(source(*n), start).is_ok())
             .count();
-        assert_eq!(passed, MAX_ADDRESSES + 2, "the rest shares one bucket");
+        assert_eq!(passed, MAX_KEYS + 2, "the rest shares one bucket");
         assert_eq!(
             limit.take(source(tries), start + Duration::from_secs(61)),
             Ok(())
         );
-        assert_eq!(limit.buckets.lock().unwrap().by_source.len(), 1);
+        assert_eq!(limit.buckets.lock().unwrap().by_key.len(), 1);
     }
 
     #[test]
@@ -130,5 +193,29 @@ mod tests {
         assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:2"));
         assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
         assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
+    }
+
+    #[test]
+    fn many_networks_of_one_site_share_a_wider_limit() {
+        let start = Instant::now();
+        let limit = SourceLimit::new(2, start);
+        let network = |n: u32| Source::of(format!("2001:db8:7:{n:x}::1").parse().unwrap());
+        let passed = (0..1_000)
+            .filter(|n| limit.take(network(*n), start).is_ok())
+            .count();
+        assert_eq!(passed, (2 * SITE_FACTOR) as usize);
+        let other = Source::of("2001:db8:8::1".parse().unwrap());
+        assert_eq!(limit.take(other, start), Ok(()));
+        assert_ne!(network(0), network(0).site().unwrap());
+    }
+
+    #[test]
+    fn what_is_forgotten_is_full_again() {
+        let start = Instant::now();
+        let limit = RateLimit::new(Duration::from_secs(1), 1, start);
+        assert_eq!(limit.take("ann", start), Ok(()));
+        assert!(limit.take("ann", start).is_err());
+        limit.forget(&"ann");
+        assert_eq!(limit.take("ann", start), Ok(()));
     }
 }

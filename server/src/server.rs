@@ -17,7 +17,7 @@ use crate::{
     announce::Announcement,
     config::Config,
     gateway::End,
-    http::{self, Pending},
+    http,
     hub::Hub,
     media::{MediaConfig, MediaThread},
     random,
@@ -121,9 +121,13 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let services = Arc::new(services);
 
     let listener = TcpListener::from_std(sockets.tcp).map_err(StartError::System)?;
-    let pending = Pending::new(config.pending_per_address);
     let tls = TlsAcceptor::from(identity.tls);
-    let accepting = spawn(http::run(listener, tls, pending, Arc::clone(&services)));
+    let accepting = spawn(http::run(
+        listener,
+        tls,
+        config.pending_per_address,
+        Arc::clone(&services),
+    ));
     let on = Arc::clone(&services);
     spawn(async move { on.hub.run_timers().await });
     let on = Arc::clone(&services);

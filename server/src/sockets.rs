@@ -130,6 +130,39 @@ pub fn guess_public_host(bound: SocketAddr) -> String {
         .to_string()
 }
 
+/// Raises the soft limit of open files as far as that many need and the system allows; says how many may be open then.
+#[cfg(unix)]
+pub fn allow_open_files(wanted: usize) -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let wanted_files = wanted as u64;
+    let limit = getrlimit(Resource::Nofile);
+    let files = limit
+        .maximum
+        .map_or(wanted_files, |hard| hard.min(wanted_files));
+    let soft = limit.current.unwrap_or(u64::MAX);
+    if soft >= files {
+        return files as usize;
+    }
+    let raised = Rlimit {
+        current: Some(files),
+        maximum: limit.maximum,
+    };
+    let allowed = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => files,
+        Err(error) => {
+            tracing::warn!(%error, "can't raise the limit of open files");
+            soft
+        }
+    };
+    allowed as usize
+}
+
+#[cfg(not(unix))]
+pub fn allow_open_files(wanted: usize) -> usize {
+    wanted
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,11 +3,11 @@
 mod pages;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     convert::Infallible,
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -20,6 +20,7 @@ use axum::{
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -27,16 +28,28 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use crate::{gateway, rates::Source, services::Services};
+use crate::{
+    gateway,
+    rates::{SITE_FACTOR, Source},
+    services::Services,
+    sockets,
+};
 
-/// Open connections of everyone together.
+/// Open connections of everyone together, where the system allows as many.
 const MAX_CONNECTIONS: usize = 16_384;
+/// File handles for everything else.
+const OTHER_FILES: usize = 64;
+/// Of all places, this part is for who is not signed in: strangers can't take those of members.
+const PENDING_SHARE: usize = 4;
 const TLS_WITHIN: Duration = Duration::from_secs(10);
-/// Also how long an idle HTTP connection stays open.
 const REQUEST_WITHIN: Duration = Duration::from_secs(10);
+/// For all requests of a connection and the reading of their answers, unless it becomes a WebSocket.
+const HTTP_WITHIN: Duration = Duration::from_secs(30);
 const MAX_REQUEST_HEAD_BYTES: usize = 16 * 1024;
 /// When the system has no file handles left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Between two words in the log about connections turned away.
+const FULL_WORDS_EVERY: Duration = Duration::from_secs(60);
 
 /// The other end of a connection.
 #[derive(Clone)]
@@ -48,41 +61,66 @@ pub struct Peer {
 }
 
 /// A place among the connections of an address that are not signed in; given back when the last clone is dropped.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct PendingPlace {
     _place: Arc<Place>,
 }
 
+#[derive(Debug)]
 struct Place {
     source: Source,
     pending: Arc<Pending>,
 }
 
-/// How many connections each address has that are not signed in.
-pub struct Pending {
-    limit: u32,
-    by_source: Mutex<HashMap<Source, u32>>,
+/// How many connections are not signed in: of each address, of each site, and of everyone.
+#[derive(Debug)]
+struct Pending {
+    per_source: u32,
+    total: usize,
+    count: Mutex<PendingCount>,
+}
+
+#[derive(Debug, Default)]
+struct PendingCount {
+    by_source: HashMap<Source, u32>,
+    total: usize,
+}
+
+/// Why a connection is turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum Full {
+    #[error("too many connections of this address are not signed in")]
+    Source,
+    #[error("too many connections are not signed in")]
+    Pending,
+    #[error("no more connections can be open")]
+    Places,
 }
 
 impl Pending {
-    pub fn new(limit: u32) -> Arc<Self> {
+    fn new(per_source: u32, total: usize) -> Arc<Self> {
         Arc::new(Self {
-            limit,
-            by_source: Mutex::default(),
+            per_source,
+            total,
+            count: Mutex::default(),
         })
     }
 
-    fn take(self: &Arc<Self>, source: Source) -> Option<PendingPlace> {
-        let mut by_source = self
-            .by_source
-            .lock()
-            .expect("nothing panics with this lock");
-        let count = by_source.entry(source).or_insert(0);
-        if *count >= self.limit {
-            return None;
+    fn take(self: &Arc<Self>, source: Source) -> Result<PendingPlace, Full> {
+        let mut count = self.count.lock().expect("nothing panics with this lock");
+        if count.total >= self.total {
+            return Err(Full::Pending);
         }
-        *count += 1;
-        Some(PendingPlace {
+        if counted(source, self.per_source)
+            .any(|(source, limit)| count.by_source.get(&source).is_some_and(|n| *n >= limit))
+        {
+            return Err(Full::Source);
+        }
+        count.total += 1;
+        for (source, _) in counted(source, self.per_source) {
+            *count.by_source.entry(source).or_insert(0) += 1;
+        }
+        Ok(PendingPlace {
             _place: Arc::new(Place {
                 source,
                 pending: Arc::clone(self),
@@ -91,17 +129,22 @@ impl Pending {
     }
 }
 
+/// Under what a connection is counted, and how many each may have.
+fn counted(source: Source, per_source: u32) -> impl Iterator<Item = (Source, u32)> {
+    let site = (source.site()).map(|site| (site, per_source.saturating_mul(SITE_FACTOR)));
+    std::iter::once((source, per_source)).chain(site)
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut by_source = self
-            .pending
-            .by_source
-            .lock()
-            .expect("nothing panics with this lock");
-        if let Some(count) = by_source.get_mut(&self.source) {
-            *count -= 1;
-            if *count == 0 {
-                by_source.remove(&self.source);
+        let mut count = (self.pending.count.lock()).expect("nothing panics with this lock");
+        count.total -= 1;
+        for (source, _) in counted(self.source, 0) {
+            if let Entry::Occupied(mut entry) = count.by_source.entry(source) {
+                *entry.get_mut() -= 1;
+                if *entry.get() == 0 {
+                    entry.remove();
+                }
             }
         }
     }
@@ -111,16 +154,22 @@ impl Drop for Place {
 pub async fn run(
     listener: TcpListener,
     tls: TlsAcceptor,
-    pending: Arc<Pending>,
+    pending_per_address: u32,
     services: Arc<Services>,
 ) {
     let router = router(services);
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let files = sockets::allow_open_files(MAX_CONNECTIONS + OTHER_FILES);
+    let connections = files.saturating_sub(OTHER_FILES).clamp(1, MAX_CONNECTIONS);
+    if connections < MAX_CONNECTIONS {
+        tracing::warn!(
+            connections,
+            "the system allows few open files; raise its limit (ulimit -n) for more connections"
+        );
+    }
+    let places = Arc::new(Semaphore::new(connections));
+    let pending = Pending::new(pending_per_address, (connections / PENDING_SHARE).max(1));
+    let mut turned_away = TurnedAway::default();
     loop {
-        let place = Arc::clone(&places)
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -130,9 +179,16 @@ pub async fn run(
             }
         };
         let source = Source::of(address.ip());
-        let Some(pending) = pending.take(source) else {
-            tracing::debug!(%address, "too many connections that are not signed in");
-            continue;
+        let admitted = pending.take(source).and_then(|pending| {
+            let place = Arc::clone(&places).try_acquire_owned();
+            Ok((pending, place.map_err(|_| Full::Places)?))
+        });
+        let (pending, place) = match admitted {
+            Ok(places) => places,
+            Err(full) => {
+                turned_away.count(full, address);
+                continue;
+            }
         };
         let peer = Peer {
             address,
@@ -140,6 +196,26 @@ pub async fn run(
             _place: Arc::new(place),
         };
         tokio::spawn(serve(stream, tls.clone(), router.clone(), peer, pending));
+    }
+}
+
+/// Says that connections are turned away, now and then.
+#[derive(Default)]
+struct TurnedAway {
+    count: u64,
+    said: Option<Instant>,
+}
+
+impl TurnedAway {
+    fn count(&mut self, why: Full, address: SocketAddr) {
+        tracing::debug!(%address, "turned away: {why}");
+        self.count += 1;
+        let now = Instant::now();
+        if self.said.is_none_or(|said| now - said >= FULL_WORDS_EVERY) {
+            tracing::warn!(count = self.count, last = %address, "connections were turned away: {why}");
+            self.said = Some(now);
+            self.count = 0;
+        }
     }
 }
 
@@ -166,6 +242,17 @@ async fn serve(
             return;
         }
     };
+    serve_http(stream, router, peer, pending).await;
+}
+
+/// Answers requests until one of them becomes a WebSocket, which goes on by itself, or the time is over.
+async fn serve_http(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    peer: Peer,
+    pending: PendingPlace,
+) {
+    let address = peer.address;
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer.clone());
@@ -181,10 +268,11 @@ async fn serve(
         .header_read_timeout(REQUEST_WITHIN)
         .max_buf_size(MAX_REQUEST_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades()
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%address, %error, "HTTP ended");
+        .with_upgrades();
+    match timeout(HTTP_WITHIN, served).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%address, %error, "HTTP ended"),
+        Err(_) => tracing::debug!(%address, "HTTP took too long"),
     }
 }
 
@@ -224,21 +312,76 @@ fn secured(mut response: Response) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
+
+    fn source(text: &str) -> Source {
+        Source::of(text.parse().unwrap())
+    }
 
     #[test]
     fn places_are_counted_by_address_and_given_back() {
-        let pending = Pending::new(2);
-        let source = |text: &str| Source::of(text.parse().unwrap());
+        let pending = Pending::new(2, 100);
+        let take = |text| pending.take(source(text)).map(|_| ());
         let first = pending.take(source("10.0.0.1")).unwrap();
         let second = pending.take(source("10.0.0.1")).unwrap();
-        assert!(pending.take(source("10.0.0.1")).is_none());
-        assert!(pending.take(source("10.0.0.2")).is_some());
+        assert_eq!(take("10.0.0.1"), Err(Full::Source));
+        assert_eq!(take("10.0.0.2"), Ok(()));
         let clone = first.clone();
         drop(first);
-        assert!(pending.take(source("10.0.0.1")).is_none());
+        assert_eq!(take("10.0.0.1"), Err(Full::Source));
         drop(clone);
         drop(second);
-        assert!(pending.by_source.lock().unwrap().is_empty());
+        let count = pending.count.lock().unwrap();
+        assert!(count.by_source.is_empty() && count.total == 0);
+    }
+
+    #[test]
+    fn strangers_together_have_a_limit_and_so_has_an_ipv6_site() {
+        let pending = Pending::new(1, 6);
+        let mut held = Vec::new();
+        for n in 0..SITE_FACTOR {
+            held.push(pending.take(source(&format!("2001:db8:1:{n}::1"))).unwrap());
+        }
+        let take = |text| pending.take(source(text));
+        assert_eq!(take("2001:db8:1:99::1").err(), Some(Full::Source));
+        held.push(take("2001:db8:2::1").unwrap());
+        held.push(take("10.0.0.1").unwrap());
+        assert_eq!(take("10.0.0.2").err(), Some(Full::Pending));
+        held.clear();
+        assert!(pending.count.lock().unwrap().by_source.is_empty());
+    }
+
+    /// A request every few seconds, or answers that nobody reads: neither keeps a place.
+    #[tokio::test(start_paused = true)]
+    async fn http_has_an_end_however_busy_or_idle() {
+        for reads in [true, false] {
+            let pending = Pending::new(1, 1);
+            let place = pending.take(source("10.0.0.1")).unwrap();
+            let peer = Peer {
+                address: ([10, 0, 0, 1], 1).into(),
+                source: source("10.0.0.1"),
+                _place: Arc::new(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap()),
+            };
+            let router = Router::new().route("/", get(async || "x".repeat(100)));
+            let (mut client, server) = tokio::io::duplex(256);
+            let serving = tokio::spawn(serve_http(server, router, peer, place));
+            let asking = async {
+                loop {
+                    let request = b"GET / HTTP/1.1\r\nHost: s\r\n\r\n";
+                    if client.write_all(request).await.is_err() {
+                        return;
+                    }
+                    if reads {
+                        let _ = client.read(&mut [0; 256]).await;
+                    }
+                    tokio::time::sleep(Duration::from_secs(5)).await;
+                }
+            };
+            timeout(HTTP_WITHIN * 2, asking).await.expect("it hangs up");
+            serving.await.unwrap();
+            assert!(pending.take(source("10.0.0.1")).is_ok());
+        }
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     hub::Hub,
     media::MediaThread,
     random,
-    rates::{RateLimit, Source},
+    rates::{Source, SourceLimit},
     words,
 };
 pub use passwords::HashingFailed;
@@ -35,8 +35,8 @@ pub struct Services {
     links: LinkMaker,
     access_tokens: AccessTokens,
     passwords: Passwords,
-    sign_ins: RateLimit,
-    invite_tries: RateLimit,
+    sign_ins: SourceLimit,
+    invite_tries: SourceLimit,
     media: MediaThread,
     started: Instant,
 }
@@ -80,8 +80,8 @@ impl Services {
             links: parts.links,
             access_tokens: AccessTokens::new(&key),
             passwords: Passwords::new(),
-            sign_ins: RateLimit::new(parts.sign_ins_per_minute, now),
-            invite_tries: RateLimit::new(parts.sign_ins_per_minute, now),
+            sign_ins: SourceLimit::new(parts.sign_ins_per_minute, now),
+            invite_tries: SourceLimit::new(parts.sign_ins_per_minute, now),
             media: parts.media,
             started: now,
         })
