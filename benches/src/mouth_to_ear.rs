@@ -32,6 +32,7 @@ const LOOKAHEAD_MS: f64 = 2.5;
 const MIN_CORRELATION: f64 = 0.5;
 /// The first seconds, in which keys change and buffers find their size, are not measured.
 const WARM_UP: Duration = Duration::from_secs(2);
+const KEY_CHANGE: Duration = Duration::from_secs(1);
 const GOAL_MS: f64 = 25.0;
 const GOAL_RATIO: f64 = 1.3;
 
@@ -105,6 +106,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     let mouth = Client::join(server.invite(), "mouth", args.frame_ms, transmit)?;
     let ear = Client::join(server.invite(), "ear", args.frame_ms, transmit)?;
+
+    // Who has just joined can't open what is sealed with the key before; nothing is sent until that is over.
+    std::thread::sleep(KEY_CHANGE);
 
     let said: Arc<[f32]> = speech
         .channels

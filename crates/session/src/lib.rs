@@ -18,8 +18,8 @@ mod voice;
 pub use intent::{Identity, Intent};
 pub use shell::{Options, Session, SpeakerTap};
 pub use state::{
-    Connection, Guild, History, InviteLink, Notice, NoticeLevel, PendingMessage, Problem, SpeakerMeter, State,
-    StoredLogin, Transmit, Voice, VoiceMeters, VoicePath,
+    Connection, Guild, History, InviteLink, Notice, NoticeLevel, PendingMessage, Problem,
+    SpeakerMeter, State, StoredLogin, Transmit, Voice, VoiceMeters, VoicePath,
 };
 pub use voxhall_voice::{FrameLength, SpeakerStats};
 

@@ -450,13 +450,22 @@ fn what_is_written_while_away_is_sent_once_on_return() {
 fn a_refused_message_is_sent_again_as_itself_or_dropped() {
     let mut bench = Bench::online();
     let channel = ChannelId(1);
-    bench.intent(Intent::SendMessage { channel, text: "hi".into() });
+    bench.intent(Intent::SendMessage {
+        channel,
+        text: "hi".into(),
+    });
     let (first, id) = bench.expect("message.send");
     bench.failure(id, FailureKind::RateLimited);
     let nonce = first["nonce"].as_str().unwrap().to_owned();
     let pending = |bench: &Bench| bench.core.state().history[&channel].pending.clone();
-    assert_eq!(pending(&bench)[0].failed.as_deref(), Some("words of the server"));
-    bench.intent(Intent::RetryMessage { channel, nonce: nonce.clone() });
+    assert_eq!(
+        pending(&bench)[0].failed.as_deref(),
+        Some("words of the server")
+    );
+    bench.intent(Intent::RetryMessage {
+        channel,
+        nonce: nonce.clone(),
+    });
     let (again, id) = bench.expect("message.send");
     assert_eq!(again, first);
     bench.failure(id, FailureKind::Forbidden);
@@ -471,7 +480,10 @@ fn an_invite_is_made_or_says_why_not() {
     assert_eq!(bench.core.state().invite, InviteLink::Making);
     let (_, id) = bench.expect("invite.create");
     bench.failure(id, FailureKind::RateLimited);
-    assert_eq!(bench.core.state().invite, InviteLink::Failed("words of the server".into()));
+    assert_eq!(
+        bench.core.state().invite,
+        InviteLink::Failed("words of the server".into())
+    );
     bench.input(Input::Closed);
     bench.intent(Intent::CreateInvite(GuildId(1)));
     assert!(matches!(bench.core.state().invite, InviteLink::Failed(_)));
