@@ -53,7 +53,8 @@ pub struct Figures {
     out_datagrams_per_s: f64,
     delivery: f64,
     reordered: u64,
-    added_us: Added,
+    /// `None` when the bare forwarder was itself overloaded.
+    added_us: Option<Added>,
     delay_us: Quantiles,
     server_cpu_s: f64,
     media_thread_cpu_s: f64,
@@ -88,6 +89,13 @@ pub fn figures(measured: &Measured<'_>) -> Figures {
         ..
     } = measured;
     let per_s = |count: u64| count as f64 / server.measured_s;
+    // With losses its delays are those of its full socket buffer.
+    let bare_overloaded = bare.frames < bare.expected;
+    let mut not_measured =
+        vec!["the server's own counters (drops by reason): it does not show them"];
+    if bare_overloaded {
+        not_measured.push("what the server adds: the bare forwarder could not keep up");
+    }
     let per_million = |cpu: Duration, frames: u64| cpu.as_secs_f64() / frames.max(1) as f64 * 1e6;
     Figures {
         users: args.users,
@@ -100,11 +108,11 @@ pub fn figures(measured: &Measured<'_>) -> Figures {
         out_datagrams_per_s: per_s(server.datagrams),
         delivery: delivery(server),
         reordered: server.reordered,
-        added_us: Added {
+        added_us: (!bare_overloaded).then_some(Added {
             p50: server.delay_us.p50 - bare.delay_us.p50,
             p99: server.delay_us.p99 - bare.delay_us.p99,
             p999: server.delay_us.p999 - bare.delay_us.p999,
-        },
+        }),
         delay_us: server.delay_us,
         server_cpu_s: measured.server.total.as_secs_f64(),
         media_thread_cpu_s: measured.server.media.as_secs_f64(),
@@ -121,7 +129,7 @@ pub fn figures(measured: &Measured<'_>) -> Figures {
         joined_s: measured.joined_s,
         load_average_before: measured.load_before,
         cpu_model: proc_fs::cpu_model(),
-        not_measured: vec!["the server's own counters (drops by reason): it does not show them"],
+        not_measured,
     }
 }
 
@@ -178,20 +186,39 @@ pub fn print(figures: &Figures, report: &Report) {
     let (server, bare, added) = (
         figures.delay_us,
         figures.baseline_delay_us,
-        &figures.added_us,
+        figures.added_us.as_ref(),
     );
     for (name, server, bare, added, goal) in [
-        ("median", server.p50, bare.p50, added.p50, Some(GOAL_P50_US)),
-        ("99 %", server.p99, bare.p99, added.p99, Some(GOAL_P99_US)),
-        ("99.9 %", server.p999, bare.p999, added.p999, None),
+        (
+            "median",
+            server.p50,
+            bare.p50,
+            added.map(|added| added.p50),
+            Some(GOAL_P50_US),
+        ),
+        (
+            "99 %",
+            server.p99,
+            bare.p99,
+            added.map(|added| added.p99),
+            Some(GOAL_P99_US),
+        ),
+        (
+            "99.9 %",
+            server.p999,
+            bare.p999,
+            added.map(|added| added.p999),
+            None,
+        ),
     ] {
         let goal = goal.map_or(String::new(), |goal| {
             format!("; goal at half load <= +{goal:.0} us")
         });
+        let added = added.map_or("unknown".to_owned(), |added| format!("{added:+.1} us"));
         row(
             name,
             us(server),
-            format!("bare {}, added {added:+.1} us{goal}", us(bare)),
+            format!("bare {}, added {added}{goal}", us(bare)),
         );
     }
 

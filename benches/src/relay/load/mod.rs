@@ -31,7 +31,9 @@ pub fn run() -> anyhow::Result<()> {
     listeners.expect(sender.expects())?;
     for _ in 0..plan.turns {
         sender.turn(Target::Server, server)?;
+        listeners.rest();
         sender.turn(Target::Bare, bare)?;
+        listeners.rest();
     }
     let mut tally = listeners.finish()?;
     let mut oddities = tally.oddities();

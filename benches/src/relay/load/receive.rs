@@ -35,6 +35,9 @@ const WAKE: Token = Token(usize::MAX);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// As real clients do.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// For so long nothing came from any speaker: the forwarder has sent all it had.
+const REST: Duration = Duration::from_millis(100);
+const LONGEST_REST: Duration = Duration::from_secs(10);
 const MAX_DATAGRAM: usize = 2_048;
 const QUEUE: usize = 1_024;
 
@@ -157,6 +160,7 @@ pub struct Listeners {
     waker: Waker,
     registry: Registry,
     open_paths: Arc<AtomicUsize>,
+    received: Arc<AtomicUsize>,
     thread: JoinHandle<io::Result<Tally>>,
 }
 
@@ -167,9 +171,11 @@ impl Listeners {
         let registry = poll.registry().try_clone()?;
         let (commands, queue) = sync_channel(QUEUE);
         let open_paths = Arc::new(AtomicUsize::new(0));
+        let received = Arc::new(AtomicUsize::new(0));
         let worker = Worker {
             listeners: Vec::new(),
             open_paths: Arc::clone(&open_paths),
+            received: Arc::clone(&received),
             tally: Tally::default(),
             dice: SystemRandom::new(),
             control: nix::cmsg_space!(nix::sys::time::TimeSpec),
@@ -182,6 +188,7 @@ impl Listeners {
             waker,
             registry,
             open_paths,
+            received,
             thread,
         })
     }
@@ -212,6 +219,20 @@ impl Listeners {
         self.open_paths.load(Ordering::Relaxed)
     }
 
+    /// Returns when no frame comes any more: what an overloaded forwarder still sends is not to disturb the next.
+    pub fn rest(&self) {
+        let deadline = Instant::now() + LONGEST_REST;
+        let mut before = usize::MAX;
+        while Instant::now() < deadline {
+            std::thread::sleep(REST);
+            let now = self.received.load(Ordering::Relaxed);
+            if now == before {
+                return;
+            }
+            before = now;
+        }
+    }
+
     pub fn finish(self) -> anyhow::Result<Tally> {
         self.command(Command::Finish)?;
         match self.thread.join() {
@@ -232,6 +253,7 @@ struct Worker {
     /// By user.
     listeners: Vec<Option<Box<Listener>>>,
     open_paths: Arc<AtomicUsize>,
+    received: Arc<AtomicUsize>,
     tally: Tally,
     dice: SystemRandom,
     /// For the kernel's time of each datagram.
@@ -320,11 +342,17 @@ impl Worker {
                     }
                 }
                 DatagramKind::Rtp => {
-                    target = listener.take_frame(datagram, received_ns, &mut self.tally);
+                    target =
+                        listener.take_frame(datagram, received_ns, &self.received, &mut self.tally);
                 }
                 DatagramKind::Bundle => {
                     let whole = Bundle::for_each_mut(datagram, |packet| {
-                        target = listener.take_frame(packet, received_ns, &mut self.tally);
+                        target = listener.take_frame(
+                            packet,
+                            received_ns,
+                            &self.received,
+                            &mut self.tally,
+                        );
                     });
                     self.tally.strange += u64::from(whole.is_err());
                     if let Some(target) = target {
@@ -421,6 +449,7 @@ impl Listener {
         &mut self,
         packet: &mut [u8],
         received_ns: u64,
+        received: &AtomicUsize,
         tally: &mut Tally,
     ) -> Option<Target> {
         let opened = match self.opener.open(packet) {
@@ -430,6 +459,7 @@ impl Listener {
                 return None;
             }
         };
+        received.fetch_add(1, Ordering::Relaxed);
         let header = opened.header;
         let mark = Mark::read(opened.payload)?;
         let in_order = self.note(header.ssrc, header.sequence);

@@ -23,8 +23,6 @@ const LEAD: Duration = Duration::from_millis(500);
 const TAIL: Duration = Duration::from_millis(100);
 /// At both ends of a turn the first process reads CPU times: delays are not taken meanwhile.
 const MARGIN: Duration = Duration::from_millis(20);
-/// What is still on its way belongs to this turn.
-const REST: Duration = Duration::from_millis(200);
 
 /// What a packet says about itself, readable by its listeners only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,7 +176,6 @@ impl Sender {
         }
         let measured = self.measured;
         self.sent(target).measured += measured;
-        std::thread::sleep(REST);
         Ok(())
     }
 
