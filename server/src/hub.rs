@@ -123,6 +123,11 @@ impl Hub {
                         }
                     }
                 }
+                Output::HangUp(connection) => {
+                    if let Some(outbox) = state.outboxes.get(&connection) {
+                        outbox.end(End::TooMany);
+                    }
+                }
                 Output::Route(change) => {
                     routes_changed = true;
                     apply(&mut state.routes, change);

@@ -14,9 +14,15 @@ use voxhall_protocol::{
 };
 
 use super::{End, HEARTBEAT, Outbox};
-use crate::{http::PendingPlace, live::ConnectionId, rates::Source, services::Services, words};
+use crate::{
+    http::PendingPlace,
+    live::ConnectionId,
+    rates::Source,
+    services::{Budget, Services},
+    words,
+};
 
-/// Requests of one connection: this many at once, and this many a second for long.
+/// Requests of a connection that is not signed in: this many at once, and this many a second for long.
 const REQUEST_BURST: u32 = 120;
 const REQUESTS_PER_S: u32 = 30;
 
@@ -29,7 +35,7 @@ pub(super) struct Session<'a> {
     stage: Stage,
     /// Counts it among those of its address that are not signed in, until it is.
     pending: Option<PendingPlace>,
-    /// When the request budget is full again.
+    /// When the request budget is full again; once signed in, the user's counts.
     budget_full_at: Instant,
 }
 
@@ -160,26 +166,31 @@ impl<'a> Session<'a> {
                 Ok(Some(encode_result(id, &reply)))
             }
             Request::SendMessage(send) => {
+                services.budgets.take(Budget::Messages, user.id)?;
                 let reply = services.send_message(user.id, send).await?;
                 Ok(Some(encode_result(id, &reply)))
             }
             Request::ListMessages(list) => {
+                services.budgets.take(Budget::History, user.id)?;
                 let reply = services.list_messages(user.id, list).await?;
                 Ok(Some(encode_result(id, &reply)))
             }
             Request::JoinVoice(join) => {
+                services.budgets.take(Budget::VoiceJoins, user.id)?;
                 services
                     .hub
                     .act(|live, now, out| live.join_voice(connection, id, join, now, out));
                 Ok(None)
             }
             Request::LeaveVoice(_) => {
+                services.budgets.take(Budget::VoiceJoins, user.id)?;
                 services
                     .hub
                     .act(|live, now, out| live.leave_voice(connection, now, out));
                 done()
             }
             Request::UpdateVoice(update) => {
+                services.budgets.take(Budget::VoiceUpdates, user.id)?;
                 services
                     .hub
                     .act(|live, _, out| live.update_voice(connection, update, out));
@@ -232,6 +243,9 @@ impl<'a> Session<'a> {
     }
 
     fn admit(&mut self) -> Result<(), Failure> {
+        if let Stage::Begun { user, .. } = &self.stage {
+            return self.services.budgets.take(Budget::Requests, user.id);
+        }
         let now = Instant::now();
         let each = Duration::from_secs(1) / REQUESTS_PER_S;
         let full_at = self.budget_full_at.max(now) + each;

@@ -191,7 +191,7 @@ async fn write(mut sink: impl Sink<Message, Error = tungstenite::Error> + Unpin,
 
 fn close_code(end: &End) -> CloseCode {
     match end {
-        End::TooSlow | End::NotSignedIn | End::Silent => CloseCode::Policy,
+        End::TooSlow | End::NotSignedIn | End::Silent | End::TooMany => CloseCode::Policy,
         End::Unreadable(_) => CloseCode::Unsupported,
         End::TooLong => CloseCode::Size,
         End::SignedOut | End::Gone => CloseCode::Normal,

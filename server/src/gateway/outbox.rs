@@ -47,6 +47,8 @@ pub enum End {
     TooLong,
     /// This device signed out.
     SignedOut,
+    /// The same user opened more connections than one may have; this was the oldest.
+    TooMany,
     ShuttingDown {
         reconnect_after_ms: u32,
     },
@@ -178,6 +180,7 @@ impl End {
             Self::Unreadable(why) => why,
             Self::TooLong => "a message was longer than 64 KiB",
             Self::SignedOut => "this device signed out",
+            Self::TooMany => "this user opened too many connections; the oldest was ended",
             Self::ShuttingDown { .. } => "the server is shutting down, or starting again",
             Self::Gone => "this app hung up",
         }
@@ -186,6 +189,8 @@ impl End {
     pub fn reconnect_after_ms(&self) -> u32 {
         match self {
             Self::ShuttingDown { reconnect_after_ms } => *reconnect_after_ms,
+            // So that nine apps of one user don't drive each other out in turns all the time.
+            Self::TooMany => 30_000,
             _ => 1_000,
         }
     }

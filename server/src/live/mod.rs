@@ -29,6 +29,9 @@ pub const REKEY_EVERY: Duration = Duration::from_millis(300);
 /// Voice goes on this long after the control connection was lost.
 pub const VOICE_GRACE: Duration = Duration::from_secs(30);
 
+/// Connections one user may have at once.
+pub const MAX_CONNECTIONS_PER_USER: usize = 8;
+
 /// One WebSocket connection that has begun its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
@@ -50,6 +53,8 @@ pub enum Output {
         event: Event,
     },
     Route(RouteChange),
+    /// This user has too many connections, and this is the oldest of them.
+    HangUp(ConnectionId),
 }
 
 #[derive(Debug)]
@@ -205,6 +210,10 @@ impl Live {
             },
         );
         self.resume_voice(connection, out);
+        // Ids count up. Those told before, and not yet gone, are told again, which changes nothing.
+        let open: Vec<_> = self.connections_of(user_id).collect();
+        let too_many = open.len().saturating_sub(MAX_CONNECTIONS_PER_USER);
+        out.extend(open.into_iter().take(too_many).map(Output::HangUp));
     }
 
     /// A connection is gone, for whatever reason.

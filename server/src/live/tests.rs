@@ -41,6 +41,24 @@ fn a_newcomer_sees_the_others_and_they_see_the_newcomer() {
 }
 
 #[test]
+fn the_oldest_of_too_many_connections_is_ended() {
+    let mut sim = Sim::new();
+    let other = sim.connect(2, 1);
+    let first = sim.connect(1, 1);
+    for device in 2..=8 {
+        sim.connect(1, device);
+    }
+    assert_eq!(sim.hung_up, []);
+    let second = *sim.clients.keys().nth(2).unwrap();
+    sim.connect(1, 9);
+    assert_eq!(sim.hung_up, [first]);
+    sim.disconnect(first);
+    sim.connect(1, 10);
+    assert_eq!(sim.hung_up, [first, second]);
+    assert!(sim.live.connections.contains_key(&other));
+}
+
+#[test]
 fn the_first_join_is_answered_at_once_and_a_burst_shares_one_change_of_keys() {
     let mut sim = Sim::new();
     let connections: Vec<_> = (1..=4).map(|user| sim.connect(user, 1)).collect();
@@ -331,6 +349,7 @@ struct Sim {
     next_request: u64,
     clients: BTreeMap<ConnectionId, Client>,
     refusals: Vec<FailureKind>,
+    hung_up: Vec<ConnectionId>,
     routes: BTreeMap<VoiceSessionId, (ChannelId, bool)>,
     /// Who was given each base key.
     known: BTreeMap<[u8; 32], BTreeSet<UserId>>,
@@ -394,6 +413,7 @@ impl Sim {
             next_request: 0,
             clients: BTreeMap::new(),
             refusals: Vec::new(),
+            hung_up: Vec::new(),
             routes: BTreeMap::new(),
             known: BTreeMap::new(),
             sender_indices: BTreeSet::new(),
@@ -557,6 +577,8 @@ impl Sim {
                     client.events.push(event.clone());
                 }
             }
+            // The gateway hangs up, and tells of it as of any lost connection.
+            Output::HangUp(connection) => self.hung_up.push(*connection),
             Output::Route(RouteChange::Add(route)) => {
                 let added = self
                     .routes

@@ -1,6 +1,7 @@
 //! What the server does for a request, tied to what it stores and who is to be told.
 
 mod accounts;
+mod budgets;
 mod invites;
 mod messages;
 mod passwords;
@@ -22,6 +23,8 @@ use crate::{
     rates::{Source, SourceLimit},
     words,
 };
+pub use budgets::Budget;
+use budgets::Budgets;
 pub use passwords::HashingFailed;
 use passwords::Passwords;
 use tokens::AccessTokens;
@@ -30,6 +33,7 @@ pub struct Services {
     pub hub: Hub,
     pub server_name: String,
     pub registration: Registration,
+    pub budgets: Budgets,
     store: SqliteStore,
     default_guild: GuildId,
     links: LinkMaker,
@@ -79,6 +83,7 @@ impl Services {
             default_guild: parts.default_guild.id,
             links: parts.links,
             access_tokens: AccessTokens::new(&key),
+            budgets: Budgets::new(now),
             passwords: Passwords::new(),
             sign_ins: SourceLimit::new(parts.sign_ins_per_minute, now),
             invite_tries: SourceLimit::new(parts.sign_ins_per_minute, now),

@@ -101,12 +101,16 @@ async fn random_bytes_at_every_layer_disturb_nobody() {
             "{event:?}"
         );
 
-        let send = SendMessage {
-            channel_id: channel(&ready, ChannelKind::Text),
-            text: format!("still here {round}"),
-            nonce: round.to_string(),
-        };
-        ann.call(&send).await.unwrap();
+        ann.call(&Ping {}).await.unwrap();
+        // No more than one user may send.
+        if round % 5 == 0 {
+            let send = SendMessage {
+                channel_id: channel(&ready, ChannelKind::Text),
+                text: format!("still here {round}"),
+                nonce: round.to_string(),
+            };
+            ann.call(&send).await.unwrap();
+        }
     }
 }
 
@@ -148,6 +152,59 @@ async fn too_many_requests_are_refused_until_they_calm_down() {
 }
 
 #[tokio::test]
+async fn a_flood_of_messages_is_slowed_down_on_all_connections_of_a_user() {
+    let server = Server::start();
+    let mut first = Client::greeted(&server).await;
+    let ann = first
+        .sign_in_guest("ann", &server.invite_code())
+        .await
+        .unwrap();
+    let ready = first.begin(&ann.access_token).await.unwrap();
+    let mut second = Client::greeted(&server).await;
+    second.begin(&ann.access_token).await.unwrap();
+    let mut limited = None;
+    for n in 0..100 {
+        let send = SendMessage {
+            channel_id: channel(&ready, ChannelKind::Text),
+            text: "spam".into(),
+            nonce: n.to_string(),
+        };
+        let client = if n % 2 == 0 { &mut first } else { &mut second };
+        if let Err(failure) = client.call(&send).await {
+            limited = Some((n, failure));
+            break;
+        }
+    }
+    let (sent, failure) = limited.expect("100 messages at once are too many");
+    assert!(sent >= 10, "a burst of {sent} passes");
+    assert_eq!(failure.kind(), FailureKind::RateLimited);
+    assert!(failure.data.retry_after_ms.is_some());
+}
+
+#[tokio::test]
+async fn the_oldest_of_too_many_connections_of_a_user_is_ended() {
+    let server = Server::start();
+    let mut first = Client::greeted(&server).await;
+    let ann = first
+        .sign_in_guest("ann", &server.invite_code())
+        .await
+        .unwrap();
+    first.begin(&ann.access_token).await.unwrap();
+    let mut others = Vec::new();
+    for _ in 0..8 {
+        let mut client = Client::greeted(&server).await;
+        client.begin(&ann.access_token).await.unwrap();
+        others.push(client);
+    }
+    let (event, close) = first.until_closed().await;
+    assert!(matches!(event, Some(Event::SessionClosed { .. })));
+    assert_eq!(u16::from(close.unwrap().code), 1008);
+    for client in &mut others {
+        client.call(&Ping {}).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn connections_that_do_not_sign_in_are_few_for_one_address() {
     let server = Server::start_with(&["--pending-per-address", "3"]);
     let (mut ann, _) = Client::guest(&server, "ann").await;
@@ -169,7 +226,7 @@ async fn connections_that_do_not_sign_in_are_few_for_one_address() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_reader_is_cut_off_and_others_lose_nothing() {
-    let server = Server::start();
+    let server = Server::start_with(&["--sign-ins-per-minute", "200"]);
     let (mut slow, ready) = {
         let mut slow = Client::connect_narrow(&server).await;
         crate::client::greet(&mut slow).await;
@@ -183,21 +240,22 @@ async fn a_slow_reader_is_cut_off_and_others_lose_nothing() {
     let text = channel(&ready, ChannelKind::Text);
     let (mut watcher, _) = Client::guest(&server, "watcher").await;
 
-    // Each message takes 16 kB on the wire, and each sender may send 120 at once.
-    let mut senders = Vec::new();
-    for sender in 0..6 {
-        let (mut client, _) = Client::guest(&server, &format!("sender {sender}")).await;
-        senders.push(tokio::spawn(async move {
-            for n in 0..100 {
+    // Each message takes 16 kB on the wire, and each sender may send 10 at once.
+    let server = std::sync::Arc::new(server);
+    let on = std::sync::Arc::clone(&server);
+    let senders = tokio::spawn(async move {
+        for sender in 0..60 {
+            let (mut client, _) = Client::guest(&on, &format!("sender {sender}")).await;
+            for n in 0..10 {
                 let send = SendMessage {
                     channel_id: text,
                     text: "🦊".repeat(4_000),
-                    nonce: format!("{sender} {n}"),
+                    nonce: n.to_string(),
                 };
                 client.call(&send).await.unwrap();
             }
-        }));
-    }
+        }
+    });
     let (mut messages, mut cut_off) = (0, false);
     while messages < 600 || !cut_off {
         match watcher.event(|_| true).await {
@@ -209,9 +267,7 @@ async fn a_slow_reader_is_cut_off_and_others_lose_nothing() {
             _ => {}
         }
     }
-    for sender in senders {
-        sender.await.unwrap();
-    }
+    senders.await.unwrap();
     // What the system had buffered is still there; then the line is dead.
     slow.until_closed().await;
     watcher

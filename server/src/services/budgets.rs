@@ -1,0 +1,59 @@
+//! What one user may do in a while, all connections together.
+
+use std::time::{Duration, Instant};
+
+use voxhall_protocol::{UserId, control::Failure};
+
+use crate::{rates::RateLimit, words};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Budget {
+    /// Any request at all.
+    Requests,
+    /// Entering and leaving voice channels: each changes keys for everyone there.
+    VoiceJoins,
+    /// Each is told to a whole guild, as a message is.
+    VoiceUpdates,
+    Messages,
+    History,
+}
+
+impl Budget {
+    const ALL: [Self; 5] = [
+        Self::Requests,
+        Self::VoiceJoins,
+        Self::VoiceUpdates,
+        Self::Messages,
+        Self::History,
+    ];
+
+    /// For long, and at once.
+    fn rate(self) -> (Duration, u32) {
+        let per_s = |count: u32| Duration::from_secs(1) / count;
+        match self {
+            Self::Requests => (per_s(30), 120),
+            Self::VoiceJoins => (per_s(2), 20),
+            Self::VoiceUpdates => (per_s(10), 30),
+            Self::Messages | Self::History => (per_s(5), 10),
+        }
+    }
+}
+
+pub struct Budgets([RateLimit<UserId>; Budget::ALL.len()]);
+
+impl Budgets {
+    pub fn new(now: Instant) -> Self {
+        Self(Budget::ALL.map(|budget| {
+            let (each, burst) = budget.rate();
+            RateLimit::new(each, burst, now)
+        }))
+    }
+
+    /// # Errors
+    /// Says how long to wait.
+    pub fn take(&self, budget: Budget, user: UserId) -> Result<(), Failure> {
+        self.0[budget as usize]
+            .take(user, Instant::now())
+            .map_err(words::rate_limited)
+    }
+}
