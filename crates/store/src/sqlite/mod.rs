@@ -98,7 +98,7 @@ impl SqliteStore {
     {
         let (answer, answered) = oneshot::channel();
         let job = Work::Job(Box::new(move |connection| {
-            let result = work(connection);
+            let result = connection.map_err(E::from).and_then(work);
             Outcome {
                 keep: result.is_ok(),
                 // The asker may be gone; its work is done all the same.
@@ -199,6 +199,32 @@ mod tests {
             .await;
         assert_eq!(panicked, Err(StoreError::Closed));
         assert_eq!(store.setting_or_insert("x", vec![7]).await, Ok(vec![7]));
+    }
+
+    #[tokio::test]
+    async fn who_asks_a_locked_database_is_told_so_and_once_for_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("v.db");
+        let store = SqliteStore::open(&path).unwrap();
+        let wait = "PRAGMA busy_timeout = 50";
+        store
+            .run(move |c| Ok::<_, StoreError>(c.query_row(wait, [], |_| Ok(()))?))
+            .await
+            .unwrap();
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let (first, second) = tokio::join!(
+            store.setting_or_insert("a", vec![1]),
+            store.setting_or_insert("b", vec![1]),
+        );
+        for refused in [first, second] {
+            assert!(
+                matches!(&refused, Err(StoreError::Failed(why)) if why.contains("locked")),
+                "{refused:?}"
+            );
+        }
+        other.execute_batch("ROLLBACK").unwrap();
+        assert_eq!(store.setting_or_insert("a", vec![2]).await, Ok(vec![2]));
     }
 
     #[tokio::test]

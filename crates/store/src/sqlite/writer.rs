@@ -16,7 +16,8 @@ pub(super) enum Work {
     Close(oneshot::Sender<()>),
 }
 
-pub(super) type Job = Box<dyn FnOnce(&Connection) -> Outcome + Send>;
+/// Given why there is no transaction to work in, a job only passes that on.
+pub(super) type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) -> Outcome + Send>;
 
 pub(super) struct Outcome {
     /// Whether what the job did is to stay.
@@ -52,13 +53,18 @@ pub(super) fn run(connection: Connection, mut work: mpsc::Receiver<Work>) {
 
 fn run_batch(connection: &Connection, jobs: Vec<Job>) {
     let mut waiting = Vec::with_capacity(jobs.len());
-    for job in jobs {
+    let mut jobs = jobs.into_iter();
+    while let Some(job) = jobs.next() {
         if connection.is_autocommit()
             && let Err(error) = connection.execute_batch("BEGIN IMMEDIATE")
         {
-            // The job is dropped, and its asker told by the closed channel that nothing was done.
             tracing::error!(%error, "the database refuses to begin a transaction");
-            continue;
+            // It took its time to refuse, and would for each of the others.
+            let refused = StoreError::from(error);
+            for job in std::iter::once(job).chain(jobs) {
+                (job(Err(refused.clone())).answer)(Ok(()));
+            }
+            return;
         }
         if let Some(outcome) = run_job(connection, job) {
             waiting.push(outcome);
@@ -84,9 +90,9 @@ fn run_batch(connection: &Connection, jobs: Vec<Job>) {
 fn run_job(connection: &Connection, job: Job) -> Option<Outcome> {
     if let Err(error) = connection.execute_batch("SAVEPOINT job") {
         tracing::error!(%error, "the database refuses to begin a savepoint");
-        return None;
+        return Some(job(Err(error.into())));
     }
-    let outcome = catch_unwind(AssertUnwindSafe(|| job(connection))).ok();
+    let outcome = catch_unwind(AssertUnwindSafe(|| job(Ok(connection)))).ok();
     let end = match &outcome {
         Some(Outcome { keep: true, .. }) => "RELEASE job",
         _ => "ROLLBACK TO job; RELEASE job",
