@@ -24,7 +24,7 @@ const SAVE_AFTER: Duration = Duration::from_millis(600);
 /// Notices that only inform go by themselves.
 const NOTICE_FOR: Duration = Duration::from_secs(8);
 /// A frame of moving meters.
-const LIVELY: Duration = Duration::from_millis(33);
+const LIVELY: Duration = Duration::from_millis(40);
 /// A frame of meters that hardly move.
 const CALM: Duration = Duration::from_millis(250);
 /// Below this, a meter shows nothing.

@@ -216,6 +216,7 @@ fn indented(ui: &mut Ui, add: impl FnOnce(&mut Ui)) {
 /// A message's words; addresses of web pages can be clicked.
 fn text_ui(ui: &mut Ui, text: &str, ink: egui::Color32) {
     ui.spacing_mut().item_spacing.y = 1.0;
+    ui.spacing_mut().interact_size.y = 0.0;
     if !text.contains("https://") && !text.contains("http://") {
         ui.add(
             Label::new(RichText::new(text).size(BODY).color(ink))
@@ -227,7 +228,6 @@ fn text_ui(ui: &mut Ui, text: &str, ink: egui::Color32) {
     for text in text.lines() {
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing.x = 4.0;
-            ui.spacing_mut().interact_size.y = 0.0;
             for word in text.split(' ') {
                 if word.starts_with("https://") || word.starts_with("http://") {
                     ui.hyperlink_to(RichText::new(word).size(BODY), word);

@@ -1,6 +1,6 @@
 //! One person in a voice channel: their volume, and where the delay to them comes from.
 
-use egui::{Color32, Label, Rect, RichText, Sense, Slider, Ui, pos2, vec2};
+use egui::{Color32, Label, Rect, RichText, Sense, Ui, pos2, vec2};
 use voxhall_protocol::control::{User, VoiceState};
 use voxhall_session::{Intent, SpeakerStats};
 
@@ -8,7 +8,7 @@ use super::{
     Intents, Memory, Scene, icons, ms,
     sidebar::is_speaking,
     theme::{self, BODY, SMALL, palette},
-    widgets::{avatar, caption, heading, hint, icon_button, line, switch},
+    widgets::{avatar, caption, heading, hint, icon_button, line, slider, switch},
 };
 use crate::settings::Settings;
 
@@ -83,16 +83,15 @@ fn volume_ui(ui: &mut Ui, scene: &Scene<'_>, user: &User, intents: &mut Intents)
             ));
         });
     });
-    ui.spacing_mut().slider_width = ui.available_width();
-    let slider = Slider::new(&mut percent, 0.0..=200.0)
-        .step_by(5.0)
-        .show_value(false);
-    let response = ui
-        .add(slider)
-        .accessible_name(format!("Volume of {}", user.name));
+    let name = format!("Volume of {}", user.name);
+    let response = slider(ui, &mut percent, 0.0..=200.0, &name);
     let doubled = response.double_clicked();
     if response.changed() || doubled {
-        let gain = if doubled { 1.0 } else { percent / 100.0 };
+        let gain = if doubled {
+            1.0
+        } else {
+            (percent / 5.0).round() / 20.0
+        };
         intents.session(Intent::SetUserGain {
             user: user.id,
             gain,

@@ -1,6 +1,6 @@
 //! The settings window.
 
-use egui::{ComboBox, Id, Key, Label, Modal, RichText, ScrollArea, Slider, Ui, vec2};
+use egui::{ComboBox, Id, Key, Label, Modal, RichText, ScrollArea, Ui, vec2};
 use voxhall_session::{Connection, FrameLength, Intent};
 
 use super::{
@@ -400,9 +400,8 @@ fn slider(ui: &mut Ui, name: &str, value: &mut f32, (low, high): (&str, &str)) {
     let p = palette(ui);
     ui.add_space(4.0);
     caption(ui, &name.to_uppercase());
-    ui.spacing_mut().slider_width = ui.available_width();
-    ui.add(Slider::new(value, 0.0..=1.0).show_value(false))
-        .accessible_name(name);
+    super::widgets::slider(ui, value, 0.0..=1.0, name);
+    ui.add_space(-6.0);
     ui.horizontal(|ui| {
         ui.add(Label::new(RichText::new(low).size(SMALL).color(p.muted)));
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {

@@ -356,6 +356,33 @@ pub fn segmented<T: Copy + PartialEq>(ui: &mut Ui, value: &mut T, choices: &[(T,
     changed
 }
 
+/// A slider as wide as there is room.
+pub fn slider(
+    ui: &mut Ui,
+    value: &mut f32,
+    range: std::ops::RangeInclusive<f32>,
+    name: &str,
+) -> Response {
+    let p = palette(ui);
+    ui.scope(|ui| {
+        ui.spacing_mut().slider_width = ui.available_width();
+        ui.spacing_mut().interact_size.y = 26.0;
+        let visuals = ui.visuals_mut();
+        visuals.selection.bg_fill = p.accent;
+        for widget in [
+            &mut visuals.widgets.inactive,
+            &mut visuals.widgets.hovered,
+            &mut visuals.widgets.active,
+        ] {
+            widget.bg_fill = p.pressed;
+            widget.fg_stroke = Stroke::new(3.0, p.accent);
+        }
+        ui.add(egui::Slider::new(value, range).show_value(false))
+            .accessible_name(name)
+    })
+    .inner
+}
+
 /// A level from -60 to 0 dBFS as a bar.
 pub fn meter(ui: &mut Ui, dbfs: f32, size: Vec2, name: &str) -> Response {
     let p = palette(ui);
