@@ -40,6 +40,41 @@ struct State {
     routes: Routes,
 }
 
+impl State {
+    fn tell(&self, output: Output) {
+        match output {
+            Output::Answer {
+                to,
+                request,
+                answer,
+            } => {
+                let Some(outbox) = self.outboxes.get(&to) else {
+                    return;
+                };
+                outbox.push(match answer {
+                    Answer::Ready(ready) => encode_result(request, &ready),
+                    Answer::Granted(grant) => encode_result(request, &grant),
+                    Answer::Refused(failure) => encode_failure(Some(request), &failure),
+                });
+            }
+            Output::Event { to, event } => {
+                let frame = Arc::new(EventFrame::new(&event));
+                for connection in to {
+                    if let Some(outbox) = self.outboxes.get(&connection) {
+                        outbox.push_event(Arc::clone(&frame));
+                    }
+                }
+            }
+            Output::HangUp(connection) => {
+                if let Some(outbox) = self.outboxes.get(&connection) {
+                    outbox.end(End::TooMany);
+                }
+            }
+            Output::Route(_) => unreachable!("routes are applied before"),
+        }
+    }
+}
+
 impl Hub {
     pub fn new(guilds: Vec<GuildRecord>, table: Arc<ArcSwap<RouteTable>>) -> Self {
         Self {
@@ -98,44 +133,23 @@ impl Hub {
         let mut out = Vec::new();
         let mut state = self.lock();
         act(&mut state.live, Instant::now(), &mut out);
+        // Routes first: who is told of a voice session may use it in the same moment.
         let mut routes_changed = false;
+        let mut told = Vec::with_capacity(out.len());
         for output in out {
             match output {
-                Output::Answer {
-                    to,
-                    request,
-                    answer,
-                } => {
-                    let Some(outbox) = state.outboxes.get(&to) else {
-                        continue;
-                    };
-                    outbox.push(match answer {
-                        Answer::Ready(ready) => encode_result(request, &ready),
-                        Answer::Granted(grant) => encode_result(request, &grant),
-                        Answer::Refused(failure) => encode_failure(Some(request), &failure),
-                    });
-                }
-                Output::Event { to, event } => {
-                    let frame = Arc::new(EventFrame::new(&event));
-                    for connection in to {
-                        if let Some(outbox) = state.outboxes.get(&connection) {
-                            outbox.push_event(Arc::clone(&frame));
-                        }
-                    }
-                }
-                Output::HangUp(connection) => {
-                    if let Some(outbox) = state.outboxes.get(&connection) {
-                        outbox.end(End::TooMany);
-                    }
-                }
                 Output::Route(change) => {
                     routes_changed = true;
                     apply(&mut state.routes, change);
                 }
+                output => told.push(output),
             }
         }
         if routes_changed {
             self.table.store(state.routes.publish());
+        }
+        for output in told {
+            state.tell(output);
         }
         drop(state);
         self.deadline_changed.notify_one();

@@ -26,6 +26,9 @@ use crate::{
 const REQUEST_BURST: u32 = 120;
 const REQUESTS_PER_S: u32 = 30;
 
+/// Of what a client calls itself.
+const MAX_LOGGED_CHARS: usize = 64;
+
 /// One connection's side of the conversation.
 pub(super) struct Session<'a> {
     services: &'a Services,
@@ -208,6 +211,9 @@ impl<'a> Session<'a> {
     }
 
     fn hello(&mut self, hello: &Hello) -> Result<HelloReply, Failure> {
+        // A stranger's words: short, and nothing that could draw on a terminal.
+        let client: String = hello.client.chars().take(MAX_LOGGED_CHARS).collect();
+        tracing::debug!(id = self.connection.0, client = %client.escape_debug(), "hello");
         let protocol = words::common_version(hello)?;
         let services = self.services;
         if matches!(self.stage, Stage::New) {

@@ -39,7 +39,7 @@ pub struct ConnectionId(pub u64);
 /// Fills a buffer with random bytes.
 pub type Entropy = Box<dyn FnMut(&mut [u8]) + Send>;
 
-/// What is to be done, in this order.
+/// What is to be done, in this order, but routes before all else.
 #[derive(Debug)]
 pub enum Output {
     /// Answers a request.
