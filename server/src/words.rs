@@ -6,9 +6,11 @@ use voxhall_protocol::{
     control::{Failure, FailureKind, Hello},
     limits::{PROTOCOL_MAX, PROTOCOL_MIN},
 };
-use voxhall_store::{CreateInviteError, InviteError, PostError, SignUpError, StoreError};
+use voxhall_store::{
+    CreateInviteError, InviteError, MAX_OPEN_INVITES, PostError, SignUpError, StoreError,
+};
 
-use crate::services::HashingFailed;
+use crate::{clock::unix_ms, services::HashingFailed};
 
 /// The protocol version that both sides speak.
 ///
@@ -102,12 +104,35 @@ pub fn sign_up(error: &SignUpError) -> Failure {
 pub fn create_invite(error: &CreateInviteError) -> Failure {
     match error {
         CreateInviteError::NotAMember => not_found("guild"),
-        CreateInviteError::TooMany => Failure::new(
-            FailureKind::Forbidden,
-            "This guild has 1,000 open invites. Use one of them, or wait until some expire.",
-        ),
+        CreateInviteError::TooMany { next_expires_at } => {
+            too_many_invites(next_expires_at.map(|at| at - unix_ms()))
+        }
         CreateInviteError::Store(error) => store(error),
     }
+}
+
+/// An invite can't be taken back: there is only waiting, or using what is there.
+fn too_many_invites(next_expires_in_ms: Option<i64>) -> Failure {
+    let open = format!("You have {MAX_OPEN_INVITES} open invites, and nobody may have more.");
+    let Some(ms) = next_expires_in_ms else {
+        return Failure::new(
+            FailureKind::Forbidden,
+            format!("{open} None of them expires: give away one of those again."),
+        );
+    };
+    let minutes = ms.max(1).cast_unsigned().div_ceil(60_000);
+    let wait = match minutes {
+        0..120 => format!("{minutes} min"),
+        120..2_880 => format!("{} hours", minutes / 60),
+        _ => format!("{} days", minutes / 1_440),
+    };
+    Failure::new(
+        FailureKind::Forbidden,
+        format!(
+            "{open} Give away one of those again, or wait {wait} until the next of them expires."
+        ),
+    )
+    .retry_after_ms(ms.max(1).cast_unsigned())
 }
 
 pub fn post(error: &PostError) -> Failure {
@@ -128,6 +153,21 @@ fn not_found(what: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_has_too_many_invites_is_told_what_helps() {
+        let never = too_many_invites(None);
+        assert!(never.message.contains("None of them expires"));
+        assert_eq!(never.data.retry_after_ms, None);
+        for (ms, words) in [
+            (30_000, "1 min"),
+            (3 * 3_600_000, "3 hours"),
+            (5 * 86_400_000, "5 days"),
+        ] {
+            let failure = too_many_invites(Some(ms));
+            assert!(failure.message.contains(words), "{}", failure.message);
+        }
+    }
 
     #[test]
     fn the_older_side_is_named() {

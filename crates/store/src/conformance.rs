@@ -20,6 +20,7 @@ pub async fn run_all<S: Store>(fresh: impl Fn() -> S) {
     the_owner_invite_works_once(&fresh()).await;
     a_sign_up_that_fails_leaves_nothing(&fresh()).await;
     only_members_make_invites(&fresh()).await;
+    open_invites_of_a_creator_are_few(&fresh()).await;
     a_message_is_stored_once(&fresh()).await;
     history_is_paged(&fresh()).await;
     only_members_read_and_write(&fresh()).await;
@@ -235,6 +236,44 @@ async fn only_members_make_invites<S: Store>(store: &S) {
         store.create_invite(invite(GuildId(u64::MAX))).await,
         Err(CreateInviteError::NotAMember)
     );
+}
+
+async fn open_invites_of_a_creator_are_few<S: Store>(store: &S) {
+    let guild = store.default_guild(new_guild("g")).await.unwrap().id;
+    let member = async |name: &str, token| {
+        let new = by_invite(guest(name, token), "g-invite");
+        store.sign_up(new).await.unwrap().user.id
+    };
+    let (ann, bob) = (member("ann", 1).await, member("bob", 2).await);
+    let invite = |code: String, creator, now, expires_at| {
+        store.create_invite(NewInvite {
+            code,
+            guild,
+            creator,
+            expires_at,
+            max_uses: None,
+            now,
+        })
+    };
+    for n in 0..MAX_OPEN_INVITES {
+        let expires_at = (n > 0).then(|| 1_000 + i64::from(n));
+        invite(format!("code{n}"), ann, 0, expires_at)
+            .await
+            .unwrap();
+    }
+    let refused = CreateInviteError::TooMany {
+        next_expires_at: Some(1_001),
+    };
+    assert_eq!(invite("more".into(), ann, 0, None).await, Err(refused));
+    invite("bobs".into(), bob, 0, None).await.unwrap();
+    // One has expired, and is still known as such; later it is forgotten.
+    invite("more".into(), ann, 1_001, None).await.unwrap();
+    let inspect = |code| store.inspect_invite(code, 1_001);
+    assert_eq!(inspect("code1").await, Err(InviteError::Expired));
+    let later = 1_001 + INVITE_KEPT_MS;
+    invite("later".into(), ann, later, None).await.unwrap();
+    assert_eq!(inspect("code1").await, Err(InviteError::Unknown));
+    assert!(inspect("code0").await.is_ok() && inspect("g-invite").await.is_ok());
 }
 
 async fn a_message_is_stored_once<S: Store>(store: &S) {

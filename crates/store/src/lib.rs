@@ -71,8 +71,11 @@ pub trait Guilds: Send + Sync {
 
 /// Invite codes and what became of them.
 pub trait Invites: Send + Sync {
+    /// Makes an invite, and removes those of its creator that have been over for [`INVITE_KEPT_MS`].
+    ///
     /// # Errors
-    /// [`CreateInviteError::NotAMember`] unless the creator is in the guild.
+    /// [`CreateInviteError::NotAMember`] unless the creator is in the guild; [`CreateInviteError::TooMany`] if the creator has
+    /// [`MAX_OPEN_INVITES`] that still work.
     fn create_invite(
         &self,
         new: NewInvite,
@@ -158,8 +161,11 @@ pub enum InviteError {
 pub enum CreateInviteError {
     #[error("only members make invites")]
     NotAMember,
-    #[error("the guild has too many open invites")]
-    TooMany,
+    #[error("the creator has too many open invites")]
+    TooMany {
+        /// When the first of them expires, if any does.
+        next_expires_at: Option<UnixMs>,
+    },
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -7,8 +7,10 @@ use voxhall_protocol::{
     control::{Channel, ChannelKind, UnixMs, User},
 };
 
-/// Open invites a guild may have at once.
-pub const MAX_INVITES_PER_GUILD: u32 = 1_000;
+/// Open invites of one creator.
+pub const MAX_OPEN_INVITES: u32 = 20;
+/// An invite that is over is still known for this long, so that who comes late is told what became of it.
+pub const INVITE_KEPT_MS: UnixMs = 60 * 60 * 1_000;
 
 pub struct SignUp {
     pub name: String,

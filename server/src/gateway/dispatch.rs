@@ -161,6 +161,7 @@ impl<'a> Session<'a> {
                 done()
             }
             Request::CreateInvite(create) => {
+                services.budgets.take(Budget::Invites, user.id)?;
                 let reply = services.create_invite(user.id, &create).await?;
                 Ok(Some(encode_result(id, &reply)))
             }

@@ -16,15 +16,17 @@ pub enum Budget {
     VoiceUpdates,
     Messages,
     History,
+    Invites,
 }
 
 impl Budget {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Requests,
         Self::VoiceJoins,
         Self::VoiceUpdates,
         Self::Messages,
         Self::History,
+        Self::Invites,
     ];
 
     /// For long, and at once.
@@ -34,6 +36,7 @@ impl Budget {
             Self::Requests => (per_s(30), 120),
             Self::VoiceJoins => (per_s(2), 20),
             Self::VoiceUpdates => (per_s(10), 30),
+            Self::Invites => (Duration::from_secs(60), 10),
             Self::Messages | Self::History => (per_s(5), 10),
         }
     }

@@ -7,7 +7,8 @@ use super::{
     guilds,
 };
 use crate::{
-    CreateInviteError, InviteError, InviteRecord, Invites, Joined, MAX_INVITES_PER_GUILD, NewInvite,
+    CreateInviteError, INVITE_KEPT_MS, InviteError, InviteRecord, Invites, Joined,
+    MAX_OPEN_INVITES, NewInvite,
 };
 
 impl Invites for SqliteStore {
@@ -16,8 +17,10 @@ impl Invites for SqliteStore {
             if !is_member(c, new.guild, new.creator)? {
                 return Err(CreateInviteError::NotAMember);
             }
-            if count_open(c, new.guild, new.now)? >= MAX_INVITES_PER_GUILD {
-                return Err(CreateInviteError::TooMany);
+            remove_over(c, new.creator, new.now - INVITE_KEPT_MS)?;
+            let (open, next_expires_at) = count_open(c, new.creator, new.now)?;
+            if open >= MAX_OPEN_INVITES {
+                return Err(CreateInviteError::TooMany { next_expires_at });
             }
             c.prepare_cached(
                 "INSERT INTO invites (code, guild_id, creator_id, expires_at_ms, max_uses, created_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -138,12 +141,29 @@ fn insert_member(
     Ok(inserted == 1)
 }
 
-fn count_open(c: &Connection, guild: GuildId, now: UnixMs) -> rusqlite::Result<u32> {
+/// Removes what was over by then.
+fn remove_over(c: &Connection, creator: UserId, then: UnixMs) -> rusqlite::Result<()> {
     c.prepare_cached(
-        "SELECT count(*) FROM invites WHERE guild_id = ?1
+        "DELETE FROM invites WHERE creator_id = ?1
+         AND (expires_at_ms <= ?2 OR (uses >= max_uses AND created_at_ms <= ?2))",
+    )?
+    .execute((to_sql(creator.0), then))?;
+    Ok(())
+}
+
+/// How many still work, and when the first of them expires.
+fn count_open(
+    c: &Connection,
+    creator: UserId,
+    now: UnixMs,
+) -> rusqlite::Result<(u32, Option<UnixMs>)> {
+    c.prepare_cached(
+        "SELECT count(*), min(expires_at_ms) FROM invites WHERE creator_id = ?1
          AND (expires_at_ms IS NULL OR expires_at_ms > ?2) AND (max_uses IS NULL OR uses < max_uses)",
     )?
-    .query_row((to_sql(guild.0), now), |row| row.get(0))
+    .query_row((to_sql(creator.0), now), |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })
 }
 
 struct Invite {
