@@ -33,6 +33,8 @@ pub const INVITE_CODE_CHARS: std::ops::RangeInclusive<usize> = 4..=32;
 
 /// Bitrate of a voice channel, bits per second.
 pub const BITRATE_BPS: std::ops::RangeInclusive<u32> = 8_000..=510_000;
+/// Members of one guild: all of them are in one message at the begin of a session.
+pub const MAX_GUILD_MEMBERS: u32 = 5_000;
 /// Participants of one voice channel.
 pub const MAX_VOICE_PARTICIPANTS: usize = 1_000;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use voxhall_protocol::{
     control::{Failure, FailureKind, Hello},
-    limits::{PROTOCOL_MAX, PROTOCOL_MIN},
+    limits::{MAX_GUILD_MEMBERS, PROTOCOL_MAX, PROTOCOL_MIN},
 };
 use voxhall_store::{
     CreateInviteError, InviteError, MAX_OPEN_INVITES, PostError, SignUpError, StoreError,
@@ -85,6 +85,12 @@ pub fn invite(error: &InviteError) -> Failure {
         InviteError::UsedUp => Failure::new(
             FailureKind::InviteUsedUp,
             "This invite has been used as often as it may be. Ask for a new one.",
+        ),
+        InviteError::GuildFull => Failure::new(
+            FailureKind::GuildFull,
+            format!(
+                "This guild is full ({MAX_GUILD_MEMBERS} members). Tell the person who invited you."
+            ),
         ),
         InviteError::Store(error) => store(error),
     }

@@ -16,6 +16,7 @@ pub async fn run_all<S: Store>(fresh: impl Fn() -> S) {
     the_default_guild_is_made_once(&fresh()).await;
     account_names_are_unique_whatever_their_case(&fresh()).await;
     devices_come_and_go(&fresh()).await;
+    one_device_too_many_signs_out_the_least_recently_seen(&fresh()).await;
     an_invite_is_used_as_often_as_it_says(&fresh()).await;
     the_owner_invite_works_once(&fresh()).await;
     a_sign_up_that_fails_leaves_nothing(&fresh()).await;
@@ -92,6 +93,23 @@ async fn devices_come_and_go<S: Store>(store: &S) {
     assert_eq!(store.device_user(DeviceId(u64::MAX)).await, Ok(None));
     // A token belongs to one device.
     assert!(store.add_device(UserId(1), device(1)).await.is_err());
+}
+
+async fn one_device_too_many_signs_out_the_least_recently_seen<S: Store>(store: &S) {
+    let ann = store.sign_up(account("ann", 0)).await.unwrap();
+    let bob = store.sign_up(account("bob", 255)).await.unwrap();
+    let mut devices = vec![ann.device];
+    for token in 1..20 {
+        devices.push(store.add_device(ann.user.id, device(token)).await.unwrap());
+    }
+    // The first is the oldest, but was here since.
+    store.device_by_token([0; 32], 50).await.unwrap().unwrap();
+    let newest = store.add_device(ann.user.id, device(20)).await.unwrap();
+    let is_there = async |device| store.device_user(device).await.unwrap().is_some();
+    assert!(!is_there(devices[1]).await);
+    for device in [devices[0], devices[2], devices[19], newest, bob.device] {
+        assert!(is_there(device).await, "{device}");
+    }
 }
 
 async fn an_invite_is_used_as_often_as_it_says<S: Store>(store: &S) {
@@ -363,7 +381,7 @@ async fn room<S: Store>(store: &S) -> (UserId, ChannelId, ChannelId) {
     (ann.user.id, channels[0].id, channels[1].id)
 }
 
-fn new_guild(name: &str) -> NewGuild {
+pub(crate) fn new_guild(name: &str) -> NewGuild {
     let channel = |name: &str, kind, bitrate_bps| NewChannel {
         name: name.into(),
         kind,
@@ -389,7 +407,7 @@ fn device(token: u8) -> NewDevice {
     }
 }
 
-fn guest(name: &str, token: u8) -> SignUp {
+pub(crate) fn guest(name: &str, token: u8) -> SignUp {
     SignUp {
         name: name.into(),
         kind: NewUserKind::Guest,
@@ -408,7 +426,7 @@ fn account(name: &str, token: u8) -> SignUp {
     }
 }
 
-fn by_invite(sign_up: SignUp, code: &str) -> SignUp {
+pub(crate) fn by_invite(sign_up: SignUp, code: &str) -> SignUp {
     SignUp {
         joins: FirstGuild::Invite(code.into()),
         ..sign_up

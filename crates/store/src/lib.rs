@@ -32,6 +32,7 @@ pub trait Accounts: Send + Sync {
         name: &str,
     ) -> impl Future<Output = Result<Option<Account>, StoreError>> + Send;
 
+    /// Signs out the least recently seen device of a user who has [`MAX_DEVICES`] already.
     fn add_device(
         &self,
         user: UserId,
@@ -153,6 +154,8 @@ pub enum InviteError {
     Expired,
     #[error("the invite is used up")]
     UsedUp,
+    #[error("the guild is full")]
+    GuildFull,
     #[error(transparent)]
     Store(#[from] StoreError),
 }

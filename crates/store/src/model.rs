@@ -7,6 +7,8 @@ use voxhall_protocol::{
     control::{Channel, ChannelKind, UnixMs, User},
 };
 
+/// Devices of one user; one more signs out the least recently seen.
+pub const MAX_DEVICES: u32 = 20;
 /// Open invites of one creator.
 pub const MAX_OPEN_INVITES: u32 = 20;
 /// An invite that is over is still known for this long, so that who comes late is told what became of it.

@@ -72,6 +72,7 @@ kinds! {
     NotFound = 21,
     RateLimited = 22,
     ChannelFull = 23,
+    GuildFull = 24,
 }
 
 impl Failure {

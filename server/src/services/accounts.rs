@@ -39,6 +39,7 @@ impl Services {
         let joins = self
             .first_guild_of_account(register.invite.as_deref())
             .await?;
+        self.try_sign_up()?;
         let password_hash = self
             .passwords
             .hash(register.password)
@@ -51,6 +52,12 @@ impl Services {
     pub async fn guest(&self, source: Source, guest: Guest) -> Result<Credentials, Failure> {
         self.try_sign_in(source)?;
         let name = clean_name(&guest.name).map_err(|error| words::invalid(&error.to_string()))?;
+        // Who only guesses codes uses up nothing of what all share.
+        self.store
+            .inspect_invite(&guest.invite, unix_ms())
+            .await
+            .map_err(|error| words::invite(&error))?;
+        self.try_sign_up()?;
         let joins = FirstGuild::Invite(guest.invite);
         self.sign_up(name, NewUserKind::Guest, joins, &guest.device)
             .await

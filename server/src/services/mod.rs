@@ -20,7 +20,7 @@ use crate::{
     hub::Hub,
     media::MediaThread,
     random,
-    rates::{Source, SourceLimit},
+    rates::{RateLimit, Source, SourceLimit},
     words,
 };
 pub use budgets::Budget;
@@ -28,6 +28,9 @@ use budgets::Budgets;
 pub use passwords::HashingFailed;
 use passwords::Passwords;
 use tokens::AccessTokens;
+
+/// All addresses together make this many times as many users as one address may sign in.
+const SIGN_UPS_FACTOR: u32 = 10;
 
 pub struct Services {
     pub hub: Hub,
@@ -41,6 +44,8 @@ pub struct Services {
     passwords: Passwords,
     sign_ins: SourceLimit,
     invite_tries: SourceLimit,
+    /// New users, from wherever they come.
+    sign_ups: RateLimit<()>,
     media: MediaThread,
     started: Instant,
 }
@@ -87,6 +92,10 @@ impl Services {
             passwords: Passwords::new(),
             sign_ins: SourceLimit::new(parts.sign_ins_per_minute, now),
             invite_tries: SourceLimit::new(parts.sign_ins_per_minute, now),
+            sign_ups: RateLimit::per_minute(
+                parts.sign_ins_per_minute.saturating_mul(SIGN_UPS_FACTOR),
+                now,
+            ),
             media: parts.media,
             started: now,
         })
@@ -124,6 +133,12 @@ impl Services {
     fn try_sign_in(&self, source: Source) -> Result<(), Failure> {
         self.sign_ins
             .take(source, Instant::now())
+            .map_err(words::rate_limited)
+    }
+
+    fn try_sign_up(&self) -> Result<(), Failure> {
+        self.sign_ups
+            .take((), Instant::now())
             .map_err(words::rate_limited)
     }
 

@@ -6,8 +6,8 @@ use voxhall_protocol::{
 
 use super::{SqliteStore, invites};
 use crate::{
-    Account, Accounts, FirstGuild, NewDevice, NewUserKind, SignUp, SignUpError, SignedUp,
-    StoreError,
+    Account, Accounts, FirstGuild, MAX_DEVICES, NewDevice, NewUserKind, SignUp, SignUpError,
+    SignedUp, StoreError,
 };
 
 impl Accounts for SqliteStore {
@@ -117,13 +117,20 @@ fn insert_user(c: &Connection, new: &SignUp) -> Result<User, SignUpError> {
 }
 
 fn insert_device(c: &Connection, user: UserId, device: &NewDevice) -> rusqlite::Result<DeviceId> {
+    let added = c
+        .prepare_cached(
+            "INSERT INTO devices (user_id, token_sha256, label, created_at_ms, last_seen_ms) VALUES (?1, ?2, ?3, ?4, ?4) RETURNING id",
+        )?
+        .query_row(
+            (to_sql(user.0), device.token_sha256, &device.label, device.now),
+            |row| id(row, 0),
+        )?;
     c.prepare_cached(
-        "INSERT INTO devices (user_id, token_sha256, label, created_at_ms, last_seen_ms) VALUES (?1, ?2, ?3, ?4, ?4) RETURNING id",
+        "DELETE FROM devices WHERE id IN (
+             SELECT id FROM devices WHERE user_id = ?1 AND id <> ?2 ORDER BY last_seen_ms DESC, id DESC LIMIT -1 OFFSET ?3)",
     )?
-    .query_row(
-        (to_sql(user.0), device.token_sha256, &device.label, device.now),
-        |row| Ok(DeviceId(id(row, 0)?)),
-    )
+    .execute((to_sql(user.0), to_sql(added), MAX_DEVICES - 1))?;
+    Ok(DeviceId(added))
 }
 
 pub(super) fn user_by_id(c: &Connection, user: UserId) -> rusqlite::Result<User> {

@@ -1,5 +1,5 @@
 use rusqlite::{Connection, OptionalExtension};
-use voxhall_protocol::{GuildId, UserId, control::UnixMs};
+use voxhall_protocol::{GuildId, UserId, control::UnixMs, limits::MAX_GUILD_MEMBERS};
 
 use super::{
     SqliteStore,
@@ -112,7 +112,7 @@ pub(super) fn join_open(
     guild: GuildId,
     user: UserId,
     now: UnixMs,
-) -> rusqlite::Result<Joined> {
+) -> Result<Joined, InviteError> {
     Ok(Joined {
         guild,
         new_member: insert_member(c, guild, user, now, None)?,
@@ -125,20 +125,25 @@ pub(super) fn is_member(c: &Connection, guild: GuildId, user: UserId) -> rusqlit
         .query_row((to_sql(guild.0), to_sql(user.0)), |row| row.get(0))
 }
 
-/// False: was a member before.
+/// False: was a member before. Fails where the guild is full.
 fn insert_member(
     c: &Connection,
     guild: GuildId,
     user: UserId,
     now: UnixMs,
     code: Option<&str>,
-) -> rusqlite::Result<bool> {
-    let inserted = c
-        .prepare_cached(
-            "INSERT INTO members (guild_id, user_id, joined_at_ms, invite_code) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-        )?
-        .execute((to_sql(guild.0), to_sql(user.0), now, code))?;
-    Ok(inserted == 1)
+) -> Result<bool, InviteError> {
+    if is_member(c, guild, user)? {
+        return Ok(false);
+    }
+    if guilds::count_members(c, guild)? >= MAX_GUILD_MEMBERS {
+        return Err(InviteError::GuildFull);
+    }
+    c.prepare_cached(
+        "INSERT INTO members (guild_id, user_id, joined_at_ms, invite_code) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute((to_sql(guild.0), to_sql(user.0), now, code))?;
+    Ok(true)
 }
 
 /// Removes what was over by then.

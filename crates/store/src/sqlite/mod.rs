@@ -147,7 +147,9 @@ from_sqlite!(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Settings, conformance};
+    use voxhall_protocol::limits::MAX_GUILD_MEMBERS;
+
+    use crate::{Accounts, Guilds, InviteError, Invites, Settings, SignUpError, conformance};
 
     #[tokio::test]
     async fn a_file_conforms() {
@@ -225,6 +227,33 @@ mod tests {
         }
         other.execute_batch("ROLLBACK").unwrap();
         assert_eq!(store.setting_or_insert("a", vec![2]).await, Ok(vec![2]));
+    }
+
+    #[tokio::test]
+    async fn a_full_guild_takes_nobody_and_is_left_as_it_was() {
+        let store = SqliteStore::in_memory().unwrap();
+        let guild = store.default_guild(conformance::new_guild("g")).await;
+        let guild = guild.unwrap().id.0;
+        let fill = format!(
+            "WITH RECURSIVE n (i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < 98 + {MAX_GUILD_MEMBERS})
+             INSERT INTO users (id, name, name_key, kind, created_at_ms) SELECT i, 'x', 'x', 'guest', 0 FROM n;
+             INSERT INTO members (guild_id, user_id, joined_at_ms) SELECT {guild}, id, 0 FROM users;"
+        );
+        store
+            .run(move |c| Ok::<_, StoreError>(c.execute_batch(&fill)?))
+            .await
+            .unwrap();
+        let sign_up = |name, token| {
+            let new = conformance::guest(name, token);
+            store.sign_up(conformance::by_invite(new, "g-invite"))
+        };
+        let last = sign_up("last", 1).await.unwrap();
+        let refused = SignUpError::Invite(InviteError::GuildFull);
+        assert_eq!(sign_up("late", 2).await, Err(refused));
+        assert_eq!(store.device_by_token([2; 32], 0).await, Ok(None));
+        // Who is a member already is let through.
+        let again = store.redeem_invite("g-invite", last.user.id, 0).await;
+        assert!(!again.unwrap().new_member);
     }
 
     #[tokio::test]
