@@ -69,7 +69,10 @@ pub fn store(error: &StoreError) -> Failure {
 }
 
 pub fn hashing(error: HashingFailed) -> Failure {
-    store(&StoreError::Failed(error.to_string()))
+    match error {
+        HashingFailed::Busy => rate_limited(Duration::from_secs(3)),
+        HashingFailed::Broken => store(&StoreError::Failed(error.to_string())),
+    }
 }
 
 pub fn invite(error: &InviteError) -> Failure {

@@ -1,5 +1,7 @@
 //! Signing up, in and out.
 
+use std::time::Instant;
+
 use voxhall_protocol::{
     DeviceId, SecretText,
     control::{
@@ -70,6 +72,11 @@ impl Services {
         }
         // A name that can't be one is nobody's, after the same time.
         let name = clean_name(&login.name).unwrap_or_default();
+        // Taken before the work, and given back for the right password: who tries many at once gets no more tries.
+        let guessed = name.to_lowercase();
+        self.failed_logins
+            .take(guessed.clone(), Instant::now())
+            .map_err(words::rate_limited)?;
         let account = self
             .store
             .account_by_name(&name)
@@ -85,6 +92,7 @@ impl Services {
             .await
             .map_err(words::hashing)?;
         let user = user.filter(|_| fits).ok_or_else(words::wrong_password)?;
+        self.failed_logins.forget(&guessed);
         let (token, device) = new_device(&login.device);
         let device = self
             .store

@@ -29,6 +29,9 @@ pub use passwords::HashingFailed;
 use passwords::Passwords;
 use tokens::AccessTokens;
 
+/// Wrong passwords for one name: so many at once, and one in this time for long.
+const FAILED_LOGINS: u32 = 20;
+const FAILED_LOGIN_EVERY: Duration = Duration::from_secs(6);
 /// All addresses together make this many times as many users as one address may sign in.
 const SIGN_UPS_FACTOR: u32 = 10;
 
@@ -44,6 +47,8 @@ pub struct Services {
     passwords: Passwords,
     sign_ins: SourceLimit,
     invite_tries: SourceLimit,
+    /// Wrong passwords for one name, from wherever they come.
+    failed_logins: RateLimit<String>,
     /// New users, from wherever they come.
     sign_ups: RateLimit<()>,
     media: MediaThread,
@@ -92,6 +97,7 @@ impl Services {
             passwords: Passwords::new(),
             sign_ins: SourceLimit::new(parts.sign_ins_per_minute, now),
             invite_tries: SourceLimit::new(parts.sign_ins_per_minute, now),
+            failed_logins: RateLimit::new(FAILED_LOGIN_EVERY, FAILED_LOGINS, now),
             sign_ups: RateLimit::per_minute(
                 parts.sign_ins_per_minute.saturating_mul(SIGN_UPS_FACTOR),
                 now,

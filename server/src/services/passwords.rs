@@ -9,23 +9,38 @@ use argon2::{
 use tokio::sync::Semaphore;
 use voxhall_protocol::SecretText;
 
+/// Passwords that may wait for a worker: a second or two of work.
+const QUEUE: usize = 32;
+
 pub struct Passwords {
     workers: Arc<Semaphore>,
+    /// One for each that is worked on or waits.
+    places: Arc<Semaphore>,
     /// Checked against for a name that nobody has, so that the answer takes as long.
     nobodys_hash: String,
 }
 
-/// The thread that was hashing panicked, or the server is closing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("hashing a password failed")]
-pub struct HashingFailed;
+pub enum HashingFailed {
+    /// The thread that was hashing panicked, or the server is closing.
+    #[error("hashing a password failed")]
+    Broken,
+    #[error("too many passwords wait to be hashed")]
+    Busy,
+}
 
 impl Passwords {
     pub fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        // One core is for voice.
+        Self::with_workers((cores - 1).clamp(1, 8))
+    }
+
+    fn with_workers(workers: usize) -> Self {
         let nobodys_password = crate::random::bytes::<16>();
         Self {
-            workers: Arc::new(Semaphore::new(cores.min(8))),
+            workers: Arc::new(Semaphore::new(workers)),
+            places: Arc::new(Semaphore::new(workers + QUEUE)),
             nobodys_hash: hash(&nobodys_password).expect("fixed parameters, short password"),
         }
     }
@@ -58,17 +73,20 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, HashingFailed> {
+        let place = Arc::clone(&self.places)
+            .try_acquire_owned()
+            .map_err(|_| HashingFailed::Busy)?;
         let permit = Arc::clone(&self.workers)
             .acquire_owned()
             .await
-            .map_err(|_| HashingFailed)?;
+            .map_err(|_| HashingFailed::Broken)?;
         tokio::task::spawn_blocking(move || {
             let done = work();
-            drop(permit);
+            drop((permit, place));
             done
         })
         .await
-        .map_err(|_| HashingFailed)
+        .map_err(|_| HashingFailed::Broken)
     }
 }
 
@@ -82,7 +100,7 @@ fn hash(password: &[u8]) -> Result<String, HashingFailed> {
     argon2()
         .hash_password(password)
         .map(|hash| hash.to_string())
-        .map_err(|_| HashingFailed)
+        .map_err(|_| HashingFailed::Broken)
 }
 
 /// OWASP's smallest recommended parameters; the hash itself says with which it was made.
@@ -94,6 +112,16 @@ fn argon2() -> Argon2<'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn few_wait_and_the_rest_is_turned_away_at_once() {
+        let passwords = Passwords::with_workers(1);
+        let asked = (0..QUEUE + 3).map(|_| passwords.work(|| ()));
+        let done = futures_util::future::join_all(asked).await;
+        let busy = |result: &&Result<(), HashingFailed>| **result == Err(HashingFailed::Busy);
+        assert_eq!(done.iter().filter(busy).count(), 2);
+        assert_eq!(passwords.work(|| ()).await, Ok(()));
+    }
 
     #[tokio::test]
     async fn only_the_right_password_fits_and_nobodys_never_does() {

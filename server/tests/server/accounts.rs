@@ -292,6 +292,28 @@ async fn trying_again_and_again_is_slowed_down() {
 }
 
 #[tokio::test]
+async fn guessing_one_name_is_slowed_down_whoever_has_it() {
+    let server = Server::start_with(&["--sign-ins-per-minute", "1000"]);
+    for name in ["Ann", "nobody"] {
+        let mut client = Client::greeted(&server).await;
+        let invite = Some(server.invite_code());
+        if name == "Ann" {
+            client.call(&register("ann", invite)).await.unwrap();
+            // The right one is no guess.
+            for _ in 0..3 {
+                client.call(&login(name, "correct horse")).await.unwrap();
+            }
+        }
+        let mut wrong = 0;
+        while client.refused(&login(name, "wrong horse")).await == FailureKind::WrongPassword {
+            wrong += 1;
+            assert!(wrong < 30, "as many guesses as one likes");
+        }
+        assert!(wrong >= 20, "{wrong}");
+    }
+}
+
+#[tokio::test]
 async fn a_kill_loses_nothing_that_was_acknowledged() {
     let mut server = Server::start();
     let mut acknowledged: Vec<(String, UserId)> = Vec::new();
