@@ -50,13 +50,27 @@ pub fn clean_name(name: &str) -> Result<String, NameError> {
     if name.chars().any(is_unprintable) {
         return Err(NameError::Character);
     }
+    if name.chars().all(|c| c.is_whitespace() || joins(c)) {
+        return Err(NameError::Invisible);
+    }
     Ok(name.to_owned())
 }
 
-/// Control characters, and the direction marks by which a name could reorder the text around it.
+/// Control characters; direction marks, by which a name could reorder the text around it; and what leaves no trace, by which two
+/// names could look the same (Unicode's Default_Ignorable_Code_Point and line separators, but for what [`joins`]).
 fn is_unprintable(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(c,
+            '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}' | '\u{200c}' | '\u{200e}' | '\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0e}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e001f}' | '\u{e0080}'..='\u{e0fff}')
+}
+
+/// Parts of emoji that can't be seen by themselves: the joiner, the emoji variant, and the letters of subdivision flags.
+fn joins(c: char) -> bool {
+    matches!(c, '\u{200d}' | '\u{fe0f}' | '\u{e0020}'..='\u{e007f}')
 }
 
 /// Why a name can't be used.
@@ -64,8 +78,10 @@ fn is_unprintable(c: char) -> bool {
 pub enum NameError {
     #[error("a name has 1 to 32 characters")]
     Length,
-    #[error("a name can't contain control or text-direction characters")]
+    #[error("a name can't contain invisible, control or text-direction characters")]
     Character,
+    #[error("a name needs a character that can be seen")]
+    Invisible,
 }
 
 #[cfg(test)]
@@ -79,5 +95,22 @@ mod tests {
         assert_eq!(clean_name(&"x".repeat(33)), Err(NameError::Length));
         assert_eq!(clean_name("a\u{202e}b"), Err(NameError::Character));
         assert_eq!(clean_name("a\nb"), Err(NameError::Character));
+        for family in [
+            "👩\u{200d}👧",
+            "❤\u{fe0f}",
+            "ann 🏴\u{e0067}\u{e0062}\u{e007f}",
+        ] {
+            assert_eq!(clean_name(family), Ok(family.to_owned()));
+        }
+        let hidden =
+            "\u{200b}\u{200c}\u{2060}\u{3164}\u{ad}\u{61c}\u{2028}\u{2029}\u{ffa0}\u{115f}";
+        for c in hidden.chars() {
+            assert_eq!(
+                clean_name(&format!("a{c}b")),
+                Err(NameError::Character),
+                "{c:?}"
+            );
+        }
+        assert_eq!(clean_name("\u{200d} \u{fe0f}"), Err(NameError::Invisible));
     }
 }
