@@ -148,6 +148,9 @@ pub fn post(error: &PostError) -> Failure {
     match error {
         PostError::NoChannel => not_found("channel"),
         PostError::NotText => invalid("This is not a text channel."),
+        PostError::NonceReused => {
+            invalid("This nonce belongs to another message of yours; each message needs its own.")
+        }
         PostError::Store(error) => store(error),
     }
 }

@@ -314,6 +314,14 @@ async fn a_message_is_stored_once<S: Store>(store: &S) {
     assert!(first.is_new && !twin.is_new);
     assert_eq!(first.message, twin.message);
     assert_eq!(first.message.sent_at_ms, 5);
+    let other = store.post_message(NewMessage {
+        channel: text,
+        author: ann,
+        text: "something else".into(),
+        nonce: "n1".into(),
+        now: 6,
+    });
+    assert_eq!(other.await.map(|_| ()), Err(PostError::NonceReused));
     let second = post(&channel, "n2").await.unwrap();
     assert!(second.message.id > first.message.id);
     let page = store.message_page(ann, text, None, 50).await.unwrap();

@@ -102,6 +102,9 @@ pub trait Invites: Send + Sync {
 /// Text messages.
 pub trait Messages: Send + Sync {
     /// Stores a message once: a nonce that its author has used before gives the message stored then.
+    ///
+    /// # Errors
+    /// [`PostError::NonceReused`] where that one is another message.
     fn post_message(
         &self,
         new: NewMessage,
@@ -180,6 +183,9 @@ pub enum PostError {
     NoChannel,
     #[error("not a text channel")]
     NotText,
+    /// Its author has used the nonce for another text or channel.
+    #[error("the nonce belongs to another message")]
+    NonceReused,
     #[error(transparent)]
     Store(#[from] StoreError),
 }

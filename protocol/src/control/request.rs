@@ -165,7 +165,7 @@ pub struct Redeemed {
 pub struct SendMessage {
     pub channel_id: ChannelId,
     pub text: String,
-    /// Unique to this message on this device; a retry with the same nonce is stored once.
+    /// Unique to this message among all of its author's, on whatever device; a retry with the same nonce is stored once.
     pub nonce: String,
 }
 

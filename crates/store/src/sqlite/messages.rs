@@ -32,6 +32,9 @@ impl Messages for SqliteStore {
             let message = c
                 .prepare_cached(&format!("{COLUMNS} WHERE m.author_id = ?1 AND m.nonce = ?2"))?
                 .query_row((to_sql(new.author.0), &new.nonce), read_message)?;
+            if message.channel_id != new.channel || message.text != new.text {
+                return Err(PostError::NonceReused);
+            }
             Ok(Posted {
                 guild,
                 message,
