@@ -29,6 +29,8 @@ const LIVELY: Duration = Duration::from_millis(40);
 const CALM: Duration = Duration::from_millis(250);
 /// Below this, a meter shows nothing.
 const QUIET_DBFS: f32 = -58.0;
+/// How often the list of devices is made anew while one chooses from it.
+const RELIST: Duration = Duration::from_secs(2);
 /// How often the voice figures are logged.
 const REPORT: Duration = Duration::from_secs(5);
 /// The most of the app's own notices at once.
@@ -70,6 +72,8 @@ pub struct App {
     running: bool,
     company: BTreeSet<UserId>,
     reported: Instant,
+    /// When the list of devices was made that the settings show.
+    listed: Instant,
     levels: (f32, f32),
     time_zone: jiff::tz::TimeZone,
 }
@@ -126,6 +130,7 @@ impl App {
             running: false,
             company: BTreeSet::new(),
             reported: Instant::now(),
+            listed: Instant::now(),
             levels: (-96.0, -96.0),
             time_zone: jiff::tz::TimeZone::system(),
         };
@@ -319,6 +324,11 @@ impl App {
             self.memory.dialog,
             Some(Dialog::Preferences(Tab::Audio | Tab::Voice))
         );
+        let choosing = self.memory.dialog == Some(Dialog::Preferences(Tab::Audio));
+        if choosing && self.listed.elapsed() > RELIST {
+            self.listed = Instant::now();
+            self.audio.refresh();
+        }
         let run = in_voice || meters;
         if run != self.running {
             self.running = run;

@@ -23,8 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const RECORDER_STARTS: Duration = Duration::from_millis(1500);
 /// A window of speech counts as heard from here on. Coded at 64 kbit/s, it is usually above 0.95.
 const HEARD: f64 = 0.8;
-/// How many of the windows have to be heard.
-const SHARE: f64 = 0.9;
+/// How many of the pieces have to be heard so.
+const SHARE: f64 = 0.6;
 /// Settings that send always.
 const OPEN_MICROPHONE: &str = r#"{ "transmit": "open" }"#;
 
@@ -137,35 +137,50 @@ fn say(card: &SoundCard, person: &str) {
     assert!(player.wait().expect("the player ends").success());
 }
 
-/// How well `speaker` played what `mic` heard. Short pieces are looked for: while the buffer adapts, and at the start of a burst of
-/// speech, sound is played a little faster or slower, so a long piece isn't alike all through.
-fn heard(sound: &[Vec<f32>], mic: usize, speaker: usize) -> Option<Summary> {
-    let search = Search {
-        window_s: 0.2,
-        ..Search::new(48_000)
-    };
-    Summary::of(&search.find(&sound[mic], &sound[speaker]), HEARD)
-}
-
 fn loudest(samples: &[f32]) -> f32 {
     samples
         .iter()
         .fold(0.0, |peak, sample| sample.abs().max(peak))
 }
 
-fn assert_heard(summary: Option<Summary>, what: &str) {
-    let summary = summary.unwrap_or_else(|| panic!("{what}: nothing was heard"));
+/// What `mic` heard has to have been played by `speaker`.
+///
+/// Short pieces are looked for: at the start of a burst of speech, and while the buffer adapts to a busy machine, sound is played a
+/// little faster or slower, so that a long piece isn't alike all through. The bench is where delay and likeness are judged.
+fn assert_heard(sound: &[Vec<f32>], mic: usize, speaker: usize, what: &str) {
+    let search = Search {
+        window_s: 0.1,
+        ..Search::new(48_000)
+    };
+    let (said, played) = (&sound[mic], &sound[speaker]);
+    let matches = search.find(said, played);
+    let good: Vec<_> = matches
+        .iter()
+        .copied()
+        .filter(|window| window.correlation >= HEARD)
+        .collect();
+    let summary =
+        Summary::of(&matches, HEARD).unwrap_or_else(|| panic!("{what}: nothing was heard"));
+    let holes_ms: f64 = search
+        .dropouts(said, played, &good, 30.0)
+        .iter()
+        .map(|hole| hole.length_ms)
+        .sum();
     println!(
-        "{what}: {} of {} windows, correlation {:.3}, delay median {:.1} ms, p95 {:.1} ms",
+        "{what}: {} of {} pieces, correlation {:.3}, delay median {:.1} ms, p95 {:.1} ms, {holes_ms:.0} ms of holes",
         summary.found, summary.windows, summary.mean_correlation, summary.median_ms, summary.p95_ms
+    );
+    assert!(
+        summary.windows > 30,
+        "{what}: too little was said: {summary:?}"
     );
     assert!(
         summary.found as f64 >= SHARE * summary.windows as f64,
         "{what}: {summary:?}"
     );
     assert!(summary.mean_correlation > 0.9, "{what}: {summary:?}");
-    // This machine may be busy; the bench is where delay is measured.
     assert!(summary.median_ms < 200.0, "{what}: {summary:?}");
+    assert!(holes_ms < 500.0, "{what}: {holes_ms} ms of holes");
 }
 
 #[test]
@@ -193,7 +208,7 @@ fn two_people_hear_each_other_and_not_themselves() {
     thread::sleep(Duration::from_secs(1));
 
     let sound = recorded(&card, 13.0, || say(&card, "a"));
-    assert_heard(heard(&sound, mic_a, speaker_b), "a to b");
+    assert_heard(&sound, mic_a, speaker_b, "a to b");
     let echo = loudest(&sound[speaker_a]);
     assert!(
         echo < 1e-3,
@@ -201,7 +216,7 @@ fn two_people_hear_each_other_and_not_themselves() {
     );
 
     let sound = recorded(&card, 13.0, || say(&card, "b"));
-    assert_heard(heard(&sound, mic_b, speaker_a), "b to a");
+    assert_heard(&sound, mic_b, speaker_a, "b to a");
     let echo = loudest(&sound[speaker_b]);
     assert!(
         echo < 1e-3,
@@ -228,7 +243,7 @@ fn after_the_server_was_killed_both_are_back_and_talking_within_five_seconds() {
     thread::sleep(Duration::from_secs(1));
 
     let sound = recorded(&card, 13.0, || say(&card, "a"));
-    assert_heard(heard(&sound, mic_a, speaker_b), "a to b, before");
+    assert_heard(&sound, mic_a, speaker_b, "a to b, before");
 
     server.kill9().expect("the server dies");
     server.restart().expect("the server starts again");
@@ -249,7 +264,9 @@ fn after_the_server_was_killed_both_are_back_and_talking_within_five_seconds() {
         say(&card, "a");
     });
     assert_heard(
-        heard(&sound, mic_a, speaker_b),
+        &sound,
+        mic_a,
+        speaker_b,
         "a to b, after the server was killed",
     );
 }
@@ -298,10 +315,7 @@ fn a_headset_pulled_out_does_not_end_the_talk_and_is_used_again_when_it_is_back(
         fallen_back.as_secs_f64() * 1e3
     );
     let sound = recorded(&card, 13.0, || say(&card, "b"));
-    assert_heard(
-        heard(&sound, mic_b, default_speaker),
-        "b to a's default speakers",
-    );
+    assert_heard(&sound, mic_b, default_speaker, "b to a's default speakers");
 
     let _headset = Headset::plug_in("headset");
     let back = a.wait_for("direction=Output device=pulseaudio:headset", 2);
