@@ -19,7 +19,7 @@ use crate::{
     gateway::End,
     http,
     hub::Hub,
-    media::{MediaConfig, MediaThread},
+    media::{MediaConfig, MediaThread, Reporter},
     random,
     services::{LinkMaker, Parts, Services},
     sockets::{self, BindError},
@@ -30,6 +30,7 @@ const DATABASE: &str = "voxhall.db";
 const LOCK: &str = "lock";
 /// Events of the media thread that may wait for the control plane.
 const MEDIA_EVENTS: usize = 1_024;
+const REPORT_EVERY: Duration = Duration::from_secs(60);
 /// How long connections may take to hear that the server stops.
 const GOODBYE_WITHIN: Duration = Duration::from_millis(1_500);
 /// Clients come back spread over this time, not all at once.
@@ -80,15 +81,17 @@ pub async fn run(config: Config) -> Result<(), StartError> {
 
     let table: Arc<ArcSwap<RouteTable>> = Arc::default();
     let (events, media_events) = mpsc::channel(MEDIA_EVENTS);
+    let counters = Arc::new(Counters::default());
     let media = MediaThread::spawn(MediaConfig {
         socket: sockets.udp,
         routes: Arc::clone(&table),
-        counters: Arc::new(Counters::default()),
+        counters: Arc::clone(&counters),
         events,
         nonce_secret: random::bytes(),
         limits: Limits::default(),
     })
     .map_err(StartError::Media)?;
+    let reporter = Reporter::new(counters, Arc::clone(media.stats()));
 
     let host = config
         .public_host
@@ -133,6 +136,8 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let on = Arc::clone(&services);
     spawn(async move { on.hub.run_media_events(media_events).await });
 
+    spawn(report(reporter));
+
     tracing::info!(address = %sockets.address, version = env!("CARGO_PKG_VERSION"), "ready");
     announcement.print(config.announce);
 
@@ -142,6 +147,16 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     say_goodbye(&services.hub).await;
     store.close().await;
     Ok(())
+}
+
+/// Logs what passed, for as long as anything does. Never returns.
+async fn report(mut reporter: Reporter) {
+    loop {
+        tokio::time::sleep(REPORT_EVERY).await;
+        if let Some(line) = reporter.line() {
+            tracing::info!("voice in the last minute: {line}");
+        }
+    }
 }
 
 fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {

@@ -91,12 +91,6 @@ impl Routes {
         true
     }
 
-    #[must_use]
-    pub fn get(&self, id: VoiceSessionId) -> Option<&SessionRoute> {
-        let slot = *self.by_id.get(&id)?;
-        self.slots[slot as usize].as_deref()
-    }
-
     /// The table as it stands, for the media thread.
     #[must_use]
     pub fn publish(&self) -> Arc<RouteTable> {

@@ -4,6 +4,7 @@
 //! The control plane keeps a [`Routes`](voxhall_relay::Routes), stores each published table into the shared
 //! [`ArcSwap`], and reads [`Event`]s and counters. A new table is in use at the latest [`TICK`] after it was stored.
 
+mod report;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use tracing::{info, warn};
 use voxhall_relay::{Counters, Event, Limits, Relay, RouteTable, Sends};
 
+pub use report::Reporter;
 pub use stats::{MediaStats, MediaTotal};
 
 /// How often the relay looks at the time when no datagram comes.
