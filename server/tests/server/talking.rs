@@ -174,7 +174,12 @@ async fn what_was_stored_for_who_hung_up_is_told_to_the_others() {
                 text: "bye".into(),
                 nonce: n.to_string(),
             };
-            client.send(&send).await;
+            // The rest is on its way when the line breaks, and how much of it arrives is up to the network.
+            if n == 0 {
+                client.call(&send).await.unwrap();
+            } else {
+                client.send(&send).await;
+            }
         }
     });
     futures_util::future::join_all(hasty).await;
@@ -204,6 +209,6 @@ async fn what_was_stored_for_who_hung_up_is_told_to_the_others() {
             break;
         }
     }
-    assert!(!stored.is_empty());
+    assert!(stored.len() >= 20);
     assert_eq!(told, stored);
 }
