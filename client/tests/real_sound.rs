@@ -165,7 +165,8 @@ fn assert_heard(sound: &[Vec<f32>], mic: usize, speaker: usize, what: &str) {
         .dropouts(said, played, &good, 30.0)
         .iter()
         .map(|hole| hole.length_ms)
-        .sum();
+        .sum::<f64>()
+        + 0.0;
     println!(
         "{what}: {} of {} pieces, correlation {:.3}, delay median {:.1} ms, p95 {:.1} ms, {holes_ms:.0} ms of holes",
         summary.found, summary.windows, summary.mean_correlation, summary.median_ms, summary.p95_ms
