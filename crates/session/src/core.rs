@@ -39,6 +39,8 @@ const EAGER: Duration = Duration::from_secs(30);
 const EAGER_BACKOFF: Duration = Duration::from_secs(1);
 /// A blocked voice path is asked for anew this often.
 const REJOIN_EVERY: Duration = Duration::from_secs(5);
+/// An invite that is good for a week is shown again for this long.
+const REUSE_INVITE: Duration = Duration::from_secs(24 * 3600);
 const MAX_NOTICES: usize = 5;
 
 /// What happens to a session.
@@ -88,7 +90,7 @@ enum Pending {
     Begin,
     Ping,
     Redeem,
-    Invite,
+    Invite(GuildId),
     /// With the number of the wish.
     Join(u32),
     Send {
@@ -139,6 +141,8 @@ pub struct Core {
     granted: Option<(ChannelId, Ssrc)>,
     /// Counts wishes to be in a channel: only the answer to the newest one matters.
     wish: u32,
+    /// The invite made last, to show again instead of making one with every click.
+    made_invite: Option<(GuildId, Instant, Invite)>,
     /// Where the link leads, while it is asked who is there.
     preview: Option<InvitePreview>,
     next_notice: u64,
@@ -168,6 +172,7 @@ impl Core {
             rejoin_at: None,
             granted: None,
             wish: 0,
+            made_invite: None,
             preview: None,
             next_notice: 1,
             seed,
@@ -342,9 +347,13 @@ impl Core {
             Intent::LoadMessages(channel) => self.load_messages(now, channel, out),
             Intent::CreateInvite(guild) => {
                 self.changed = true;
-                if self.is_online() {
+                let made = self.made_invite.as_ref();
+                let fresh = made.filter(|(of, at, _)| *of == guild && now < *at + REUSE_INVITE);
+                if let Some((_, _, invite)) = fresh {
+                    self.state.invite = InviteLink::Made(invite.clone());
+                } else if self.is_online() {
                     self.state.invite = InviteLink::Making;
-                    self.call(now, &week_invite(guild), Pending::Invite, out);
+                    self.call(now, &week_invite(guild), Pending::Invite(guild), out);
                 } else {
                     let offline = "There is no connection to the server right now.";
                     self.state.invite = InviteLink::Failed(offline.to_owned());
@@ -434,7 +443,8 @@ impl Core {
                     self.refresh_access(now, out);
                 }
             }),
-            Pending::Invite => read::<Invite>(result).map(|invite| {
+            Pending::Invite(guild) => read::<Invite>(result).map(|invite| {
+                self.made_invite = Some((guild, now, invite.clone()));
                 self.state.invite = InviteLink::Made(invite);
                 self.changed = true;
             }),
@@ -496,7 +506,7 @@ impl Core {
                 history.more = true;
                 self.notice(NoticeLevel::Warning, message);
             }
-            Pending::Invite => {
+            Pending::Invite(_) => {
                 self.state.invite = InviteLink::Failed(message);
                 self.changed = true;
             }

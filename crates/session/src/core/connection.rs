@@ -108,6 +108,7 @@ impl Core {
         self.backoff = FIRST_BACKOFF;
         self.lost_at = None;
         self.preview = None;
+        self.made_invite = None;
         // The next server's people have the same ids as this one's.
         let voice = Voice {
             gains: BTreeMap::new(),

@@ -484,8 +484,19 @@ fn an_invite_is_made_or_says_why_not() {
         bench.core.state().invite,
         InviteLink::Failed("words of the server".into())
     );
-    bench.input(Input::Closed);
     bench.intent(Intent::CreateInvite(GuildId(1)));
+    let (_, id) = bench.expect("invite.create");
+    let made =
+        json!({"code": "abcd", "link": "l", "expires_at_ms": 1, "max_uses": null, "uses": 0});
+    bench.result(id, made);
+    let InviteLink::Made(first) = bench.core.state().invite.clone() else {
+        panic!("no invite")
+    };
+    bench.intent(Intent::CreateInvite(GuildId(1)));
+    assert!(bench.out.is_empty(), "the same is shown again");
+    assert_eq!(bench.core.state().invite, InviteLink::Made(first));
+    bench.input(Input::Closed);
+    bench.intent(Intent::CreateInvite(GuildId(2)));
     assert!(matches!(bench.core.state().invite, InviteLink::Failed(_)));
 }
 
