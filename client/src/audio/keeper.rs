@@ -74,7 +74,8 @@ impl Keeper {
     }
 
     pub(super) fn run(mut self, commands: &Receiver<Command>) {
-        raise_priority();
+        // The sound system's own threads, which call back, are started from this one and on Linux inherit its priority.
+        voxhall_session::audio::raise_current_thread();
         loop {
             match commands.recv_timeout(self.until_next()) {
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return,
@@ -420,21 +421,5 @@ fn complain(
             reason: error.to_string(),
         };
         let _ = commands.try_send(Command::Broke(direction, number, problem));
-    }
-}
-
-/// The sound system's own threads, which call back, are started from this one and on Linux inherit its priority: before everything
-/// that isn't sound. Where the system doesn't grant it, all works as before, with more delay while the machine is busy.
-fn raise_priority() {
-    #[cfg(unix)]
-    if let Ok(priority) = thread_priority::ThreadPriority::try_from(10_u8) {
-        let granted = thread_priority::set_thread_priority_and_policy(
-            thread_priority::thread_native_id(),
-            priority,
-            thread_priority::ThreadSchedulePolicy::Realtime(
-                thread_priority::RealtimeThreadSchedulePolicy::RoundRobin,
-            ),
-        );
-        tracing::debug!(?granted, "real-time priority for sound devices");
     }
 }

@@ -17,7 +17,7 @@ use std::{
 use rtrb::{Consumer, Producer, RingBuffer};
 
 pub use clocked::ClockedDevice;
-pub(crate) use priority::raise_current_thread;
+pub use priority::raise_current_thread;
 
 /// Samples per second of everything that crosses the seam.
 pub const SAMPLE_RATE: u32 = 48_000;
