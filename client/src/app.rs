@@ -7,7 +7,7 @@ use std::{
 };
 
 use egui::{Context, Key, ThemePreference, Ui};
-use voxhall_protocol::{UserId, control::ChannelKind, link::Link};
+use voxhall_protocol::{Ssrc, UserId, control::ChannelKind, link::Link};
 use voxhall_session::{
     Connection, Identity, Intent, Notice, NoticeLevel, Options, Problem, Session, State,
     VoiceMeters, VoicePath,
@@ -217,7 +217,10 @@ impl App {
                 self.session.send(Intent::SignIn(Identity::Guest { name }));
             }
         }
-        if self.state.voice.path != before.voice.path {
+        // A new stay in the same channel, as after a restart of the server, may open between two looks.
+        let stay = own_ssrc(&self.state);
+        let new_stay = stay.is_some() && stay != own_ssrc(before);
+        if self.state.voice.path != before.voice.path || new_stay {
             tracing::info!(path = ?self.state.voice.path, "voice");
         }
         self.greet(before);
@@ -634,4 +637,11 @@ fn device_label() -> String {
         .unwrap_or("desktop")
         .to_owned();
     format!("{host} ({})", std::env::consts::OS)
+}
+
+/// Of one's own stay in a voice channel, as the roster says.
+fn own_ssrc(state: &State) -> Option<Ssrc> {
+    let me = state.me.as_ref()?.id;
+    let mut guilds = state.guilds.iter();
+    guilds.find_map(|guild| guild.voice.get(&me).map(|voice| voice.ssrc))
 }
