@@ -88,6 +88,19 @@ impl Heard {
         file.exists().then(|| load(&file))
     }
 
+    /// No pause was as long as `limit`, and there was sound up to the end. Returns the longest pause.
+    pub fn assert_silent_at_most(&self, limit: Duration) -> Duration {
+        let (gap, end) = silences(&self.mixed());
+        println!("{}: silent for {gap:?}, {}", self.name, self.stats);
+        assert!(gap < limit, "{} was silent for {gap:?}", self.name);
+        assert!(
+            end < Duration::from_secs(3),
+            "{} heard nothing at the end",
+            self.name
+        );
+        gap
+    }
+
     pub fn delivery(&self, speaker: &str) -> f64 {
         let speakers = self.stats["speakers"].as_array().unwrap();
         let found = speakers.iter().find(|s| s["name"] == speaker);
