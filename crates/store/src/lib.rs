@@ -5,11 +5,15 @@
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod change;
+mod error;
 mod model;
 mod sqlite;
 
 use std::future::Future;
 
+pub use change::Change;
+pub use error::StoreError;
 pub use model::*;
 pub use sqlite::{OpenError, SqliteStore};
 use voxhall_protocol::{
@@ -128,15 +132,6 @@ pub trait Settings: Send + Sync {
         key: &str,
         value: Vec<u8>,
     ) -> impl Future<Output = Result<Vec<u8>, StoreError>> + Send;
-}
-
-/// The store itself failed. Nothing of the call was stored.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StoreError {
-    #[error("the database failed: {0}")]
-    Failed(String),
-    #[error("the database is closed")]
-    Closed,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

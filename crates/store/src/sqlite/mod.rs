@@ -1,27 +1,64 @@
-//! SQLite behind one thread.
+//! SQLite: one thread writes, a few read, one tells what was written.
 //!
-//! All work runs on one named thread, in the order it was asked for. What is waiting together is committed together: each piece of
-//! work has its own savepoint, and its answer goes out only after the commit, so a sync to disk is shared without any promise being
-//! broken.
+//! The SQL of a concern stands in its own file here and uses three calls of [`SqliteStore`]:
+//!
+//! - [`SqliteStore::write`] runs a piece of work in a transaction. It is given a [`WriteTx`], which is a [`Connection`] (pass it on
+//!   as `&Connection`) on which `tx.changed(Change::…)` says what subscribers are to be told. `Err` undoes what the work did and drops
+//!   its changes.
+//! - [`SqliteStore::read`] runs a question on a consistent snapshot, beside the writer. Whatever was acknowledged before is in it.
+//! - [`SqliteStore::search`] is the same for questions that may take long. They wait for each other and for nobody else.
+//!
+//! ```ignore
+//! self.write(move |tx| {
+//!     tx.prepare_cached("UPDATE guilds SET name = ?2 WHERE id = ?1")?.execute((to_sql(guild.0), &name))?;
+//!     let guild = read_guild(tx, guild)?;
+//!     tx.changed(Change::GuildChanged(guild.clone()));
+//!     Ok(guild)
+//! })
+//! .await
+//! ```
+//!
+//! Writes run in the order in which they were asked for. What is waiting together is committed together: each piece of work has its
+//! own savepoint, and its answer goes out only after the commit, so a sync to disk is shared without any promise being broken.
+//! After the commit the announcer hands all changes to the subscriber (see [`SqliteStore::announce_to`]) in the order of
+//! commits, and only then releases the answers. So who is answered was announced before.
+//!
+//! What to mind:
+//!
+//! - `?` turns a [`rusqlite::Error`] into [`StoreError`], and into each error enum that is listed in `errors.rs`. Only what is really
+//!   exceptional may come as one: check for it, or use `ON CONFLICT DO NOTHING`, where a caller deserves a better word.
+//! - No `DEFERRABLE` constraints: they fail at the commit, which others share.
+//! - Use `prepare_cached`. A read that takes longer than 5 s is ended with [`StoreError::TooLong`].
+//! - A subscriber must not wait for the store: the announcer that would bring the answer is waiting for the subscriber.
 
 mod accounts;
+mod announcer;
+mod errors;
 mod guilds;
 mod invites;
 mod messages;
 mod migrations;
+mod readers;
 mod settings;
 mod writer;
 
-use std::path::Path;
+use std::{path::Path, thread::JoinHandle};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::StoreError;
-use writer::{Outcome, Work};
+use crate::{Change, StoreError};
+use announcer::{Announcer, Subscriber};
+use errors::guarded;
+use readers::Readers;
+use writer::{Outcome, Work, WriteTx, Writer};
 
 /// Work that may wait for the thread; who comes later waits to be let into the queue.
 const QUEUE: usize = 1_024;
+/// Threads for questions that are answered soon.
+const READERS: usize = 2;
+/// How long to wait for another program that has locked the file.
+const BUSY: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// A store in one SQLite file, or in memory for tests.
 ///
@@ -29,6 +66,15 @@ const QUEUE: usize = 1_024;
 #[derive(Clone)]
 pub struct SqliteStore {
     queue: mpsc::Sender<Work>,
+    /// None for a store in memory, where there is only the writer's connection.
+    readers: Option<Pools>,
+    subscriber: Subscriber,
+}
+
+#[derive(Clone)]
+struct Pools {
+    quick: Readers,
+    searching: Readers,
 }
 
 /// Why a database can't be used.
@@ -56,7 +102,13 @@ impl SqliteStore {
     /// # Errors
     /// See [`OpenError`]; the file is left as it was.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        Self::start(Connection::open(path).map_err(OpenError::Open)?)
+        let connection = prepare(Connection::open(path).map_err(OpenError::Open)?)?;
+        let mut threads = Vec::new();
+        let pools = Pools {
+            quick: Readers::start(path, "store-read", READERS, &mut threads)?,
+            searching: Readers::start(path, "store-search", 1, &mut threads)?,
+        };
+        Self::start(connection, Some(pools), threads)
     }
 
     /// A store that is gone when it is closed.
@@ -64,22 +116,48 @@ impl SqliteStore {
     /// # Errors
     /// See [`OpenError`].
     pub fn in_memory() -> Result<Self, OpenError> {
-        Self::start(Connection::open_in_memory().map_err(OpenError::Open)?)
+        let connection = prepare(Connection::open_in_memory().map_err(OpenError::Open)?)?;
+        Self::start(connection, None, Vec::new())
     }
 
-    fn start(mut connection: Connection) -> Result<Self, OpenError> {
-        configure(&connection).map_err(OpenError::Open)?;
-        migrations::migrate(&mut connection)?;
+    fn start(
+        connection: Connection,
+        readers: Option<Pools>,
+        threads: Vec<JoinHandle<()>>,
+    ) -> Result<Self, OpenError> {
+        let subscriber = Subscriber::default();
+        let announcer = Announcer::start(subscriber.clone()).map_err(OpenError::Thread)?;
         let (queue, work) = mpsc::channel(QUEUE);
+        let writer = Writer {
+            connection,
+            work,
+            announcer,
+            readers: threads,
+        };
         std::thread::Builder::new()
             .name("store".into())
-            .spawn(move || writer::run(connection, work))
+            .spawn(move || writer.run())
             .map_err(OpenError::Thread)?;
-        Ok(Self { queue })
+        Ok(Self {
+            queue,
+            readers,
+            subscriber,
+        })
     }
 
-    /// Finishes what was asked for so far and closes the file. Later calls fail with [`StoreError::Closed`].
+    /// Has `told` called with the changes of every write that is committed from now on, in the order of commits, before the callers
+    /// of these writes are answered. It runs on a thread of the store, must not wait for the store, and takes the place of the
+    /// one before it.
+    pub fn announce_to(&self, told: impl FnMut(Vec<Change>) + Send + 'static) {
+        self.subscriber.set(told);
+    }
+
+    /// Finishes the writes asked for so far, tells of them, and closes the file. Later calls fail with [`StoreError::Closed`].
     pub async fn close(&self) {
+        if let Some(readers) = &self.readers {
+            readers.quick.close().await;
+            readers.searching.close().await;
+        }
         let (done, closed) = oneshot::channel();
         if self.queue.send(Work::Close(done)).await.is_ok() {
             // An error means that another call closed it meanwhile.
@@ -88,17 +166,20 @@ impl SqliteStore {
     }
 
     /// Runs `work` in a transaction of its own; an error undoes what it did.
-    async fn run<T, E>(
+    async fn write<T, E>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        work: impl FnOnce(&WriteTx<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let job = Work::Job(Box::new(move |connection| {
-            let result = connection.map_err(E::from).and_then(work);
+        let job = Work::Job(Box::new(move |tx| {
+            let result = match tx {
+                Ok(tx) => guarded(|| work(tx)),
+                Err(error) => Err(error.into()),
+            };
             Outcome {
                 keep: result.is_ok(),
                 // The asker may be gone; its work is done all the same.
@@ -111,38 +192,64 @@ impl SqliteStore {
         self.queue.send(job).await.map_err(|_| closed(()))?;
         answered.await.map_err(|_| closed(()))?
     }
+
+    /// Answers a question that takes milliseconds.
+    async fn read<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        match &self.readers {
+            Some(pools) => pools.quick.ask(work).await,
+            None => self.write(move |tx| work(tx)).await,
+        }
+    }
+
+    /// Answers a question that may take seconds.
+    async fn search<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        match &self.readers {
+            Some(pools) => pools.searching.ask(work).await,
+            None => self.write(move |tx| work(tx)).await,
+        }
+    }
+
+    /// [`SqliteStore::write`] without changes.
+    async fn run<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.write(move |tx| work(tx)).await
+    }
+}
+
+fn prepare(mut connection: Connection) -> Result<Connection, OpenError> {
+    configure(&connection).map_err(OpenError::Open)?;
+    migrations::migrate(&mut connection)?;
+    Ok(connection)
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
 }
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
-macro_rules! from_sqlite {
-    ($($error:ty),*) => {$(
-        impl From<rusqlite::Error> for $error {
-            fn from(error: rusqlite::Error) -> Self {
-                StoreError::from(error).into()
-            }
-        }
-    )*};
-}
-from_sqlite!(
-    crate::SignUpError,
-    crate::InviteError,
-    crate::CreateInviteError,
-    crate::PostError
-);
 
 #[cfg(test)]
 mod tests {
@@ -199,7 +306,7 @@ mod tests {
                 panic!("on purpose")
             })
             .await;
-        assert_eq!(panicked, Err(StoreError::Closed));
+        assert!(matches!(panicked, Err(StoreError::Failed(_))));
         assert_eq!(store.setting_or_insert("x", vec![7]).await, Ok(vec![7]));
     }
 
@@ -220,10 +327,7 @@ mod tests {
             store.setting_or_insert("b", vec![1]),
         );
         for refused in [first, second] {
-            assert!(
-                matches!(&refused, Err(StoreError::Failed(why)) if why.contains("locked")),
-                "{refused:?}"
-            );
+            assert_eq!(refused, Err(StoreError::Locked));
         }
         other.execute_batch("ROLLBACK").unwrap();
         assert_eq!(store.setting_or_insert("a", vec![2]).await, Ok(vec![2]));

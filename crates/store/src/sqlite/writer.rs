@@ -1,11 +1,12 @@
-//! The thread that owns the connection.
+//! The thread that owns the connection which writes.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{cell::RefCell, ops::Deref, thread::JoinHandle};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::StoreError;
+use super::announcer::{Announcer, Answer, Ended};
+use crate::{Change, StoreError};
 
 /// Pieces of work that share one commit at most.
 const BATCH: usize = 64;
@@ -17,98 +18,172 @@ pub(super) enum Work {
 }
 
 /// Given why there is no transaction to work in, a job only passes that on.
-pub(super) type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) -> Outcome + Send>;
+pub(super) type Job = Box<dyn FnOnce(Result<&WriteTx<'_>, StoreError>) -> Outcome + Send>;
 
 pub(super) struct Outcome {
     /// Whether what the job did is to stay.
     pub keep: bool,
-    /// Tells the asker, once it is known whether the commit worked.
-    pub answer: Box<dyn FnOnce(Result<(), StoreError>)>,
+    pub answer: Answer,
 }
 
-pub(super) fn run(connection: Connection, mut work: mpsc::Receiver<Work>) {
-    let mut closing = None;
-    let mut batch = Vec::with_capacity(BATCH);
-    while closing.is_none() {
-        if work.blocking_recv_many(&mut batch, BATCH) == 0 {
-            break;
-        }
-        let mut jobs = Vec::with_capacity(batch.len());
-        for item in batch.drain(..) {
-            match item {
-                Work::Job(job) => jobs.push(job),
-                Work::Close(done) => closing = Some(done),
+/// The connection within a transaction, and what is to be told after its commit.
+pub(super) struct WriteTx<'c> {
+    connection: &'c Connection,
+    changes: RefCell<Vec<Change>>,
+}
+
+impl WriteTx<'_> {
+    /// Has `change` announced if this piece of work is committed.
+    pub fn changed(&self, change: Change) {
+        self.changes.borrow_mut().push(change);
+    }
+}
+
+impl Deref for WriteTx<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection
+    }
+}
+
+pub(super) struct Writer {
+    pub connection: Connection,
+    pub work: mpsc::Receiver<Work>,
+    pub announcer: Announcer,
+    /// They end by themselves; the file is closed after them.
+    pub readers: Vec<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub fn run(mut self) {
+        let closing = self.run_until_closed();
+        for reader in self.readers {
+            if reader.join().is_err() {
+                tracing::error!("a reader ended by a fault");
             }
         }
-        run_batch(&connection, jobs);
+        if let Err((_, error)) = self.connection.close() {
+            tracing::warn!(%error, "the database did not close cleanly; nothing stored is lost");
+        }
+        self.announcer.finish();
+        if let Some(done) = closing {
+            // Who closed may be gone.
+            let _ = done.send(());
+        }
     }
-    if let Err((_, error)) = connection.close() {
-        tracing::warn!(%error, "the database did not close cleanly; nothing stored is lost");
-    }
-    if let Some(done) = closing {
-        // Who closed may be gone.
-        let _ = done.send(());
-    }
-}
 
-fn run_batch(connection: &Connection, jobs: Vec<Job>) {
-    let mut waiting = Vec::with_capacity(jobs.len());
-    let mut jobs = jobs.into_iter();
-    while let Some(job) = jobs.next() {
-        if connection.is_autocommit()
-            && let Err(error) = connection.execute_batch("BEGIN IMMEDIATE")
+    fn run_until_closed(&mut self) -> Option<oneshot::Sender<()>> {
+        let mut closing = None;
+        let mut batch = Vec::with_capacity(BATCH);
+        while closing.is_none() {
+            if self.work.blocking_recv_many(&mut batch, BATCH) == 0 {
+                break;
+            }
+            let jobs = take_jobs(&mut batch, &mut closing);
+            if let Err(refused) = self.run_batch(jobs) {
+                // It took its time to refuse, and would for each of those that wait.
+                while let Ok(item) = self.work.try_recv() {
+                    batch.push(item);
+                }
+                let jobs = take_jobs(&mut batch, &mut closing);
+                self.refuse(jobs.into_iter(), &refused);
+            }
+        }
+        closing
+    }
+
+    /// Fails where the database lets nobody write now.
+    fn run_batch(&self, jobs: Vec<Job>) -> Result<(), StoreError> {
+        let mut changes = Vec::new();
+        let mut answers = Vec::with_capacity(jobs.len());
+        let mut jobs = jobs.into_iter();
+        while let Some(job) = jobs.next() {
+            if self.connection.is_autocommit()
+                && let Err(error) = self.connection.execute_batch("BEGIN IMMEDIATE")
+            {
+                tracing::error!(%error, "the database refuses to begin a transaction");
+                let refused = StoreError::from(error);
+                self.refuse(std::iter::once(job).chain(jobs), &refused);
+                return Err(refused);
+            }
+            answers.push(self.run_job(job, &mut changes));
+            if self.connection.is_autocommit() {
+                // SQLite itself rolled everything back, as on a full disk.
+                let lost = StoreError::Failed("the transaction was lost; is the disk full?".into());
+                tracing::error!("{lost}");
+                self.tell(Err(lost), &mut changes, &mut answers);
+            }
+        }
+        if !self.connection.is_autocommit() {
+            let committed = self.connection.execute_batch("COMMIT").map_err(|error| {
+                tracing::error!(%error, "the database could not commit");
+                // Where SQLite has rolled back by itself, this fails.
+                let _ = self.connection.execute_batch("ROLLBACK");
+                StoreError::from(error)
+            });
+            self.tell(committed, &mut changes, &mut answers);
+        }
+        Ok(())
+    }
+
+    fn run_job(&self, job: Job, changes: &mut Vec<Change>) -> Answer {
+        let connection = &self.connection;
+        if let Err(error) = connection.execute_batch("SAVEPOINT job") {
+            tracing::error!(%error, "the database refuses to begin a savepoint");
+            return job(Err(error.into())).answer;
+        }
+        let tx = WriteTx {
+            connection,
+            changes: RefCell::default(),
+        };
+        let Outcome { keep, answer } = job(Ok(&tx));
+        let end = if keep {
+            changes.append(&mut tx.changes.into_inner());
+            "RELEASE job"
+        } else {
+            "ROLLBACK TO job; RELEASE job"
+        };
+        if !connection.is_autocommit()
+            && let Err(error) = connection.execute_batch(end)
         {
-            tracing::error!(%error, "the database refuses to begin a transaction");
-            // It took its time to refuse, and would for each of the others.
-            let refused = StoreError::from(error);
-            for job in std::iter::once(job).chain(jobs) {
-                (job(Err(refused.clone())).answer)(Ok(()));
-            }
-            return;
-        }
-        if let Some(outcome) = run_job(connection, job) {
-            waiting.push(outcome);
-        }
-        if connection.is_autocommit() {
-            // SQLite itself rolled everything back, as on a full disk.
-            let lost = StoreError::Failed("the transaction was lost; is the disk full?".into());
-            tracing::error!("{lost}");
-            answer_all(&mut waiting, &Err(lost));
-        }
-    }
-    if !connection.is_autocommit() {
-        let committed = connection.execute_batch("COMMIT").map_err(|error| {
-            tracing::error!(%error, "the database could not commit");
-            // An error here means that SQLite rolled back by itself.
+            // The whole batch goes: a half-kept job must not be committed.
+            tracing::error!(%error, "the database could not end a savepoint");
             let _ = connection.execute_batch("ROLLBACK");
-            StoreError::from(error)
+        }
+        answer
+    }
+
+    fn refuse(&self, jobs: impl Iterator<Item = Job>, why: &StoreError) {
+        let mut answers = jobs.map(|job| job(Err(why.clone())).answer).collect();
+        self.tell(Err(why.clone()), &mut Vec::new(), &mut answers);
+    }
+
+    fn tell(
+        &self,
+        result: Result<(), StoreError>,
+        changes: &mut Vec<Change>,
+        answers: &mut Vec<Answer>,
+    ) {
+        let mut changes = std::mem::take(changes);
+        if result.is_err() {
+            changes.clear();
+        }
+        self.announcer.tell(Ended {
+            result,
+            changes,
+            answers: std::mem::take(answers),
         });
-        answer_all(&mut waiting, &committed);
     }
 }
 
-fn run_job(connection: &Connection, job: Job) -> Option<Outcome> {
-    if let Err(error) = connection.execute_batch("SAVEPOINT job") {
-        tracing::error!(%error, "the database refuses to begin a savepoint");
-        return Some(job(Err(error.into())));
+fn take_jobs(batch: &mut Vec<Work>, closing: &mut Option<oneshot::Sender<()>>) -> Vec<Job> {
+    let mut jobs = Vec::with_capacity(batch.len());
+    for item in batch.drain(..) {
+        match item {
+            Work::Job(job) => jobs.push(job),
+            Work::Close(done) => *closing = Some(done),
+        }
     }
-    let outcome = catch_unwind(AssertUnwindSafe(|| job(Ok(connection)))).ok();
-    let end = match &outcome {
-        Some(Outcome { keep: true, .. }) => "RELEASE job",
-        _ => "ROLLBACK TO job; RELEASE job",
-    };
-    if !connection.is_autocommit()
-        && let Err(error) = connection.execute_batch(end)
-    {
-        // The whole batch goes: a half-kept job must not be committed.
-        tracing::error!(%error, "the database could not end a savepoint");
-        let _ = connection.execute_batch("ROLLBACK");
-    }
-    outcome
-}
-
-fn answer_all(waiting: &mut Vec<Outcome>, result: &Result<(), StoreError>) {
-    for outcome in waiting.drain(..) {
-        (outcome.answer)(result.clone());
-    }
+    jobs
 }
