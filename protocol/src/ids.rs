@@ -32,8 +32,14 @@ ids! {
     DeviceId(u64);
     /// A guild: what the screen calls a server.
     GuildId(u64);
-    /// A text or voice channel of a guild.
+    /// A channel of a guild, or a conversation between people: both hold messages.
     ChannelId(u64);
+    /// A role of a guild.
+    RoleId(u64);
+    /// A file that was uploaded.
+    FileId(u64);
+    /// An entry of a guild's audit log.
+    AuditId(u64);
     /// A message; ids grow with time within a server.
     MessageId(u64);
     /// RTP synchronisation source (RFC 3550), given by the server for one voice session.

@@ -3,17 +3,19 @@
 //! - [`control`]: JSON-RPC messages over WebSocket (`docs/protocol/control.md`)
 //! - [`voice`]: RTP, SFrame, RTCP and STUN datagrams (`docs/protocol/voice.md`)
 //! - [`link`]: the invite link
+//! - [`permissions`]: who may do what, and why
 //! - [`limits`]: what both ends enforce
 
 pub mod control;
 mod ids;
 pub mod limits;
 pub mod link;
+pub mod permissions;
 mod secret;
 pub mod voice;
 
 pub use ids::{
-    ChannelId, DeviceId, Epoch, GuildId, MessageId, ParseVoiceSessionId, SenderIndex, Ssrc, UserId,
-    VoiceSessionId,
+    AuditId, ChannelId, DeviceId, Epoch, FileId, GuildId, MessageId, ParseVoiceSessionId, RoleId,
+    SenderIndex, Ssrc, UserId, VoiceSessionId,
 };
 pub use secret::{BaseKey, SecretText, SessionSecret};

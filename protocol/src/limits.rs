@@ -28,6 +28,49 @@ pub const HISTORY_PAGE: u32 = 50;
 pub const HISTORY_PAGE_BYTES: usize = 256 * 1024;
 /// Device label, characters; longer ones are cut.
 pub const DEVICE_LABEL_CHARS: usize = 64;
+/// A profile's text, a guild's description, characters.
+pub const ABOUT_CHARS: usize = 500;
+/// A custom status, characters.
+pub const CUSTOM_STATUS_CHARS: usize = 100;
+/// A channel's topic, characters.
+pub const TOPIC_CHARS: usize = 1_000;
+/// A moderator's reason, characters.
+pub const REASON_CHARS: usize = 300;
+/// A search, characters.
+pub const QUERY_CHARS: std::ops::RangeInclusive<usize> = 1..=256;
+/// An emoji of a reaction, bytes.
+pub const EMOJI_BYTES: usize = 64;
+/// Different reactions on one message.
+pub const MAX_REACTIONS: usize = 20;
+/// Attachments of one message.
+pub const MAX_ATTACHMENTS: usize = 10;
+/// Pinned messages of one channel.
+pub const MAX_PINS: usize = 50;
+/// People in a group conversation.
+pub const MAX_GROUP_MEMBERS: usize = 10;
+/// Channels and categories of one guild.
+pub const MAX_CHANNELS: usize = 500;
+/// Roles of one guild, @everyone included.
+pub const MAX_ROLES: usize = 100;
+/// Rules of one channel for roles and members.
+pub const MAX_OVERWRITES: usize = 100;
+/// Guilds that one user may be in.
+pub const MAX_GUILDS_OF_USER: usize = 100;
+/// Friends, requests and blocked people of one user, together.
+pub const MAX_RELATIONS: usize = 1_000;
+/// Slow mode at most, seconds.
+pub const MAX_SLOW_MODE_S: u32 = 6 * 3600;
+/// A timeout at most, seconds.
+pub const MAX_TIMEOUT_S: u32 = 28 * 24 * 3600;
+/// A file's name, characters.
+pub const FILE_NAME_CHARS: usize = 120;
+/// Entries of one page of anything but history.
+pub const PAGE: u32 = 50;
+/// Events that a session keeps for a client that comes back: this many at most.
+pub const RESUME_EVENTS: usize = 2_000;
+/// A session whose connection was lost is kept for this long, milliseconds.
+pub const RESUME_WITHIN_MS: u64 = 120_000;
+
 /// Invite code, characters.
 pub const INVITE_CODE_CHARS: std::ops::RangeInclusive<usize> = 4..=32;
 

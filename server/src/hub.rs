@@ -17,7 +17,7 @@ use voxhall_protocol::{
     voice::SessionKeys,
 };
 use voxhall_relay::{RouteTable, Routes, SessionRoute};
-use voxhall_store::GuildRecord;
+use voxhall_store::{GuildRecord, UserRecord};
 
 use crate::{
     gateway::{End, Outbox},
@@ -76,10 +76,10 @@ impl State {
 }
 
 impl Hub {
-    pub fn new(guilds: Vec<GuildRecord>, table: Arc<ArcSwap<RouteTable>>) -> Self {
+    pub fn new(guilds: Vec<GuildRecord>, users: Vec<UserRecord>, table: Arc<ArcSwap<RouteTable>>) -> Self {
         Self {
             state: Mutex::new(State {
-                live: Live::new(guilds, Box::new(random::fill)),
+                live: Live::new(guilds, users, Box::new(random::fill)),
                 outboxes: HashMap::new(),
                 routes: Routes::new(),
             }),

@@ -39,7 +39,7 @@ async fn the_default_guild_is_made_once<S: Store>(store: &S) {
     assert_eq!(store.default_guild(new_guild("two")).await.unwrap(), first);
     let guilds = store.guilds().await.unwrap();
     assert_eq!(guilds.len(), 1);
-    assert_eq!(guilds[0].name, "one");
+    assert_eq!(guilds[0].info.name, "one");
     let channels: Vec<_> = guilds[0]
         .channels
         .iter()
@@ -220,8 +220,9 @@ async fn the_owner_invite_works_once<S: Store>(store: &S) {
     let default = store.default_guild(new_guild("other")).await.unwrap();
     assert_eq!(default.owner_code, None);
     let guilds = store.guilds().await.unwrap();
-    assert_eq!(guilds[0].owner, Some(ann.user.id));
-    assert_eq!(guilds[0].members, [ann.user, eve.user]);
+    assert_eq!(guilds[0].info.owner_id, Some(ann.user.id));
+    let members: Vec<_> = guilds[0].members.iter().map(|m| m.user).collect();
+    assert_eq!(members, [ann.user.id, eve.user.id]);
 }
 
 async fn a_sign_up_that_fails_leaves_nothing<S: Store>(store: &S) {

@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{EpochKey, Guild, Member, Message, VoiceState};
-use crate::{ChannelId, GuildId, UserId};
+use super::{
+    Channel, Conversation, EpochKey, Guild, GuildInfo, Member, Mentions, Message, OwnPresence,
+    Presence, ReadState, Relation, Role, UnixMs, User, VoiceState,
+};
+use crate::{ChannelId, GuildId, MessageId, RoleId, UserId};
 
 /// Why someone is no longer in a voice channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +20,10 @@ pub enum LeaveReason {
     TimedOut,
     /// The control connection stayed away for too long.
     Disconnected,
+    /// A moderator took them out of the channel, or to another.
+    Moderated,
+    /// They may no longer be there, or the channel is gone.
+    NotAllowed,
 }
 
 /// Why this client's own voice session ended without its asking.
@@ -26,6 +33,34 @@ pub enum EndReason {
     /// The same account joined voice on another device.
     OtherDevice,
     TimedOut,
+    /// A moderator took this user out of the channel.
+    Disconnected,
+    /// A moderator wants this user in that channel: the client joins it.
+    MovedTo(ChannelId),
+    /// This user may no longer be there.
+    NotAllowed,
+    ChannelDeleted,
+}
+
+/// Why someone is no longer a member of a guild.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GoneReason {
+    Left,
+    Kicked,
+    Banned,
+    /// The account is no more.
+    Deleted,
+}
+
+/// Why this client's guild is no longer there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GuildGone {
+    Left,
+    Deleted,
+    Kicked { reason: String },
+    Banned { reason: String },
 }
 
 macro_rules! events {
@@ -65,12 +100,48 @@ macro_rules! events {
 events! {
     /// The server is about to hang up; come back after the given time.
     "session.closed" SessionClosed { reason: String, reconnect_after_ms: u32 }
-    /// This account is now a member, by an invite redeemed on this or another of its devices.
+
+    /// Someone that this user can see changed their name, picture or kind.
+    "user.updated" UserUpdated { user: User }
+    "presence.changed" PresenceChanged { user_id: UserId, presence: Presence }
+    /// One's own choice, made on another device.
+    "presence.chosen" PresenceChosen { presence: OwnPresence }
+    /// New, or another kind than before.
+    "relation.updated" RelationUpdated { relation: Relation }
+    "relation.removed" RelationRemoved { user_id: UserId }
+    /// New, or changed in name or members.
+    "conversation.updated" ConversationUpdated { conversation: Conversation }
+    /// This user is no longer in it.
+    "conversation.left" ConversationLeft { channel_id: ChannelId }
+
+    /// This account is now a member.
     "guild.joined" GuildJoined { guild: Guild }
+    "guild.updated" GuildUpdated { guild: GuildInfo }
+    /// This account is no longer a member.
+    "guild.left" GuildLeft { guild_id: GuildId, why: GuildGone }
+    /// New, or one that this user may see now.
+    "channel.created" ChannelCreated { guild_id: GuildId, channel: Channel, voice: Vec<VoiceState>, read_state: Option<ReadState> }
+    "channel.updated" ChannelUpdated { guild_id: GuildId, channel: Channel }
+    /// Gone, or one that this user may no longer see.
+    "channel.deleted" ChannelDeleted { guild_id: GuildId, channel_id: ChannelId }
+    "role.created" RoleCreated { guild_id: GuildId, role: Role }
+    "role.updated" RoleUpdated { guild_id: GuildId, role: Role }
+    "role.deleted" RoleDeleted { guild_id: GuildId, role_id: RoleId }
     "member.joined" MemberJoined { guild_id: GuildId, member: Member }
-    "presence.changed" PresenceChanged { user_id: UserId, online: bool }
-    "guild.owner_changed" OwnerChanged { guild_id: GuildId, owner_id: UserId }
-    "message.created" MessageCreated { guild_id: GuildId, message: Message }
+    "member.updated" MemberUpdated { guild_id: GuildId, member: Member }
+    "member.left" MemberLeft { guild_id: GuildId, user_id: UserId, why: GoneReason }
+
+    /// In a guild or, without one, in a conversation.
+    "message.created" MessageCreated { guild_id: Option<GuildId>, message: Message }
+    "message.updated" MessageUpdated { channel_id: ChannelId, message_id: MessageId, text: String, mentions: Mentions, edited_at_ms: UnixMs }
+    "message.deleted" MessageDeleted { channel_id: ChannelId, message_ids: Vec<MessageId> }
+    "message.pinned" MessagePinned { channel_id: ChannelId, message_id: MessageId, pinned: bool }
+    "reaction.added" ReactionAdded { channel_id: ChannelId, message_id: MessageId, user_id: UserId, emoji: String }
+    "reaction.removed" ReactionRemoved { channel_id: ChannelId, message_id: MessageId, user_id: UserId, emoji: String }
+    /// This user has read so far, on whatever device.
+    "channel.read" ChannelRead { read_state: ReadState }
+    "typing.started" TypingStarted { channel_id: ChannelId, user_id: UserId }
+
     "voice.joined" VoiceJoined { guild_id: GuildId, state: VoiceState }
     "voice.updated" VoiceUpdated { guild_id: GuildId, state: VoiceState }
     "voice.speaking" VoiceSpeaking { guild_id: GuildId, channel_id: ChannelId, user_id: UserId, speaking: bool }

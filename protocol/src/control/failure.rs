@@ -73,6 +73,26 @@ kinds! {
     RateLimited = 22,
     ChannelFull = 23,
     GuildFull = 24,
+    /// The server no longer has all that was missed; begin a new session.
+    FullSyncNeeded = 25,
+    /// What it should be, it is already, or something else changed meanwhile.
+    Conflict = 26,
+    /// Slow mode: wait before the next message.
+    SlowMode = 27,
+    /// One of the two has blocked the other, or takes no messages from strangers.
+    Blocked = 28,
+    /// Not let into this guild or server any more.
+    Banned = 29,
+    /// The account is suspended.
+    Suspended = 30,
+    /// A file or a picture is larger than it may be, or there is no room for it.
+    TooLarge = 31,
+    /// The bytes are not what they should be.
+    BadFile = 32,
+    /// There are as many of these as there may be.
+    TooMany = 33,
+    /// The server can't store anything right now; what was sent was not stored.
+    Unavailable = 34,
 }
 
 impl Failure {

@@ -1,7 +1,7 @@
 //! Control: JSON-RPC 2.0 over WebSocket.
 //!
 //! A request has an id and gets a result or a typed [`Failure`]. An event is a notification whose `params` carry `seq`, the number of
-//! the event in this connection. Unknown fields are ignored; unknown methods are answered with an error.
+//! the event in its session. Unknown fields are ignored; unknown methods are answered with an error.
 
 mod event;
 mod failure;
@@ -9,7 +9,7 @@ mod model;
 mod request;
 mod rpc;
 
-pub use event::{EndReason, Event, LeaveReason};
+pub use event::{EndReason, Event, GoneReason, GuildGone, LeaveReason};
 pub use failure::{Failure, FailureKind};
 pub use model::*;
 pub use request::*;

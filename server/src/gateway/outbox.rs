@@ -214,7 +214,7 @@ mod tests {
         let outbox = Outbox::default();
         let event = Event::PresenceChanged {
             user_id: UserId(1),
-            online: true,
+            presence: voxhall_protocol::control::Presence::online(),
         };
         let frame = Arc::new(EventFrame::new(&event));
         outbox.push_event(Arc::clone(&frame));
@@ -235,7 +235,7 @@ mod tests {
         outbox.push("x".repeat(MAX_BACKLOG_BYTES * 2));
         let event = Event::PresenceChanged {
             user_id: UserId(1),
-            online: true,
+            presence: voxhall_protocol::control::Presence::online(),
         };
         outbox.push_event(Arc::new(EventFrame::new(&event)));
         assert_eq!(text(outbox.next().await), "greeted");

@@ -135,6 +135,7 @@ mod tests {
     #[test]
     fn names_stay_text() {
         let preview = InvitePreview {
+            guests: true,
             server_name: "s".into(),
             guild_name: "<script>alert('x')</script>".into(),
             members: 1,

@@ -17,10 +17,11 @@ use std::{
 use voxhall_protocol::{
     ChannelId, DeviceId, GuildId, SenderIndex, SessionSecret, Ssrc, UserId, VoiceSessionId,
     control::{
-        Channel, ChannelKind, Event, Failure, Guild, Member, Ready, RequestId, User, VoiceGrant,
+        Channel, Event, Failure, Guild, GuildInfo, Member, Presence, Ready, RequestId, User,
+        VoiceGrant,
     },
 };
-use voxhall_store::GuildRecord;
+use voxhall_store::{GuildRecord, UserRecord};
 
 use room::Room;
 
@@ -128,7 +129,11 @@ struct Connection {
 }
 
 impl Live {
-    pub fn new(guilds: Vec<GuildRecord>, entropy: Entropy) -> Self {
+    pub fn new(guilds: Vec<GuildRecord>, users: Vec<UserRecord>, entropy: Entropy) -> Self {
+        let users: BTreeMap<UserId, User> = users
+            .into_iter()
+            .map(|record| (record.user.id, record.user))
+            .collect();
         let mut live = Self {
             entropy,
             guilds: BTreeMap::new(),
@@ -141,23 +146,24 @@ impl Live {
         };
         for guild in guilds {
             for channel in &guild.channels {
-                if channel.kind == ChannelKind::Voice {
+                if channel.kind.is_voice() {
                     live.rooms
-                        .insert(channel.id, Room::new(guild.id, channel.bitrate_bps));
+                        .insert(channel.id, Room::new(guild.info.id, channel.bitrate_bps));
                 }
             }
-            let member = |user: User| {
+            let member = |record: voxhall_store::MemberRecord| {
                 let connections = BTreeSet::new();
-                (user.id, MemberState { user, connections })
+                let user = users.get(&record.user)?.clone();
+                Some((user.id, MemberState { user, connections }))
             };
             let state = GuildState {
-                name: guild.name,
-                owner: guild.owner,
+                name: guild.info.name,
+                owner: guild.info.owner_id,
                 channels: guild.channels,
-                members: guild.members.into_iter().map(member).collect(),
+                members: guild.members.into_iter().filter_map(member).collect(),
                 connections: BTreeSet::new(),
             };
-            live.guilds.insert(guild.id, state);
+            live.guilds.insert(guild.info.id, state);
         }
         live
     }
@@ -191,6 +197,12 @@ impl Live {
             },
         );
         let ready = Ready {
+            session: voxhall_protocol::SecretText::from(""),
+            is_admin: false,
+            conversations: Vec::new(),
+            relations: Vec::new(),
+            read_states: Vec::new(),
+            presence: voxhall_protocol::control::OwnPresence::default(),
             me: user,
             device_id: device,
             guilds: self.guilds_of(user_id),
@@ -206,7 +218,7 @@ impl Live {
             told,
             Event::PresenceChanged {
                 user_id,
-                online: true,
+                presence: Presence::online(),
             },
         );
         self.resume_voice(connection, out);
@@ -236,7 +248,7 @@ impl Live {
             told,
             Event::PresenceChanged {
                 user_id: user,
-                online: false,
+                presence: Presence::default(),
             },
         );
         self.lose_control(connection, user, device, now, out);
@@ -251,10 +263,10 @@ impl Live {
         if guild.members.contains_key(&user.id) {
             return;
         }
-        let member = Member {
-            user: user.clone(),
-            online: !connections.is_empty(),
-        };
+        let mut member = Member::new(user.clone());
+        if !connections.is_empty() {
+            member.presence = Presence::online();
+        }
         let told = guild.connections.clone();
         guild.connections.extend(&connections);
         guild.members.insert(
@@ -274,7 +286,15 @@ impl Live {
             return;
         };
         guild.owner = Some(owner_id);
-        let event = Event::OwnerChanged { guild_id, owner_id };
+        let event = Event::GuildUpdated {
+            guild: GuildInfo {
+                id: guild_id,
+                name: guild.name.clone(),
+                description: String::new(),
+                icon: None,
+                owner_id: Some(owner_id),
+            },
+        };
         tell(out, guild.connections.iter().copied(), event);
     }
 
@@ -338,6 +358,9 @@ impl Live {
             .collect();
         Guild {
             id,
+            description: String::new(),
+            icon: None,
+            roles: Vec::new(),
             name: guild.name.clone(),
             owner_id: guild.owner,
             channels: guild.channels.clone(),
@@ -362,10 +385,11 @@ impl Live {
 
 impl MemberState {
     fn member(&self) -> Member {
-        Member {
-            user: self.user.clone(),
-            online: !self.connections.is_empty(),
+        let mut member = Member::new(self.user.clone());
+        if !self.connections.is_empty() {
+            member.presence = Presence::online();
         }
+        member
     }
 }
 

@@ -109,6 +109,8 @@ impl Participant {
             sender_index: self.sender_index,
             muted: self.muted,
             deafened: self.deafened,
+            suppressed: false,
+            server_deafened: false,
             speaking: self.speaking,
         }
     }

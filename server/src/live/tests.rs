@@ -1,8 +1,12 @@
 use proptest::prelude::*;
 use voxhall_protocol::{
     BaseKey,
-    control::{EndReason, FailureKind, JoinVoice, LeaveReason, UpdateVoice, UserKind, VoiceState},
+    control::{
+        ChannelKind, EndReason, FailureKind, JoinVoice, LeaveReason, OwnPresence, UpdateVoice,
+        UserKind, VoiceState,
+    },
 };
+use voxhall_store::MemberRecord;
 
 use super::*;
 
@@ -21,7 +25,7 @@ fn a_newcomer_sees_the_others_and_they_see_the_newcomer() {
         sim.events_of(ann),
         [Event::PresenceChanged {
             user_id: UserId(2),
-            online: true
+            presence: Presence::online()
         }]
     );
     assert_eq!(sim.events_of(bob), []);
@@ -35,7 +39,7 @@ fn a_newcomer_sees_the_others_and_they_see_the_newcomer() {
         sim.events_of(ann),
         [Event::PresenceChanged {
             user_id: UserId(2),
-            online: false
+            presence: Presence::default()
         }]
     );
 }
@@ -367,34 +371,47 @@ struct Client {
 }
 
 fn user(id: u64) -> User {
-    User {
-        id: UserId(id),
-        name: format!("user {id}"),
-        kind: UserKind::Guest,
+    User::new(UserId(id), format!("user {id}"), UserKind::Guest)
+}
+
+fn record(id: u64) -> UserRecord {
+    UserRecord {
+        user: user(id),
+        is_admin: false,
+        suspended: false,
+        presence: OwnPresence::default(),
     }
 }
 
 impl Sim {
     /// Users 1 to 4 are members; 9 is not.
     fn new() -> Self {
-        let channel = |id, kind| Channel {
-            id,
-            name: "c".into(),
-            kind,
-            position: 0,
-            topic: String::new(),
-            bitrate_bps: 64_000,
-        };
+        let channel = |id, kind| Channel::new(id, "c", kind);
         let guild = GuildRecord {
-            id: GUILD,
-            name: "g".into(),
-            owner: None,
+            info: GuildInfo {
+                id: GUILD,
+                name: "g".into(),
+                description: String::new(),
+                icon: None,
+                owner_id: None,
+            },
+            roles: Vec::new(),
             channels: vec![
                 channel(TEXT, ChannelKind::Text),
                 channel(LOUNGE, ChannelKind::Voice),
                 channel(DEN, ChannelKind::Voice),
             ],
-            members: (1..=4).map(user).collect(),
+            members: (1..=4)
+                .map(|id| MemberRecord {
+                    user: UserId(id),
+                    nick: None,
+                    roles: Vec::new(),
+                    joined_at_ms: 0,
+                    timeout_until_ms: None,
+                    server_muted: false,
+                    server_deafened: false,
+                })
+                .collect(),
         };
         let mut state = 1_u64;
         let entropy = move |bytes: &mut [u8]| {
@@ -407,7 +424,7 @@ impl Sim {
             }
         };
         Self {
-            live: Live::new(vec![guild], Box::new(entropy)),
+            live: Live::new(vec![guild], (1..=4).map(record).collect(), Box::new(entropy)),
             now: Instant::now(),
             next_connection: 0,
             next_request: 0,
@@ -703,15 +720,15 @@ impl Client {
                 guild.members.retain(|m| m.user.id != member.user.id);
                 guild.members.push(member.clone());
             }
-            Event::PresenceChanged { user_id, online } => {
+            Event::PresenceChanged { user_id, presence } => {
                 for member in self.guilds.values_mut().flat_map(|g| &mut g.members) {
                     if member.user.id == *user_id {
-                        member.online = *online;
+                        member.presence = presence.clone();
                     }
                 }
             }
-            Event::OwnerChanged { guild_id, owner_id } => {
-                self.guilds.get_mut(guild_id).unwrap().owner_id = Some(*owner_id);
+            Event::GuildUpdated { guild } => {
+                self.guilds.get_mut(&guild.id).unwrap().owner_id = guild.owner_id;
             }
             Event::VoiceJoined { guild_id, state } | Event::VoiceUpdated { guild_id, state } => {
                 put(self.guilds.get_mut(guild_id).unwrap(), state);

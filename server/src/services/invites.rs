@@ -31,6 +31,7 @@ impl Services {
             members: invite.members,
             online: self.hub.read(|live| live.online_count(invite.guild)),
             makes_owner: invite.makes_owner,
+            guests: true,
         })
     }
 
@@ -75,6 +76,9 @@ impl Services {
             expires_at_ms: expires_at,
             max_uses: create.max_uses,
             uses: 0,
+            created_by: None,
+            created_at_ms: now,
+            came: Vec::new(),
         })
     }
 

@@ -39,7 +39,7 @@ impl Services {
             self.tell_guild(
                 posted.guild,
                 Event::MessageCreated {
-                    guild_id: posted.guild,
+                    guild_id: Some(posted.guild),
                     message: posted.message.clone(),
                 },
             );
@@ -80,26 +80,22 @@ fn within(mut page: MessagePage, limit: usize) -> MessagePage {
 
 #[cfg(test)]
 mod tests {
-    use voxhall_protocol::{ChannelId, MessageId, control::UserKind};
+    use voxhall_protocol::{
+        ChannelId, MessageId,
+        control::{User, UserKind},
+    };
 
     use super::*;
 
     fn page(count: u64) -> MessagePage {
-        let message = |id| Message {
-            id: MessageId(id),
-            channel_id: ChannelId(1),
-            author: voxhall_protocol::control::User {
-                id: UserId(1),
-                name: "ann".into(),
-                kind: UserKind::Guest,
-            },
-            text: "x".repeat(1_000),
-            sent_at_ms: 0,
-            nonce: "n".into(),
-        };
+        let ann = User::new(UserId(1), "ann", UserKind::Guest);
+        let text = "x".repeat(1_000);
+        let message =
+            |id| Message::new(MessageId(id), ChannelId(1), ann.clone(), &text[..], 0, "n");
         MessagePage {
             messages: (0..count).map(message).collect(),
             more: false,
+            more_after: false,
         }
     }
 

@@ -1,16 +1,31 @@
 //! What the server does for a request, tied to what it stores and who is to be told.
 
+mod access;
 mod accounts;
+mod accounts_more;
+mod admin;
+mod audit;
 mod budgets;
+mod channels;
+mod conversations;
+mod files;
+mod guilds;
 mod invites;
+mod invites_more;
+mod members;
 mod messages;
+mod messages_more;
 mod passwords;
+mod people;
+mod roles;
+mod search;
 mod tokens;
+mod voice;
 
 use std::time::{Duration, Instant};
 
 use voxhall_protocol::{
-    GuildId,
+    DeviceId, GuildId, UserId,
     control::{Event, Failure, Registration, User},
     link::{CertificatePin, Link},
 };
@@ -18,6 +33,7 @@ use voxhall_store::{DefaultGuild, Guilds, Joined, Settings, SqliteStore, StoreEr
 
 use crate::{
     hub::Hub,
+    live::ConnectionId,
     media::MediaThread,
     random,
     rates::{RateLimit, Source, SourceLimit},
@@ -34,6 +50,22 @@ const FAILED_LOGINS: u32 = 20;
 const FAILED_LOGIN_EVERY: Duration = Duration::from_secs(6);
 /// All addresses together make this many times as many users as one address may sign in.
 const SIGN_UPS_FACTOR: u32 = 10;
+
+/// Who asks, and from where.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller {
+    pub user: UserId,
+    pub device: DeviceId,
+    pub connection: ConnectionId,
+    pub source: Source,
+}
+
+fn not_there_yet() -> Failure {
+    Failure::new(
+        voxhall_protocol::control::FailureKind::UnknownMethod,
+        "This server can't do that yet.",
+    )
+}
 
 pub struct Services {
     pub hub: Hub,

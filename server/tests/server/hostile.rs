@@ -262,7 +262,7 @@ async fn a_slow_reader_is_cut_off_and_others_lose_nothing() {
             Event::MessageCreated { .. } => messages += 1,
             Event::PresenceChanged {
                 user_id,
-                online: false,
+                presence: Presence { status: Status::Offline, .. },
             } => cut_off |= user_id == ready.me.id,
             _ => {}
         }

@@ -146,7 +146,7 @@ async fn a_lost_connection_is_offline_and_its_voice_waits() {
     bob.begin(&credentials.access_token).await.unwrap();
     let grant = bob.call(&join(lounge)).await.unwrap();
     drop(bob);
-    ann.event(|event| matches!(event, Event::PresenceChanged { online: false, .. }))
+    ann.event(|event| matches!(event, Event::PresenceChanged { presence: Presence { status: Status::Offline, .. }, .. }))
         .await;
 
     let mut back = Client::greeted(&server).await;
@@ -191,7 +191,7 @@ async fn what_was_stored_for_who_hung_up_is_told_to_the_others() {
             Event::MessageCreated { message, .. } => {
                 told.insert(message.id);
             }
-            Event::PresenceChanged { online: false, .. } => offline += 1,
+            Event::PresenceChanged { presence: Presence { status: Status::Offline, .. }, .. } => offline += 1,
             _ => {}
         }
     }

@@ -1,13 +1,13 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 use voxhall_protocol::{
     DeviceId, UserId,
-    control::{UnixMs, User, UserKind},
+    control::{OwnPresence, UnixMs, User, UserKind},
 };
 
 use super::{SqliteStore, invites};
 use crate::{
     Account, Accounts, FirstGuild, MAX_DEVICES, NewDevice, NewUserKind, SignUp, SignUpError,
-    SignedUp, StoreError,
+    SignedUp, StoreError, UserRecord,
 };
 
 impl Accounts for SqliteStore {
@@ -90,6 +90,22 @@ impl Accounts for SqliteStore {
         })
         .await
     }
+
+    async fn users(&self) -> Result<Vec<UserRecord>, StoreError> {
+        self.read(|c| {
+            Ok(c.prepare_cached("SELECT id, name, kind FROM users ORDER BY id")?
+                .query_map([], |row| {
+                    Ok(UserRecord {
+                        user: read_user(row)?,
+                        is_admin: false,
+                        suspended: false,
+                        presence: OwnPresence::default(),
+                    })
+                })?
+                .collect::<Result<_, _>>()?)
+        })
+        .await
+    }
 }
 
 fn insert_user(c: &Connection, new: &SignUp) -> Result<User, SignUpError> {
@@ -109,11 +125,8 @@ fn insert_user(c: &Connection, new: &SignUp) -> Result<User, SignUpError> {
             |row| id(row, 0),
         )
         .optional()?;
-    Ok(User {
-        id: UserId(inserted.ok_or(SignUpError::NameTaken)?),
-        name: new.name.clone(),
-        kind,
-    })
+    let id = UserId(inserted.ok_or(SignUpError::NameTaken)?);
+    Ok(User::new(id, new.name.clone(), kind))
 }
 
 fn insert_device(c: &Connection, user: UserId, device: &NewDevice) -> rusqlite::Result<DeviceId> {
@@ -148,11 +161,8 @@ pub(super) fn read_user_at(row: &Row<'_>, first: usize) -> rusqlite::Result<User
         "account" => UserKind::Account,
         _ => UserKind::Guest,
     };
-    Ok(User {
-        id: UserId(id(row, first)?),
-        name: row.get(first + 1)?,
-        kind,
-    })
+    let name: String = row.get(first + 1)?;
+    Ok(User::new(UserId(id(row, first)?), name, kind))
 }
 
 fn name_key(name: &str) -> String {

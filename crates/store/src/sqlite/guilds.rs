@@ -1,15 +1,15 @@
 use rusqlite::{Connection, OptionalExtension};
 use voxhall_protocol::{
     ChannelId, GuildId, UserId,
-    control::{Channel, ChannelKind, User},
+    control::{Channel, ChannelKind, GuildInfo},
 };
 
 use super::{
     SqliteStore,
-    accounts::{id, read_user, to_sql},
+    accounts::{id, to_sql},
     settings,
 };
-use crate::{DefaultGuild, GuildRecord, Guilds, NewGuild, StoreError};
+use crate::{DefaultGuild, GuildRecord, Guilds, MemberRecord, NewGuild, StoreError};
 
 const DEFAULT_INVITE: &str = "default_guild.invite";
 const DEFAULT_OWNER_INVITE: &str = "default_guild.owner_invite";
@@ -71,7 +71,7 @@ fn found(c: &Connection, new: &NewGuild) -> rusqlite::Result<()> {
     for (position, channel) in (0_u32..).zip(&new.channels) {
         let kind = match channel.kind {
             ChannelKind::Text => "text",
-            ChannelKind::Voice => "voice",
+            _ => "voice",
         };
         c.execute(
             "INSERT INTO channels (guild_id, name, kind, position, bitrate_bps) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -107,28 +107,48 @@ fn read_guild(c: &Connection, guild: GuildId) -> rusqlite::Result<GuildRecord> {
                 position: row.get(3)?,
                 topic: row.get(4)?,
                 bitrate_bps: row.get(5)?,
+                category_id: None,
+                slow_mode_s: 0,
+                retention_days: 0,
+                user_limit: 0,
+                overwrites: Vec::new(),
             })
         })?
         .collect::<Result<_, _>>()?;
     c.prepare_cached("SELECT name, owner_id FROM guilds WHERE id = ?1")?
         .query_row([to_sql(guild.0)], |row| {
             Ok(GuildRecord {
-                id: guild,
-                name: row.get(0)?,
-                owner: row
-                    .get::<_, Option<i64>>(1)?
-                    .map(|owner| UserId(owner.cast_unsigned())),
+                info: GuildInfo {
+                    id: guild,
+                    name: row.get(0)?,
+                    description: String::new(),
+                    icon: None,
+                    owner_id: row
+                        .get::<_, Option<i64>>(1)?
+                        .map(|owner| UserId(owner.cast_unsigned())),
+                },
+                roles: Vec::new(),
                 channels,
                 members: read_members(c, guild)?,
             })
         })
 }
 
-fn read_members(c: &Connection, guild: GuildId) -> rusqlite::Result<Vec<User>> {
+fn read_members(c: &Connection, guild: GuildId) -> rusqlite::Result<Vec<MemberRecord>> {
     c.prepare_cached(
-        "SELECT u.id, u.name, u.kind FROM members m JOIN users u ON u.id = m.user_id WHERE m.guild_id = ?1 ORDER BY u.id",
+        "SELECT user_id, joined_at_ms FROM members WHERE guild_id = ?1 ORDER BY user_id",
     )?
-    .query_map([to_sql(guild.0)], read_user)?
+    .query_map([to_sql(guild.0)], |row| {
+        Ok(MemberRecord {
+            user: UserId(id(row, 0)?),
+            nick: None,
+            roles: Vec::new(),
+            joined_at_ms: row.get(1)?,
+            timeout_until_ms: None,
+            server_muted: false,
+            server_deafened: false,
+        })
+    })?
     .collect()
 }
 

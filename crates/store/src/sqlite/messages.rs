@@ -67,7 +67,11 @@ impl Messages for SqliteStore {
             let more = messages.len() > limit as usize;
             messages.truncate(limit as usize);
             messages.reverse();
-            Ok(MessagePage { messages, more })
+            Ok(MessagePage {
+                messages,
+                more,
+                more_after: false,
+            })
         })
         .await
     }
@@ -96,6 +100,6 @@ fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
         text: row.get(2)?,
         sent_at_ms: row.get(3)?,
         nonce: row.get(4)?,
-        author: read_user_at(row, 5)?,
+        ..Message::new(MessageId(0), ChannelId(0), read_user_at(row, 5)?, "", 0, "")
     })
 }

@@ -1,0 +1,211 @@
+//! Every method a client may call, with its parameters and its result.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+mod account;
+mod admin;
+mod guild;
+mod people;
+mod session;
+mod text;
+mod voice;
+
+pub use account::*;
+pub use admin::*;
+pub use guild::*;
+pub use people::*;
+pub use session::*;
+pub use text::*;
+pub use voice::*;
+
+use super::{
+    AdminUser, Backup, Call, Channel, Conversation, Credentials, Failure, Guild, GuildInfo, Invite, InvitePreview, Member,
+    Message, OwnPresence, Profile, ReadState, Ready, Relation, Role, ServerBan, ServerStats, User,
+    VoiceGrant,
+};
+
+macro_rules! methods {
+    ($($(#[$doc:meta])* $method:literal $name:ident -> $reply:ty;)*) => {
+        /// A request as the server sees it.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Request {
+            $($(#[$doc])* $name($name),)*
+        }
+
+        impl Request {
+            /// All method names, in order of declaration.
+            pub const METHODS: &[&str] = &[$($method),*];
+
+            /// Reads the parameters of `method`.
+            ///
+            /// # Errors
+            /// [`Failure::unknown_method`] or [`Failure::invalid_params`].
+            pub fn parse(method: &str, params: Option<&RawValue>) -> Result<Self, Failure> {
+                let json = params.map_or("{}", RawValue::get);
+                match method {
+                    $($method => serde_json::from_str(json).map(Self::$name).map_err(|e| Failure::invalid_params(&e)),)*
+                    _ => Err(Failure::unknown_method(method)),
+                }
+            }
+        }
+
+        $(impl Call for $name {
+            const METHOD: &'static str = $method;
+            type Reply = $reply;
+        })*
+    };
+}
+
+methods! {
+    /// First message of every connection: versions and capabilities.
+    "session.hello" Hello -> HelloReply;
+    /// Proves who is there and returns everything to draw; events follow from here.
+    "session.begin" Begin -> Ready;
+    /// Goes on with a session whose connection was lost: what was missed follows as events, in order.
+    "session.resume" Resume -> Resumed;
+    /// Keeps the connection alive; answered at once.
+    "session.ping" Ping -> Done;
+
+    /// Makes an account. With an invite, joins its guild too.
+    "account.register" Register -> Credentials;
+    "account.login" Login -> Credentials;
+    /// A name only, on the strength of an invite.
+    "account.guest" Guest -> Credentials;
+    /// A new access token and a new refresh token for a signed-in device; the old refresh token is spent.
+    "account.refresh" Refresh -> Credentials;
+    /// Ends this device's sign-in.
+    "account.logout" Logout -> Done;
+    /// A guest becomes an account, and stays who they are.
+    "account.upgrade" UpgradeAccount -> User;
+    /// Ends the sign-in of all other devices.
+    "account.change_password" ChangePassword -> Done;
+    /// Changes one's own profile.
+    "account.update" UpdateAccount -> Profile;
+    "device.list" ListDevices -> DeviceList;
+    /// Ends another device's sign-in, or this one's.
+    "device.end" EndDevice -> Done;
+
+    "user.profile" GetProfile -> Profile;
+    /// Accounts by the beginning of their name.
+    "user.find" FindUsers -> UserPage;
+    "user.follow" FollowUser -> Profile;
+    "user.unfollow" UnfollowUser -> Profile;
+    "user.followers" ListFollowers -> UserPage;
+    "user.following" ListFollowing -> UserPage;
+    /// Stops direct messages and friendship both ways. The other isn't told.
+    "user.block" BlockUser -> Done;
+    "user.unblock" UnblockUser -> Done;
+    /// Asks to be friends; accepts, if the other has asked already.
+    "friend.request" RequestFriend -> Relation;
+    "friend.accept" AcceptFriend -> Relation;
+    /// Refuses a request, takes one's own back, or ends a friendship.
+    "friend.remove" RemoveFriend -> Done;
+    /// How one wants to be seen.
+    "presence.set" SetPresence -> OwnPresence;
+    /// This connection's user touched nothing for a while, or did again.
+    "presence.idle" SetIdle -> Done;
+    /// The conversation with someone, made at the first time; with several, a new group.
+    "conversation.open" OpenConversation -> Conversation;
+    "conversation.update" UpdateConversation -> Conversation;
+    "conversation.add" AddToConversation -> Conversation;
+    /// Takes someone out of a group, or oneself.
+    "conversation.remove" RemoveFromConversation -> Done;
+
+    "guild.create" CreateGuild -> Guild;
+    "guild.update" UpdateGuild -> GuildInfo;
+    "guild.delete" DeleteGuild -> Done;
+    "guild.leave" LeaveGuild -> Done;
+    /// Makes another member the owner.
+    "guild.transfer" TransferGuild -> GuildInfo;
+    "channel.create" CreateChannel -> Channel;
+    "channel.update" UpdateChannel -> Channel;
+    "channel.delete" DeleteChannel -> Done;
+    /// Puts a guild's channels into an order.
+    "channel.reorder" ReorderChannels -> Done;
+    /// What a role or a member may or may not do here; nothing allowed and nothing denied takes the rule away.
+    "channel.overwrite" SetOverwrite -> Channel;
+    "role.create" CreateRole -> Role;
+    "role.update" UpdateRole -> Role;
+    "role.delete" DeleteRole -> Done;
+    "role.reorder" ReorderRoles -> Done;
+    /// Nickname and roles.
+    "member.update" UpdateMember -> Member;
+    "member.kick" KickMember -> Done;
+    "member.ban" BanMember -> Done;
+    "member.unban" UnbanMember -> Done;
+    "member.timeout" TimeoutMember -> Member;
+    "ban.list" ListBans -> BanList;
+    "audit.list" ListAudit -> AuditPage;
+    /// Why someone may or may not do a thing.
+    "permission.explain" ExplainPermissions -> Explained;
+
+    /// What an invite leads to; needs no sign-in.
+    "invite.inspect" InspectInvite -> InvitePreview;
+    "invite.create" CreateInvite -> Invite;
+    /// A guild's invites, and who came by which.
+    "invite.list" ListInvites -> InviteList;
+    "invite.revoke" RevokeInvite -> Done;
+    /// Joins the invite's guild with the account that is signed in.
+    "invite.redeem" RedeemInvite -> Redeemed;
+
+    "message.send" SendMessage -> Message;
+    "message.edit" EditMessage -> Message;
+    "message.delete" DeleteMessage -> Done;
+    /// A page of history, oldest first.
+    "message.list" ListMessages -> MessagePage;
+    "message.search" SearchMessages -> SearchPage;
+    "message.react" ReactToMessage -> Done;
+    "message.unreact" UnreactToMessage -> Done;
+    "message.pin" PinMessage -> Done;
+    "message.unpin" UnpinMessage -> Done;
+    "message.pins" ListPins -> MessagePage;
+    /// Everything up to this message has been read.
+    "channel.mark_read" MarkRead -> ReadState;
+    /// Tells the others that one is writing; holds for 8 seconds.
+    "channel.type" StartTyping -> Done;
+    /// Announces a file; its bytes follow over HTTPS (`docs/protocol/files.md`).
+    "file.begin" BeginUpload -> Upload;
+    /// What was uploaded so far; the attachment once it is complete.
+    "file.status" UploadStatus -> Uploaded;
+
+    /// Enters a voice channel, leaving the one before.
+    "voice.join" JoinVoice -> VoiceGrant;
+    "voice.leave" LeaveVoice -> Done;
+    /// Tells the others that one is muted or deafened.
+    "voice.update" UpdateVoice -> Done;
+    /// Mutes or deafens a member in the whole guild.
+    "voice.moderate" ModerateVoice -> Member;
+    "voice.move" MoveVoice -> Done;
+    "voice.disconnect" DisconnectVoice -> Done;
+
+    "admin.stats" AdminStats -> ServerStats;
+    "admin.users" AdminListUsers -> AdminUserPage;
+    /// Suspends, lets back in, or makes an administrator.
+    "admin.update_user" AdminUpdateUser -> AdminUser;
+    "admin.create_user" AdminCreateUser -> AdminUser;
+    "admin.delete_user" AdminDeleteUser -> Done;
+    /// Ends all sign-ins of a user.
+    "admin.sign_out" AdminSignOut -> Done;
+    "admin.reset_password" AdminResetPassword -> NewPassword;
+    "admin.guilds" AdminListGuilds -> AdminGuildList;
+    "admin.delete_guild" AdminDeleteGuild -> Done;
+    "admin.set_guild_owner" AdminSetGuildOwner -> GuildInfo;
+    "admin.give_role" AdminGiveRole -> Member;
+    "admin.take_role" AdminTakeRole -> Member;
+    "admin.guild_invites" AdminListInvites -> InviteList;
+    "admin.create_invite" AdminCreateInvite -> Invite;
+    "admin.revoke_invite" AdminRevokeInvite -> Done;
+    "admin.bans" AdminListBans -> ServerBanList;
+    "admin.ban" AdminBan -> ServerBan;
+    "admin.unban" AdminUnban -> Done;
+    "admin.backup" AdminBackup -> Backup;
+    /// New access tokens are signed with a new key. The old one holds until its tokens have expired, or ends at once.
+    "admin.rotate_keys" AdminRotateKeys -> Done;
+    /// Tells everyone to come back soon, and stops the server.
+    "admin.drain" AdminDrain -> Done;
+}
+
+/// Nothing to say but that it was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {}
