@@ -23,7 +23,7 @@ pub use invites::*;
 pub use messages::*;
 pub use people::*;
 pub use settings::*;
-pub use sqlite::{OpenError, SqliteStore};
+pub use sqlite::{OpenError, SqliteStore, maintenance};
 
 /// All concerns at once: what a server needs.
 pub trait Store: Accounts + Guilds + Invites + Messages + Settings {}

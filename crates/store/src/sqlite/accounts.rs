@@ -93,16 +93,18 @@ impl Accounts for SqliteStore {
 
     async fn users(&self) -> Result<Vec<UserRecord>, StoreError> {
         self.read(|c| {
-            Ok(c.prepare_cached("SELECT id, name, kind FROM users ORDER BY id")?
-                .query_map([], |row| {
-                    Ok(UserRecord {
-                        user: read_user(row)?,
-                        is_admin: false,
-                        suspended: false,
-                        presence: OwnPresence::default(),
-                    })
-                })?
-                .collect::<Result<_, _>>()?)
+            Ok(
+                c.prepare_cached("SELECT id, name, kind FROM users ORDER BY id")?
+                    .query_map([], |row| {
+                        Ok(UserRecord {
+                            user: read_user(row)?,
+                            is_admin: false,
+                            suspended: false,
+                            presence: OwnPresence::default(),
+                        })
+                    })?
+                    .collect::<Result<_, _>>()?,
+            )
         })
         .await
     }

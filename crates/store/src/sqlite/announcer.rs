@@ -42,7 +42,10 @@ impl Subscriber {
         let Some(told) = told.as_mut() else { return };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| told(changes))) {
             // What is stored is stored: who asked is answered all the same.
-            tracing::error!(panic = panic_text(&*panic), "a fault where committed changes are told");
+            tracing::error!(
+                panic = panic_text(&*panic),
+                "a fault where committed changes are told"
+            );
         }
     }
 

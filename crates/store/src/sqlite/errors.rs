@@ -7,6 +7,7 @@ use std::{
 
 use rusqlite::{ErrorCode, ffi};
 
+use super::OpenError;
 use crate::StoreError;
 
 impl From<rusqlite::Error> for StoreError {
@@ -23,6 +24,19 @@ impl From<rusqlite::Error> for StoreError {
             (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => Self::Corrupt,
             (ErrorCode::OperationInterrupted, _) => Self::TooLong,
             _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        let sqlite = error.sqlite_error().copied();
+        let again = |error| rusqlite::Error::SqliteFailure(error, None);
+        match sqlite.map(|sqlite| StoreError::from(again(sqlite))) {
+            Some(StoreError::Locked) => Self::Locked,
+            Some(StoreError::Corrupt) => Self::Corrupt(error),
+            Some(StoreError::Full) => Self::Full(error),
+            _ => Self::Open(error),
         }
     }
 }
@@ -44,9 +58,7 @@ from_sqlite!(
 );
 
 /// Runs what may have a fault in it; a panic harms only who asked for it.
-pub(super) fn guarded<T, E: From<StoreError>>(
-    work: impl FnOnce() -> Result<T, E>,
-) -> Result<T, E> {
+pub(super) fn guarded<T, E: From<StoreError>>(work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         tracing::error!(panic = panic_text(&*panic), "a fault in the store");
         Err(StoreError::Failed("a fault of the program".into()).into())

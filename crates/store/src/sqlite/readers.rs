@@ -18,8 +18,6 @@ use crate::StoreError;
 
 /// Questions that may wait for a thread of their pool; who comes later waits to be let in.
 const QUEUE: usize = 256;
-/// A snapshot that stays open longer than this would keep the write-ahead log from being emptied.
-const LONGEST: Duration = Duration::from_secs(5);
 /// SQLite's instructions between two looks at the clock: well under a millisecond.
 const LOOK_EVERY: i32 = 10_000;
 
@@ -45,6 +43,7 @@ impl Readers {
         path: &Path,
         name: &str,
         threads: usize,
+        longest: Duration,
         running: &mut Vec<JoinHandle<()>>,
     ) -> Result<Self, OpenError> {
         let (queue, reads) = mpsc::channel(QUEUE);
@@ -52,10 +51,11 @@ impl Readers {
         let closing = Arc::<AtomicBool>::default();
         for number in 0..threads {
             let limit = Arc::new(Limit {
+                longest,
                 until: Mutex::new(Instant::now()),
                 closing: Arc::clone(&closing),
             });
-            let connection = open(path, Arc::clone(&limit)).map_err(OpenError::Open)?;
+            let connection = open(path, Arc::clone(&limit))?;
             let reads = Arc::clone(&reads);
             let thread = Builder::new()
                 .name(format!("{name}-{number}"))
@@ -136,13 +136,14 @@ fn run(connection: &Connection, reads: &Mutex<mpsc::Receiver<Read>>, limit: &Lim
 
 /// When a reader has to give up.
 struct Limit {
+    longest: Duration,
     until: Mutex<Instant>,
     closing: Arc<AtomicBool>,
 }
 
 impl Limit {
     fn restart(&self) {
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + LONGEST;
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + self.longest;
     }
 
     fn is_over(&self) -> bool {

@@ -1,15 +1,24 @@
 //! The thread that owns the connection which writes.
 
-use std::{cell::RefCell, ops::Deref, thread::JoinHandle};
+use std::{cell::RefCell, fs, ops::Deref, path::PathBuf, thread::JoinHandle, time::Duration};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::announcer::{Announcer, Answer, Ended};
+use super::{
+    BUSY,
+    announcer::{Announcer, Answer, Ended},
+};
 use crate::{Change, StoreError};
 
 /// Pieces of work that share one commit at most.
 const BATCH: usize = 64;
+/// SQLite empties the write-ahead log about every 4 MiB, unless there is always someone who reads from it.
+const LOG_TOO_LONG: u64 = 64 << 20;
+/// Transactions between two looks at how long it is.
+const LOOK_EVERY: u32 = 256;
+/// How long writers may wait for readers when it is too long.
+const WAIT_FOR_READERS: Duration = Duration::from_millis(100);
 
 pub(super) enum Work {
     Job(Job),
@@ -51,6 +60,8 @@ pub(super) struct Writer {
     pub connection: Connection,
     pub work: mpsc::Receiver<Work>,
     pub announcer: Announcer,
+    /// None for a store in memory.
+    pub log: Option<PathBuf>,
     /// They end by themselves; the file is closed after them.
     pub readers: Vec<JoinHandle<()>>,
 }
@@ -76,6 +87,7 @@ impl Writer {
     fn run_until_closed(&mut self) -> Option<oneshot::Sender<()>> {
         let mut closing = None;
         let mut batch = Vec::with_capacity(BATCH);
+        let mut transactions = 0_u32;
         while closing.is_none() {
             if self.work.blocking_recv_many(&mut batch, BATCH) == 0 {
                 break;
@@ -89,8 +101,27 @@ impl Writer {
                 let jobs = take_jobs(&mut batch, &mut closing);
                 self.refuse(jobs.into_iter(), &refused);
             }
+            transactions = transactions.wrapping_add(1);
+            if transactions.is_multiple_of(LOOK_EVERY)
+                && let Err(error) = self.bound_log()
+            {
+                tracing::warn!(%error, "the write-ahead log can't be emptied now; nothing stored is lost");
+            }
         }
         closing
+    }
+
+    fn bound_log(&self) -> rusqlite::Result<()> {
+        let length = self.log.as_ref().and_then(|log| fs::metadata(log).ok());
+        if length.is_none_or(|log| log.len() < LOG_TOO_LONG) {
+            return Ok(());
+        }
+        self.connection.busy_timeout(WAIT_FOR_READERS)?;
+        let emptied = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        self.connection.busy_timeout(BUSY)?;
+        emptied
     }
 
     /// Fails where the database lets nobody write now.
