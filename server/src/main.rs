@@ -1,55 +1,74 @@
 //! `voxhall-server`: see `--help`, and docs/operations.md.
 
-use std::{
-    io::{self, IsTerminal},
-    process::ExitCode,
+use std::process::ExitCode;
+
+use anyhow::anyhow;
+use clap::{Parser, Subcommand};
+use voxhall_server::{
+    config::{Config, Flags},
+    logging, server,
 };
 
-use anyhow::Context;
-use clap::Parser;
-use tracing_subscriber::EnvFilter;
-use voxhall_server::{
-    config::{Args, Config},
-    server,
-};
+/// The voice server of Voxhall. Without any flag it makes what it needs, starts, and prints an invite link.
+#[derive(Debug, Parser)]
+#[command(name = "voxhall-server", version, after_help = MORE)]
+struct Cli {
+    #[command(flatten)]
+    settings: Flags,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const MORE: &str = "Each setting can also be an environment variable (--server-name is VOXHALL_SERVER_NAME) or a key of the config file \
+    (server_name). What counts, and why: voxhall-server config";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows the settings in force, and where each comes from
+    Config {
+        /// Only says whether they can be used
+        #[arg(long)]
+        check: bool,
+    },
+}
 
 fn main() -> ExitCode {
-    match start(Args::parse()) {
+    match start(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("voxhall-server: {error:#}");
+            // Each error's own words have its cause in them.
+            eprintln!("voxhall-server: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn start(args: Args) -> anyhow::Result<()> {
-    let config = Config::load(args)?;
-    let filter = log_filter(&config.log)?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .init();
+fn start(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        None => serve(cli.settings),
+        Some(Command::Config { check }) => show_config(cli.settings, check),
+    }
+}
+
+fn serve(settings: Flags) -> anyhow::Result<()> {
+    let config = Config::load(settings)?.config;
+    let log = logging::init(&config.log, config.log_format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .context("the system refuses to start threads")?;
-    runtime.block_on(server::run(config))?;
-    Ok(())
+        .map_err(|error| anyhow!("the system refuses to start threads: {error}"))?;
+    let ended = runtime.block_on(server::run(config, log));
+    // Whoever is still hashing a password keeps nobody waiting.
+    runtime.shutdown_background();
+    Ok(ended?)
 }
 
-/// What was asked for; but libraries that would write down what passes through them, passwords included, stay quiet.
-fn log_filter(wanted: &str) -> anyhow::Result<EnvFilter> {
-    let mut filter = EnvFilter::try_new(wanted)
-        .with_context(|| format!("the log filter {wanted:?} can't be read"))?;
-    for quiet in [
-        "tungstenite=info",
-        "tokio_tungstenite=info",
-        "hyper=info",
-        "rustls=info",
-    ] {
-        filter = filter.add_directive(quiet.parse().context("a directive of our own")?);
+fn show_config(settings: Flags, check: bool) -> anyhow::Result<()> {
+    let effective = Config::load(settings)?;
+    if check {
+        println!("The settings can be used.");
+    } else {
+        print!("{}{effective}", effective.places());
     }
-    Ok(filter)
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -11,7 +12,7 @@ use arc_swap::ArcSwap;
 use tokio::{net::TcpListener, sync::mpsc, task::AbortHandle};
 use tokio_rustls::TlsAcceptor;
 use voxhall_relay::{Counters, Limits, RouteTable};
-use voxhall_store::{Guilds, OpenError, SqliteStore, StoreError};
+use voxhall_store::{Accounts, Guilds, OpenError, SqliteStore, StoreError};
 
 use crate::{
     announce::Announcement,
@@ -19,8 +20,10 @@ use crate::{
     gateway::End,
     http,
     hub::Hub,
+    logging::LogLimit,
     media::{MediaConfig, MediaThread, Reporter},
-    random,
+    metrics::{self, Scrape},
+    notify, random,
     services::{LinkMaker, Parts, Services},
     sockets::{self, BindError},
     tls::{Identity, IdentityError},
@@ -33,6 +36,8 @@ const MEDIA_EVENTS: usize = 1_024;
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 /// How long connections may take to hear that the server stops.
 const GOODBYE_WITHIN: Duration = Duration::from_millis(1_500);
+/// How long the store may take to write what it was asked to.
+const CLOSE_WITHIN: Duration = Duration::from_secs(8);
 /// Clients come back spread over this time, not all at once.
 const RECONNECT_AFTER_MS: std::ops::Range<u32> = 500..2_500;
 
@@ -59,6 +64,11 @@ pub enum StartError {
     Store(#[from] StoreError),
     #[error("can't start the voice thread: {0}")]
     Media(#[source] io::Error),
+    #[error("can't serve metrics on {address}: {source}. Choose another address with --metrics ADDR, or off")]
+    Metrics {
+        address: SocketAddr,
+        source: io::Error,
+    },
     #[error("the system refuses what the server needs: {0}")]
     System(#[source] io::Error),
 }
@@ -67,8 +77,8 @@ pub enum StartError {
 ///
 /// # Errors
 /// See [`StartError`]; once it has announced itself, it doesn't fail.
-pub async fn run(config: Config) -> Result<(), StartError> {
-    let mut stop = StopSignals::new().map_err(StartError::System)?;
+pub async fn run(config: Config, log: Arc<LogLimit>) -> Result<(), StartError> {
+    let mut signals = Signals::new().map_err(StartError::System)?;
     let _lock = lock_data_folder(&config.data)?;
     let sockets = sockets::bind(config.listen, config.listen_is_default)?;
     let port = sockets.address.port();
@@ -91,7 +101,8 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         limits: Limits::default(),
     })
     .map_err(StartError::Media)?;
-    let reporter = Reporter::new(counters, Arc::clone(media.stats()));
+    let media_stats = Arc::clone(media.stats());
+    let reporter = Reporter::new(Arc::clone(&counters), Arc::clone(&media_stats));
 
     let host = config
         .public_host
@@ -111,7 +122,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         data: &config.data,
     };
     let services = Services::new(Parts {
-        hub: Hub::new(store.guilds().await?, table),
+        hub: Hub::new(store.guilds().await?, store.users().await?, table),
         store: store.clone(),
         default_guild,
         links,
@@ -124,7 +135,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let services = Arc::new(services);
 
     let listener = TcpListener::from_std(sockets.tcp).map_err(StartError::System)?;
-    let tls = TlsAcceptor::from(identity.tls);
+    let tls = TlsAcceptor::from(Arc::clone(&identity.tls));
     let accepting = spawn(http::run(
         listener,
         tls,
@@ -137,16 +148,73 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     spawn(async move { on.hub.run_media_events(media_events).await });
 
     spawn(report(reporter));
+    if let Some(address) = config.metrics {
+        let failed = |source| StartError::Metrics { address, source };
+        let listener = metrics::bind(address).await.map_err(failed)?;
+        tracing::info!(address = %listener.local_addr().map_err(failed)?, "metrics");
+        let scrape = Scrape {
+            services: Arc::clone(&services),
+            counters,
+            media: media_stats,
+            log: Arc::clone(&log),
+            database: config.data.join(DATABASE),
+        };
+        spawn(metrics::serve(listener, scrape));
+    }
+    spawn(async move { log.tell().await });
 
     tracing::info!(address = %sockets.address, version = env!("CARGO_PKG_VERSION"), "ready");
     announcement.print(config.announce);
+    notify::tell(notify::State::Ready);
+    if let Some(every) = notify::alive_every() {
+        spawn(stay_alive(Arc::clone(&services), every));
+    }
 
-    stop.wait().await;
-    tracing::info!("stopping");
+    loop {
+        match signals.next().await {
+            Asked::Reload => reload(&identity),
+            Asked::Stop => break,
+        }
+    }
+    tracing::info!("stopping; asked once more, the server ends at once");
+    notify::tell(notify::State::Stopping);
     accepting.abort();
-    say_goodbye(&services.hub).await;
-    store.close().await;
+    tokio::select! {
+        () = drain(&services.hub, &store) => {}
+        () = signals.stop() => tracing::warn!("asked once more: ending at once"),
+    }
     Ok(())
+}
+
+/// Lets everyone go and closes the store, within a bounded time. What was acknowledged is on disk before, and stays there.
+async fn drain(hub: &Hub, store: &SqliteStore) {
+    say_goodbye(hub).await;
+    if tokio::time::timeout(CLOSE_WITHIN, store.close()).await.is_err() {
+        tracing::error!("the database does not close; ending without it. Nothing acknowledged is lost");
+    }
+}
+
+/// Reads the certificate again, as after its renewal. Nobody's connection ends.
+fn reload(identity: &Identity) {
+    notify::tell(notify::State::Reloading);
+    match identity.reload() {
+        Ok(true) => tracing::info!("read the certificate again; new connections get it"),
+        Ok(false) => tracing::info!("asked to read the certificate again; the server's own never changes"),
+        Err(error) => tracing::error!("the certificate before stays in use: {error}"),
+    }
+    notify::tell(notify::State::Ready);
+}
+
+/// Tells who watches over the process that it is well, while it is. Never returns.
+async fn stay_alive(services: Arc<Services>, every: Duration) {
+    loop {
+        // Were the live state never given back, this would never be told.
+        services.hub.read(|_| ());
+        if services.voice_is_running() {
+            notify::tell(notify::State::Alive);
+        }
+        tokio::time::sleep(every).await;
+    }
 }
 
 /// Logs what passed, for as long as anything does. Never returns.
@@ -218,42 +286,59 @@ fn lock_data_folder(data: &Path) -> Result<fs::File, StartError> {
     }
 }
 
-/// Ctrl+C, and where there is such a thing, SIGTERM.
-struct StopSignals {
+/// What a signal asks for.
+enum Asked {
+    Stop,
+    Reload,
+}
+
+/// Ctrl+C, and where there are such things, SIGTERM and SIGHUP.
+struct Signals {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    hang_up: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
-impl StopSignals {
+impl Signals {
     fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
         })
     }
 
-    async fn wait(&mut self) {
+    async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.hang_up.recv() => Asked::Reload,
         }
     }
 }
 
 #[cfg(not(unix))]
-impl StopSignals {
+impl Signals {
     fn new() -> io::Result<Self> {
         Ok(Self {})
     }
 
-    async fn wait(&mut self) {
+    async fn next(&mut self) -> Asked {
         if tokio::signal::ctrl_c().await.is_err() {
             // Without the signal the server runs until it is killed, which loses nothing.
             std::future::pending::<()>().await;
         }
+        Asked::Stop
+    }
+}
+
+impl Signals {
+    async fn stop(&mut self) {
+        while !matches!(self.next().await, Asked::Stop) {}
     }
 }

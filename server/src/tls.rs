@@ -6,8 +6,13 @@ use std::{
     sync::Arc,
 };
 
+use arc_swap::ArcSwap;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
-use rustls::ServerConfig;
+use rustls::{
+    ServerConfig,
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use voxhall_protocol::link::CertificatePin;
 
@@ -20,6 +25,19 @@ pub struct Identity {
     pub tls: Arc<ServerConfig>,
     /// For links; none where the system's roots vouch for the certificate.
     pub pin: Option<CertificatePin>,
+    current: Arc<Current>,
+    /// Where it may have been renewed.
+    files: Option<CertificateFiles>,
+}
+
+/// Certificate and key that the next connection gets.
+#[derive(Debug)]
+struct Current(ArcSwap<CertifiedKey>);
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
 }
 
 /// Why there is no identity to serve with.
@@ -43,12 +61,19 @@ impl Identity {
     /// # Errors
     /// See [`IdentityError`].
     pub fn from_files(files: &CertificateFiles) -> Result<Self, IdentityError> {
-        let chain = read_chain(&files.chain)?;
-        let key = read_key(&files.key)?;
-        Ok(Self {
-            tls: server_config(chain, key)?,
-            pin: None,
-        })
+        Self::new(read_pair(files)?, None, Some(files.clone()))
+    }
+
+    /// Reads the files again, for connections from now on; those that are open go on. Says whether there are files.
+    ///
+    /// # Errors
+    /// See [`IdentityError`]; what was in use stays in use.
+    pub fn reload(&self) -> Result<bool, IdentityError> {
+        let Some(files) = &self.files else {
+            return Ok(false);
+        };
+        self.current.0.store(Arc::new(read_pair(files)?));
+        Ok(true)
     }
 
     /// The server's own certificate from the data folder. The first start makes it; it is never replaced, since every link holds
@@ -65,9 +90,20 @@ impl Identity {
         let key = read_key(&path)?;
         let digest = ring::digest::digest(&ring::digest::SHA256, &chain[0]);
         let pin = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
+        Self::new(certified(chain, key)?, Some(CertificatePin(pin)), None)
+    }
+
+    fn new(
+        pair: CertifiedKey,
+        pin: Option<CertificatePin>,
+        files: Option<CertificateFiles>,
+    ) -> Result<Self, IdentityError> {
+        let current = Arc::new(Current(ArcSwap::from_pointee(pair)));
         Ok(Self {
-            tls: server_config(chain, key)?,
-            pin: Some(CertificatePin(pin)),
+            tls: server_config(Arc::clone(&current))?,
+            pin,
+            current,
+            files,
         })
     }
 }
@@ -132,15 +168,24 @@ fn bad_pem(path: &Path, reason: impl Into<String>) -> IdentityError {
     }
 }
 
-fn server_config(
+fn read_pair(files: &CertificateFiles) -> Result<CertifiedKey, IdentityError> {
+    Ok(certified(read_chain(&files.chain)?, read_key(&files.key)?)?)
+}
+
+/// Refuses a key that is another certificate's.
+fn certified(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
-) -> Result<Arc<ServerConfig>, rustls::Error> {
+) -> Result<CertifiedKey, rustls::Error> {
+    CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider())
+}
+
+fn server_config(current: Arc<Current>) -> Result<Arc<ServerConfig>, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth()
-        .with_single_cert(chain, key)?;
+        .with_cert_resolver(current);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
@@ -186,5 +231,36 @@ mod tests {
             key: own,
         };
         assert!(Identity::from_files(&files).unwrap().pin.is_none());
+    }
+
+    #[test]
+    fn renewed_files_are_read_and_bad_ones_change_nothing() {
+        let (data, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        Identity::own(data.path()).unwrap();
+        Identity::own(other.path()).unwrap();
+        let pem = |folder: &tempfile::TempDir| fs::read(folder.path().join(OWN_FILE)).unwrap();
+        let (first, second) = (pem(&data), pem(&other));
+        let [chain, key] = ["chain.pem", "key.pem"].map(|name| data.path().join(name));
+        let write = |chain_pem: &[u8], key_pem: &[u8]| {
+            fs::write(&chain, chain_pem).unwrap();
+            fs::write(&key, key_pem).unwrap();
+        };
+        let files = CertificateFiles {
+            chain: chain.clone(),
+            key: key.clone(),
+        };
+        write(&first, &first);
+        let identity = Identity::from_files(&files).unwrap();
+        let served = || identity.current.0.load().cert[0].clone();
+        let before = served();
+        for (chain_pem, key_pem) in [(&second[..], &first[..]), (b"nothing", &second)] {
+            write(chain_pem, key_pem);
+            assert!(identity.reload().is_err());
+            assert_eq!(served(), before);
+        }
+        write(&second, &second);
+        assert!(identity.reload().unwrap());
+        assert_ne!(served(), before);
+        assert!(!Identity::own(data.path()).unwrap().reload().unwrap());
     }
 }

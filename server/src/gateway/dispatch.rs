@@ -81,7 +81,10 @@ impl<'a> Session<'a> {
 
     /// Does one request and answers it. Some: the connection is over.
     pub async fn request(&mut self, text: &str) -> Option<End> {
+        let began = Instant::now();
         let parsed = parse_from_client(text);
+        let method = parsed.as_ref().ok().map(|(_, request)| request.method());
+        let metrics = &self.services.metrics;
         let admitted = self.admit().map_err(|failure| match &parsed {
             Ok((id, _)) => (Some(*id), failure),
             Err((id, _)) => (*id, failure),
@@ -89,12 +92,16 @@ impl<'a> Session<'a> {
         let (id, request) = match admitted.and(parsed) {
             Ok(request) => request,
             Err((id, failure)) => {
+                metrics.request(method, Some(&failure), began.elapsed());
                 self.outbox.push(encode_failure(id, &failure));
                 return None;
             }
         };
         let signs_out = matches!(request, Request::Logout(_));
-        match self.reply(id, request).await {
+        let reply = self.reply(id, request).await;
+        // What the live state answers later is counted as done.
+        metrics.request(method, reply.as_ref().err(), began.elapsed());
+        match reply {
             Ok(Some(reply)) => {
                 self.outbox.push(reply);
                 signs_out.then_some(End::SignedOut)

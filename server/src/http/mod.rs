@@ -30,6 +30,7 @@ use tower::ServiceExt;
 
 use crate::{
     gateway,
+    metrics::Refusal,
     rates::{SITE_FACTOR, Source},
     services::Services,
     sockets,
@@ -97,6 +98,16 @@ enum Full {
     Places,
 }
 
+impl From<Full> for Refusal {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::Source => Self::Address,
+            Full::Pending => Self::Pending,
+            Full::Places => Self::Full,
+        }
+    }
+}
+
 impl Pending {
     fn new(per_source: u32, total: usize) -> Arc<Self> {
         Arc::new(Self {
@@ -157,7 +168,8 @@ pub async fn run(
     pending_per_address: u32,
     services: Arc<Services>,
 ) {
-    let router = router(services);
+    let router = router(Arc::clone(&services));
+    let metrics = &services.metrics;
     let files = sockets::allow_open_files(MAX_CONNECTIONS + OTHER_FILES);
     let connections = files.saturating_sub(OTHER_FILES).clamp(1, MAX_CONNECTIONS);
     if connections < MAX_CONNECTIONS {
@@ -186,6 +198,7 @@ pub async fn run(
         let (pending, place) = match admitted {
             Ok(places) => places,
             Err(full) => {
+                metrics.refused(full.into());
                 turned_away.count(full, address);
                 continue;
             }
@@ -195,7 +208,13 @@ pub async fn run(
             source,
             _place: Arc::new(place),
         };
-        tokio::spawn(serve(stream, tls.clone(), router.clone(), peer, pending));
+        metrics.connection();
+        let (tls, router, services) = (tls.clone(), router.clone(), Arc::clone(&services));
+        tokio::spawn(async move {
+            if serve(stream, tls, router, peer, pending).await == Served::NoTls {
+                services.metrics.tls_failed();
+            }
+        });
     }
 }
 
@@ -225,7 +244,7 @@ async fn serve(
     router: Router,
     peer: Peer,
     pending: PendingPlace,
-) {
+) -> Served {
     // Control messages are small and someone waits for each.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "can't set TCP_NODELAY");
@@ -235,14 +254,22 @@ async fn serve(
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             tracing::debug!(%address, %error, "TLS failed");
-            return;
+            return Served::NoTls;
         }
         Err(_) => {
             tracing::debug!(%address, "TLS took too long");
-            return;
+            return Served::NoTls;
         }
     };
     serve_http(stream, router, peer, pending).await;
+    Served::Http
+}
+
+/// How far a connection came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Served {
+    NoTls,
+    Http,
 }
 
 /// Answers requests until one of them becomes a WebSocket, which goes on by itself, or the time is over.

@@ -96,6 +96,14 @@ enum Timer {
     Grace(VoiceSessionId),
 }
 
+/// How much there is of everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    pub users_online: usize,
+    pub voice_sessions: usize,
+    pub guilds: usize,
+}
+
 pub struct Live {
     entropy: Entropy,
     guilds: BTreeMap<GuildId, GuildState>,
@@ -325,6 +333,15 @@ impl Live {
     }
 
     /// When [`Live::tick`] has something to do.
+    pub fn counts(&self) -> Counts {
+        let users: BTreeSet<_> = self.connections.values().map(|open| open.user).collect();
+        Counts {
+            users_online: users.len(),
+            voice_sessions: self.voice_sessions.len(),
+            guilds: self.guilds.len(),
+        }
+    }
+
     pub fn next_deadline(&self) -> Option<Instant> {
         self.timers.first().map(|(at, _)| *at)
     }

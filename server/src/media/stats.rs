@@ -15,6 +15,8 @@ pub enum MediaTotal {
     Datagrams,
     /// Time spent on batches, microseconds.
     BusyUs,
+    /// Sum of the added delay of all datagrams, microseconds.
+    DelayUs,
     /// Dropped because the socket's send buffer was full.
     SendsBlocked,
     /// Dropped because the system refused the send.
@@ -23,10 +25,11 @@ pub enum MediaTotal {
 }
 
 impl MediaTotal {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Batches,
         Self::Datagrams,
         Self::BusyUs,
+        Self::DelayUs,
         Self::SendsBlocked,
         Self::SendErrors,
         Self::ReceiveErrors,
@@ -39,6 +42,7 @@ impl MediaTotal {
             Self::Batches => "batches",
             Self::Datagrams => "datagrams",
             Self::BusyUs => "busy_us",
+            Self::DelayUs => "delay_us",
             Self::SendsBlocked => "sends_blocked",
             Self::SendErrors => "send_errors",
             Self::ReceiveErrors => "receive_errors",
@@ -78,6 +82,7 @@ impl MediaStats {
         self.totals[MediaTotal::Batches as usize].fetch_add(1, Relaxed);
         self.totals[MediaTotal::Datagrams as usize].fetch_add(datagrams, Relaxed);
         self.totals[MediaTotal::BusyUs as usize].fetch_add(us, Relaxed);
+        self.totals[MediaTotal::DelayUs as usize].fetch_add(us * datagrams, Relaxed);
         let bucket = us.max(1).next_power_of_two().trailing_zeros() as usize;
         self.delay[bucket.min(BUCKETS - 1)].fetch_add(datagrams, Relaxed);
     }

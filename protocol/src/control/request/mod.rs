@@ -37,6 +37,12 @@ macro_rules! methods {
             /// All method names, in order of declaration.
             pub const METHODS: &[&str] = &[$($method),*];
 
+            pub fn method(&self) -> &'static str {
+                match self {
+                    $(Self::$name(_) => $method,)*
+                }
+            }
+
             /// Reads the parameters of `method`.
             ///
             /// # Errors

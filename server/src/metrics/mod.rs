@@ -1,0 +1,336 @@
+//! What the server measures of itself, for Prometheus: counted where it happens, read when it is asked for.
+
+mod histogram;
+mod process;
+mod requests;
+mod text;
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use axum::{Router, http::header, response::IntoResponse, routing::get};
+use tokio::net::TcpListener;
+use voxhall_protocol::control::Failure;
+use voxhall_relay::{Counters, DropReason, Total};
+
+use crate::{
+    live::Live,
+    logging::LogLimit,
+    media::{MediaStats, MediaTotal},
+    services::Services,
+};
+use requests::Requests;
+use text::{Kind, Page};
+
+/// What is counted where nobody else counts.
+#[derive(Default)]
+pub struct Metrics {
+    requests: Requests,
+    connections: AtomicU64,
+    refused: [AtomicU64; Refusal::ALL.len()],
+    tls_failures: AtomicU64,
+    backups: AtomicU64,
+    backup_failures: AtomicU64,
+    last_backup_s: AtomicU64,
+}
+
+/// Why a connection was turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Too many of its address are not signed in.
+    Address,
+    /// Too many of all are not signed in.
+    Pending,
+    /// No more can be open.
+    Full,
+    /// Its address is banned.
+    Banned,
+}
+
+impl Refusal {
+    const ALL: [Self; 4] = [Self::Address, Self::Pending, Self::Full, Self::Banned];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Pending => "pending",
+            Self::Full => "full",
+            Self::Banned => "banned",
+        }
+    }
+}
+
+impl Metrics {
+    /// A request was answered. Method: none, where it couldn't be read.
+    pub fn request(&self, method: Option<&str>, failure: Option<&Failure>, took: Duration) {
+        self.requests.count(method, failure, took);
+    }
+
+    pub fn connection(&self) {
+        self.connections.fetch_add(1, Relaxed);
+    }
+
+    pub fn refused(&self, why: Refusal) {
+        self.refused[why as usize].fetch_add(1, Relaxed);
+    }
+
+    pub fn tls_failed(&self) {
+        self.tls_failures.fetch_add(1, Relaxed);
+    }
+
+    pub fn backup_made(&self, at_ms: i64) {
+        self.backups.fetch_add(1, Relaxed);
+        let at_s = u64::try_from(at_ms / 1_000).unwrap_or_default();
+        self.last_backup_s.store(at_s, Relaxed);
+    }
+
+    pub fn backup_failed(&self) {
+        self.backup_failures.fetch_add(1, Relaxed);
+    }
+
+    fn write(&self, page: &mut Page) {
+        page.counter(
+            "voxhall_connections_total",
+            "TCP connections taken.",
+            self.connections.load(Relaxed),
+        );
+        let mut family = page.family(
+            "voxhall_connections_refused_total",
+            Kind::Counter,
+            "TCP connections turned away, by the reason.",
+        );
+        for why in Refusal::ALL {
+            family.labelled(
+                "reason",
+                why.label(),
+                self.refused[why as usize].load(Relaxed),
+            );
+        }
+        page.counter(
+            "voxhall_tls_failures_total",
+            "Connections that ended in the TLS handshake.",
+            self.tls_failures.load(Relaxed),
+        );
+        self.requests.write(page);
+        page.counter(
+            "voxhall_backups_total",
+            "Backups made.",
+            self.backups.load(Relaxed),
+        );
+        page.counter(
+            "voxhall_backup_failures_total",
+            "Backups that failed.",
+            self.backup_failures.load(Relaxed),
+        );
+        page.gauge(
+            "voxhall_last_backup_timestamp_seconds",
+            "When the last backup was made since the start; 0 for none.",
+            self.last_backup_s.load(Relaxed),
+        );
+    }
+}
+
+/// All that a page is made from.
+pub struct Scrape {
+    pub services: Arc<Services>,
+    pub counters: Arc<Counters>,
+    pub media: Arc<MediaStats>,
+    pub log: Arc<LogLimit>,
+    pub database: PathBuf,
+}
+
+impl Scrape {
+    fn page(&self) -> String {
+        let mut page = Page::default();
+        let mut family = page.family(
+            "voxhall_build_info",
+            Kind::Gauge,
+            "Which version runs; always 1.",
+        );
+        family.labelled("version", env!("CARGO_PKG_VERSION"), 1);
+        process::write(&mut page);
+        self.write_live(&mut page);
+        self.services.metrics.write(&mut page);
+        self.write_store(&mut page);
+        self.write_voice(&mut page);
+        page.counter(
+            "voxhall_log_lines_dropped_total",
+            "Log lines left out because there were too many of a kind.",
+            self.log.left_out_total(),
+        );
+        page.finish()
+    }
+
+    fn write_live(&self, page: &mut Page) {
+        let hub = &self.services.hub;
+        let live = hub.read(Live::counts);
+        page.gauge(
+            "voxhall_sessions",
+            "WebSocket connections open, signed in or not.",
+            hub.open_connections(),
+        );
+        page.gauge(
+            "voxhall_users_online",
+            "Users with at least one connection.",
+            live.users_online,
+        );
+        page.gauge(
+            "voxhall_voice_sessions",
+            "People in voice channels.",
+            live.voice_sessions,
+        );
+        page.gauge("voxhall_guilds", "Guilds on this server.", live.guilds);
+    }
+
+    fn write_store(&self, page: &mut Page) {
+        let bytes = |suffix: &str| {
+            let mut path = self.database.clone().into_os_string();
+            path.push(suffix);
+            std::fs::metadata(path).map_or(0, |file| file.len())
+        };
+        page.gauge(
+            "voxhall_database_bytes",
+            "Size of the database file, its write-ahead log included.",
+            bytes("") + bytes("-wal"),
+        );
+        #[cfg(unix)]
+        if let Some(folder) = self.database.parent()
+            && let Ok(disk) = rustix::fs::statvfs(folder)
+        {
+            page.gauge(
+                "voxhall_data_free_bytes",
+                "Free space where the data is, as far as this user may take it.",
+                disk.f_bavail.saturating_mul(disk.f_frsize),
+            );
+        }
+    }
+
+    fn write_voice(&self, page: &mut Page) {
+        let total = |total| self.counters.total(total);
+        for (name, help, value) in [
+            (
+                "voxhall_relay_received_datagrams_total",
+                "UDP datagrams received.",
+                total(Total::DatagramsIn),
+            ),
+            (
+                "voxhall_relay_received_bytes_total",
+                "Bytes of UDP datagrams received.",
+                total(Total::BytesIn),
+            ),
+            (
+                "voxhall_relay_received_frames_total",
+                "Voice frames received, proven and allowed.",
+                total(Total::FramesIn),
+            ),
+            (
+                "voxhall_relay_sent_frames_total",
+                "Voice frames times listeners.",
+                total(Total::FramesOut),
+            ),
+            (
+                "voxhall_relay_sent_datagrams_total",
+                "UDP datagrams sent.",
+                total(Total::DatagramsOut),
+            ),
+            (
+                "voxhall_relay_sent_bytes_total",
+                "Bytes of UDP datagrams sent.",
+                total(Total::BytesOut),
+            ),
+            (
+                "voxhall_relay_sent_bundles_total",
+                "UDP datagrams sent that carry several frames.",
+                total(Total::BundlesOut),
+            ),
+            (
+                "voxhall_relay_paths_opened_total",
+                "Voice paths opened.",
+                total(Total::PathsOpened),
+            ),
+            (
+                "voxhall_relay_paths_moved_total",
+                "Voice paths moved to another address.",
+                total(Total::PathsMoved),
+            ),
+            (
+                "voxhall_relay_challenges_total",
+                "Challenges sent to unproven addresses.",
+                total(Total::Challenges),
+            ),
+        ] {
+            page.counter(name, help, value);
+        }
+        let mut family = page.family(
+            "voxhall_relay_dropped_datagrams_total",
+            Kind::Counter,
+            "UDP datagrams received and dropped, by the reason.",
+        );
+        for reason in DropReason::ALL {
+            family.labelled("reason", reason.label(), self.counters.dropped(*reason));
+        }
+        let media = |total| self.media.total(total);
+        let mut family = page.family(
+            "voxhall_media_send_failures_total",
+            Kind::Counter,
+            "UDP datagrams that the system did not take for sending, by the reason.",
+        );
+        family.labelled("reason", "buffer_full", media(MediaTotal::SendsBlocked));
+        family.labelled("reason", "error", media(MediaTotal::SendErrors));
+        page.counter(
+            "voxhall_media_receive_errors_total",
+            "Errors that the system reported instead of a datagram.",
+            media(MediaTotal::ReceiveErrors),
+        );
+        page.counter(
+            "voxhall_media_busy_seconds_total",
+            "Time that media threads spent working.",
+            media(MediaTotal::BusyUs) as f64 / 1e6,
+        );
+        page.gauge(
+            "voxhall_media_running",
+            "Whether voice is forwarded: 1, or 0 after the thread has ended, which only a new start mends.",
+            u8::from(self.services.voice_is_running()),
+        );
+        let mut family = page.family(
+            "voxhall_media_delay_seconds",
+            Kind::Histogram,
+            "Time that datagrams stayed in the server, from the wake-up that found them to the last send of their batch.",
+        );
+        let buckets = self.media.added_delay();
+        family.histogram(
+            buckets.map(|(us, count)| (us as f64 / 1e6, count)),
+            media(MediaTotal::DelayUs) as f64 / 1e6,
+        );
+    }
+}
+
+/// Serves `/metrics` to whoever reaches the address. Never returns.
+pub async fn serve(listener: TcpListener, scrape: Scrape) {
+    let scrape = Arc::new(scrape);
+    let page = async move || {
+        let form = "text/plain; version=0.0.4; charset=utf-8";
+        ([(header::CONTENT_TYPE, form)], scrape.page()).into_response()
+    };
+    let router = Router::new().route("/metrics", get(page));
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::error!(%error, "metrics are no longer served");
+    }
+}
+
+/// # Errors
+/// The address can't be listened on.
+pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    if !address.ip().is_loopback() {
+        tracing::warn!(%address, "metrics are there for everyone who reaches this address");
+    }
+    TcpListener::bind(address).await
+}
