@@ -86,6 +86,7 @@ fn stage_of(page: &str) -> Option<Stage> {
                 members: 9,
                 online: 7,
                 makes_owner: false,
+                guests: true,
             };
             let connection = Connection::NeedsIdentity {
                 preview: Some(preview),

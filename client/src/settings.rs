@@ -344,11 +344,7 @@ mod tests {
     fn login(link: &str, token: &str) -> StoredLogin {
         StoredLogin {
             link: link.parse().unwrap(),
-            user: User {
-                id: UserId(7),
-                name: "ann".to_owned(),
-                kind: UserKind::Guest,
-            },
+            user: User::new(UserId(7), "ann", UserKind::Guest),
             refresh_token: token.into(),
         }
     }

@@ -108,6 +108,7 @@ fn asked(problem: Option<Problem>) -> Stage {
         members: 9,
         online: 1,
         makes_owner: false,
+        guests: true,
     };
     let mut stage = Stage::new(state(Connection::NeedsIdentity {
         preview: Some(preview),

@@ -356,11 +356,20 @@ fn composer_ui(ui: &mut Ui, channel: &Channel, memory: &mut Memory, intents: &mu
 
 fn members_ui(ui: &mut Ui, guild: &Guild) {
     let mut members: Vec<&Member> = guild.members.values().collect();
-    members.sort_by_key(|member| (!member.online, member.user.name.to_lowercase()));
+    members.sort_by_key(|member| {
+        (
+            !member.presence.is_online(),
+            member.user.name.to_lowercase(),
+        )
+    });
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         ui.spacing_mut().item_spacing.y = 2.0;
         for online in [true, false] {
-            let of_kind = || members.iter().filter(|member| member.online == online);
+            let of_kind = || {
+                members
+                    .iter()
+                    .filter(|member| member.presence.is_online() == online)
+            };
             let count = of_kind().count();
             if count == 0 {
                 continue;
@@ -384,7 +393,11 @@ fn member_ui(ui: &mut Ui, guild: &Guild, member: &Member) {
     let said = format!(
         "{}, {}",
         member.user.name,
-        if member.online { "online" } else { "offline" }
+        if member.presence.is_online() {
+            "online"
+        } else {
+            "offline"
+        }
     );
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &said));
     let center = pos2(rect.left() + 17.0, rect.center().y);
@@ -395,14 +408,18 @@ fn member_ui(ui: &mut Ui, guild: &Guild, member: &Member) {
         14.0,
         &member.user,
         false,
-        !member.online,
+        !member.presence.is_online(),
     );
-    if member.online {
+    if member.presence.is_online() {
         let dot = center + vec2(10.0, 10.0);
         ui.painter().circle_filled(dot, 6.0, p.sidebar);
         ui.painter().circle_filled(dot, 4.0, p.live);
     }
-    let ink = if member.online { p.text } else { p.faint };
+    let ink = if member.presence.is_online() {
+        p.text
+    } else {
+        p.faint
+    };
     let left = pos2(rect.left() + 40.0, rect.center().y);
     let end = line(
         ui.painter(),

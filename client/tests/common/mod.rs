@@ -15,7 +15,9 @@ use voxhall::{
 };
 use voxhall_protocol::{
     ChannelId, GuildId, MessageId, SenderIndex, Ssrc, UserId,
-    control::{Channel, ChannelKind, Invite, Member, Message, User, UserKind, VoiceState},
+    control::{
+        Channel, ChannelKind, Invite, Member, Message, Presence, User, UserKind, VoiceState,
+    },
 };
 
 use voxhall_session::{
@@ -47,21 +49,13 @@ const PEOPLE: [(&str, bool); 9] = [
 ];
 
 pub fn user(id: u64) -> User {
-    User {
-        id: UserId(id),
-        name: PEOPLE[id as usize - 1].0.to_owned(),
-        kind: UserKind::Account,
-    }
+    User::new(UserId(id), PEOPLE[id as usize - 1].0, UserKind::Account)
 }
 
 fn channel(id: ChannelId, name: &str, kind: ChannelKind, topic: &str) -> Channel {
     Channel {
-        id,
-        name: name.to_owned(),
-        kind,
-        position: 0,
         topic: topic.to_owned(),
-        bitrate_bps: 64_000,
+        ..Channel::new(id, name, kind)
     }
 }
 
@@ -79,33 +73,34 @@ fn voice(
         sender_index: SenderIndex(user as u16),
         muted,
         deafened,
+        suppressed: false,
+        server_deafened: false,
         speaking,
     };
     (UserId(user), state)
 }
 
 pub fn message(id: u64, author: u64, minutes_ago: i64, text: &str) -> Message {
-    Message {
-        id: MessageId(id),
-        channel_id: GENERAL,
-        author: user(author),
-        text: text.to_owned(),
-        sent_at_ms: NOW_MS - minutes_ago * 60_000,
-        nonce: id.to_string(),
-    }
+    let sent_at_ms = NOW_MS - minutes_ago * 60_000;
+    Message::new(
+        MessageId(id),
+        GENERAL,
+        user(author),
+        text,
+        sent_at_ms,
+        id.to_string(),
+    )
 }
 
 /// Online, in the lounge with three others, with something in the text channel.
 pub fn evening() -> State {
     let members = (1..=PEOPLE.len() as u64)
         .map(|id| {
-            (
-                UserId(id),
-                Member {
-                    user: user(id),
-                    online: PEOPLE[id as usize - 1].1,
-                },
-            )
+            let mut member = Member::new(user(id));
+            if PEOPLE[id as usize - 1].1 {
+                member.presence = Presence::online();
+            }
+            (UserId(id), member)
         })
         .collect();
     let guild = Guild {
@@ -219,6 +214,9 @@ pub fn invited(mut state: State) -> State {
         expires_at_ms: Some(NOW_MS + 7 * 24 * 3_600_000),
         max_uses: None,
         uses: 0,
+        created_by: None,
+        created_at_ms: NOW_MS,
+        came: vec![],
     });
     state
 }

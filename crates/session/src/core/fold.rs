@@ -60,16 +60,17 @@ impl Core {
                     guild.members.insert(member.user.id, member);
                 }
             }
-            Event::PresenceChanged { user_id, online } => {
+            Event::PresenceChanged { user_id, presence } => {
                 for guild in &mut self.state.guilds {
                     if let Some(member) = guild.members.get_mut(&user_id) {
-                        member.online = online;
+                        member.presence = presence.clone();
                     }
                 }
             }
-            Event::OwnerChanged { guild_id, owner_id } => {
-                if let Some(guild) = self.guild(guild_id) {
-                    guild.owner = Some(owner_id);
+            Event::GuildUpdated { guild: info } => {
+                if let Some(guild) = self.guild(info.id) {
+                    guild.name = info.name;
+                    guild.owner = info.owner_id;
                 }
             }
             Event::MessageCreated { message, .. } => self.add_message(message),
@@ -136,9 +137,11 @@ impl Core {
                         }
                         // The server heard nothing of us; the path may be back by now.
                         EndReason::TimedOut => self.join_voice(now, out),
+                        _ => self.end_voice(out),
                     }
                 }
             }
+            _ => {}
         }
     }
 

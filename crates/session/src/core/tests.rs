@@ -152,7 +152,7 @@ fn ready() -> Value {
     ]);
     let members = json!([{"user": user(1), "online": true}, {"user": user(2), "online": true}]);
     let guild = json!({"id": 1, "name": "Hall", "owner_id": 2, "channels": channels, "members": members, "voice": []});
-    json!({"me": user(1), "device_id": 1, "guilds": [guild], "seq": 0})
+    json!({"me": user(1), "device_id": 1, "session": "s", "guilds": [guild], "seq": 0})
 }
 
 fn grant() -> Value {
@@ -437,7 +437,7 @@ fn what_is_written_while_away_is_sent_once_on_return() {
     assert_eq!(again["params"]["nonce"], first["nonce"]);
     let message = json!({"id": 9, "channel_id": 1, "author": user(1), "text": "hi", "sent_at_ms": 0, "nonce": first["nonce"]});
     let event = Event::MessageCreated {
-        guild_id: GuildId(1),
+        guild_id: Some(GuildId(1)),
         message: serde_json::from_value(message.clone()).unwrap(),
     };
     bench.event(&event);

@@ -106,11 +106,7 @@ impl Core {
         text: String,
         out: &mut Vec<Output>,
     ) {
-        let send = SendMessage {
-            channel_id: channel,
-            text,
-            nonce: nonce.clone(),
-        };
+        let send = SendMessage::new(channel, text, nonce.clone());
         self.call(now, &send, Pending::Send { channel, nonce }, out);
     }
 
@@ -135,8 +131,8 @@ impl Core {
         self.call(
             now,
             &ListMessages {
-                channel_id: channel,
                 before,
+                ..ListMessages::newest(channel)
             },
             Pending::List(channel),
             out,
