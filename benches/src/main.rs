@@ -3,6 +3,7 @@
 //! Every command starts what it needs on loopback and free ports, and cleans up. `docs/benchmarks.md` says what each figure means.
 
 mod client;
+mod jitter;
 mod mouth_to_ear;
 mod relay;
 mod table;
@@ -26,6 +27,8 @@ enum Command {
     MouthToEar(mouth_to_ear::Args),
     /// What the server costs and adds under load.
     Relay(relay::Args),
+    /// Jitter buffers on simulated networks: ours beside NetEQ's logic, a fixed one, and what can be had at best.
+    Jitter(jitter::Args),
     #[command(hide = true)]
     RelayLoad,
     #[command(hide = true)]
@@ -36,6 +39,7 @@ fn main() -> std::process::ExitCode {
     let done = match Cli::parse().command {
         Command::MouthToEar(args) => mouth_to_ear::run(&args),
         Command::Relay(args) => relay::run(&args),
+        Command::Jitter(args) => jitter::run(&args),
         Command::RelayLoad => relay::run_load(),
         Command::RelayBare => relay::run_bare(),
     };

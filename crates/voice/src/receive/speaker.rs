@@ -247,6 +247,8 @@ impl Speaker {
         SpeakerStats {
             concealed_samples: self.stats.concealed_samples - self.unplayed_concealed,
             lost: self.reception.missing().max(0) as u64 + self.stats.late,
+            // Media time counts from the first timestamp on, so its lower half is what was on the wire.
+            playout_timestamp: self.position() as u32,
             target_delay_ms: ms(self.target() - fastest),
             delay_ms: if self.stats.total_samples > 0 {
                 ms(self.emission - fastest)

@@ -28,6 +28,8 @@ pub struct SpeakerStats {
     pub accelerated_samples: u64,
     /// Samples added by playing slower.
     pub expanded_samples: u64,
+    /// RTP timestamp of the sample that is played next, while the speaker is talking.
+    pub playout_timestamp: u32,
     /// How long the fastest packets are to be held back, to give the others time to come.
     pub target_delay_ms: f32,
     /// How long the sample that is played next was held back, beyond the transit of the fastest packets.

@@ -1,0 +1,81 @@
+//! What is said: recorded speech, encoded once and said over and over.
+
+use anyhow::Context;
+use voxhall_testkit::{signal, speech, wav};
+use voxhall_voice::{FrameLength, SenderConfig, TransmitMode, VoiceSender};
+
+use super::trace::{MS, SECOND};
+
+const CLIPS: [&str; 5] = ["speech", "ann", "cid", "bob", "dan"];
+/// A pause this long ends a talkspurt.
+const PAUSE: i64 = 200 * MS;
+/// Mean square below which nothing is said (-46 dBFS).
+const QUIET: f32 = 2.5e-5;
+
+pub struct Speech {
+    pub payloads: Vec<Vec<u8>>,
+    /// Frames of the loop that talkspurts begin with.
+    starts: Vec<usize>,
+    pub source: &'static str,
+}
+
+impl Speech {
+    pub fn new(length: FrameLength) -> anyhow::Result<Self> {
+        let (said, source) = match recorded() {
+            Some(said) => (said, "recorded speech"),
+            None => (signal::speech(1, 48_000, 30.0), "synthetic speech"),
+        };
+        let frame = length.samples();
+        let mut sender = VoiceSender::new(SenderConfig {
+            mode: TransmitMode::Open,
+            frame_length: length,
+            ..SenderConfig::default()
+        })
+        .context("no encoder")?;
+        let mut payloads = Vec::new();
+        let mut starts = Vec::new();
+        let mut silent = SECOND;
+        for chunk in said.chunks_exact(frame) {
+            sender.push(chunk, |encoded| payloads.push(encoded.payload.to_vec()));
+            let energy: f32 = chunk.iter().map(|sample| sample * sample).sum();
+            if energy / frame as f32 > QUIET {
+                if silent >= PAUSE {
+                    starts.push(payloads.len().saturating_sub(1));
+                }
+                silent = 0;
+            } else {
+                silent += frame as i64;
+            }
+        }
+        Ok(Self {
+            payloads,
+            starts,
+            source,
+        })
+    }
+
+    pub fn payload(&self, packet: usize) -> &[u8] {
+        &self.payloads[packet % self.payloads.len()]
+    }
+
+    /// The packets that talkspurts begin with, of the first `packets`.
+    pub fn starts(&self, packets: usize) -> Vec<usize> {
+        (0..packets)
+            .step_by(self.payloads.len())
+            .flat_map(|first| self.starts.iter().map(move |start| first + start))
+            .filter(|&start| start < packets)
+            .collect()
+    }
+}
+
+fn recorded() -> Option<Vec<f32>> {
+    let mut said = Vec::new();
+    for clip in CLIPS {
+        let wav = wav::load(speech::path(clip).ok()?).ok()?;
+        if wav.rate_hz != 48_000 {
+            return None;
+        }
+        said.extend(wav.channels.into_iter().next()?);
+    }
+    Some(said)
+}
