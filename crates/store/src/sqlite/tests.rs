@@ -170,7 +170,7 @@ async fn what_is_stored_was_told_in_the_order_of_commits_before_it_was_acknowled
 #[tokio::test]
 async fn nobody_is_answered_before_the_subscriber_returns_and_the_writer_goes_on_meanwhile() {
     let (_folder, store) = file_store();
-    let (returns, returned) = std_mpsc::channel();
+    let (returns, returned) = std_mpsc::sync_channel(1);
     store.announce_to(move |_| returned.recv().unwrap());
     let first = count_up(&store, true);
     let mut first = std::pin::pin!(first);
@@ -210,7 +210,7 @@ async fn a_long_search_delays_neither_writes_nor_reads_and_sees_one_state() {
     let (_folder, store) = file_store();
     count_up(&store, true).await.unwrap();
     let (began, searching) = oneshot::channel();
-    let (end, ends) = std_mpsc::channel();
+    let (end, ends) = std_mpsc::sync_channel(1);
     let search = store.search(move |c| {
         let before = count(c)?;
         began.send(()).unwrap();
