@@ -12,6 +12,7 @@ use super::{OpenError, maintenance};
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_invites_by_creator.sql"),
+    include_str!("migrations/0003_accounts.sql"),
 ];
 
 /// The newest schema that this build knows.
