@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident($inner:ty);)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(transparent)]
         pub struct $name(pub $inner);
 
@@ -53,8 +54,8 @@ ids! {
 /// One stay of one device in one voice channel; random, and the STUN USERNAME of its path.
 ///
 /// Text form: 16 lower-case hexadecimal digits, in JSON too (it may exceed 2^53).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct VoiceSessionId(pub u64);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+pub struct VoiceSessionId(#[schemars(with = "String", regex(pattern = "^[0-9a-f]{16}$"))] pub u64);
 
 impl fmt::Display for VoiceSessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,12 +4,14 @@
 //! - [`voice`]: RTP, SFrame, RTCP and STUN datagrams (`docs/protocol/voice.md`)
 //! - [`link`]: the invite link
 //! - [`permissions`]: who may do what, and why
+//! - [`mentions`]: whom a text mentions
 //! - [`limits`]: what both ends enforce
 
 pub mod control;
 mod ids;
 pub mod limits;
 pub mod link;
+pub mod mentions;
 pub mod permissions;
 mod secret;
 pub mod voice;

@@ -14,7 +14,7 @@ use crate::{
 macro_rules! permissions {
     ($($(#[$doc:meta])* $name:ident = $bit:literal, $words:literal;)*) => {
         /// A set of rights, as bit flags. In JSON a number.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, schemars::JsonSchema)]
         #[serde(transparent)]
         pub struct Permissions(pub u64);
 
@@ -78,6 +78,21 @@ impl Permissions {
             | Self::SPEAK.0
             | Self::CREATE_INVITES.0
             | Self::CHANGE_NICKNAME.0,
+    );
+    /// What the role "Moderator" may do in a new guild, beside what everyone may.
+    pub const DEFAULT_MODERATOR: Self = Self(
+        Self::MENTION_EVERYONE.0
+            | Self::MANAGE_MESSAGES.0
+            | Self::BYPASS_SLOW_MODE.0
+            | Self::MUTE_MEMBERS.0
+            | Self::DEAFEN_MEMBERS.0
+            | Self::MOVE_MEMBERS.0
+            | Self::MODERATE_STAGE.0
+            | Self::MANAGE_NICKNAMES.0
+            | Self::KICK_MEMBERS.0
+            | Self::BAN_MEMBERS.0
+            | Self::TIMEOUT_MEMBERS.0
+            | Self::VIEW_AUDIT_LOG.0,
     );
     /// What remains to who is timed out.
     pub const TIMED_OUT: Self = Self::VIEW_CHANNEL;

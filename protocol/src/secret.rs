@@ -3,13 +3,14 @@
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 macro_rules! secrets {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq)]
-        pub struct $name(pub [u8; 32]);
+        #[derive(Clone, PartialEq, Eq, JsonSchema)]
+        pub struct $name(#[schemars(with = "String", regex(pattern = "^[A-Za-z0-9_-]{43}$"))] pub [u8; 32]);
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -44,7 +45,7 @@ secrets! {
 }
 
 /// A token or password in a control message.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct SecretText(pub String);
 

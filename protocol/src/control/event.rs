@@ -1,16 +1,17 @@
 //! Everything the server tells a client unasked. Names are past tense.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
     Channel, Conversation, EpochKey, Guild, GuildInfo, Member, Mentions, Message, OwnPresence,
-    Presence, ReadState, Relation, Role, UnixMs, User, VoiceState,
+    Presence, ReadState, Relation, Role, UnixMs, User, VoiceState, schema::words,
 };
 use crate::{ChannelId, GuildId, MessageId, RoleId, UserId};
 
 /// Why someone is no longer in a voice channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LeaveReason {
     Left,
@@ -27,7 +28,7 @@ pub enum LeaveReason {
 }
 
 /// Why this client's own voice session ended without its asking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
     /// The same account joined voice on another device.
@@ -43,7 +44,7 @@ pub enum EndReason {
 }
 
 /// Why someone is no longer a member of a guild.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GoneReason {
     Left,
@@ -54,7 +55,7 @@ pub enum GoneReason {
 }
 
 /// Why this client's guild is no longer there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GuildGone {
     Left,
@@ -67,6 +68,7 @@ macro_rules! events {
     ($($(#[$doc:meta])* $method:literal $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? })*) => {
         #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
         #[serde(untagged)]
+        #[expect(clippy::large_enum_variant, reason = "an event is written or folded at once, not kept")]
         pub enum Event {
             $($(#[$doc])* $name { $($(#[$field_doc])* $field: $type),* },)*
         }
@@ -92,6 +94,19 @@ macro_rules! events {
                     })*
                     _ => Ok(None),
                 }
+            }
+
+            /// Each event: its name, what it says, and the schema of its fields.
+            pub(super) fn schemas(generator: &mut SchemaGenerator) -> Vec<(&'static str, String, Schema)> {
+                vec![$({
+                    #[derive(JsonSchema)]
+                    #[allow(dead_code, reason = "only its schema is asked for")]
+                    struct $name { $($(#[$field_doc])* $field: $type),* }
+                    let mut schema = $name::json_schema(generator);
+                    let words = words(&[$(stringify!($doc)),*]);
+                    schema.remove("title");
+                    ($method, words, schema)
+                }),*]
             }
         }
     };

@@ -1,9 +1,10 @@
 //! Why a request was refused: for programs a kind, for people a sentence that says what to do.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The `error` of a JSON-RPC response. `data.kind` is the stable part.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
     pub code: i32,
@@ -12,7 +13,7 @@ pub struct Failure {
     pub data: FailureData,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct FailureData {
     #[serde(default)]
     pub kind: FailureKind,
@@ -24,7 +25,7 @@ pub struct FailureData {
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
         /// What went wrong, for programs. JSON-RPC codes from -32768 to -32000 are the standard's own; ours are positive.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "snake_case")]
         pub enum FailureKind {
             $($(#[$doc])* $name,)*

@@ -8,12 +8,14 @@ mod failure;
 mod model;
 mod request;
 mod rpc;
+mod schema;
 
 pub use event::{EndReason, Event, GoneReason, GuildGone, LeaveReason};
-pub use failure::{Failure, FailureKind};
+pub use failure::{Failure, FailureData, FailureKind};
 pub use model::*;
 pub use request::*;
 pub use rpc::{
     Call, EventFrame, Incoming, MessageError, RequestId, encode_event, encode_failure,
     encode_request, encode_result, parse_from_client, parse_from_server,
 };
+pub use schema::schema;

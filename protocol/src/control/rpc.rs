@@ -16,6 +16,10 @@ pub trait Call: Serialize {
 
 /// A server's message as the client sees it.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "each lives as long as it takes to fold it"
+)]
 pub enum Incoming {
     Result {
         id: RequestId,
@@ -283,6 +287,9 @@ mod tests {
     fn one_frame_serves_receivers_with_their_own_numbers() {
         let event = Event::GuildJoined {
             guild: Guild {
+                description: String::new(),
+                icon: None,
+                roles: Vec::new(),
                 id: GuildId(1),
                 name: "a}\"{".into(),
                 owner_id: None,

@@ -1,11 +1,12 @@
 //! What the server's administrators see.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{UnixMs, User};
 use crate::GuildId;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerStats {
     pub version: String,
     pub uptime_s: u64,
@@ -21,7 +22,7 @@ pub struct ServerStats {
     pub voice_sessions: u32,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AdminUser {
     pub user: User,
     pub is_admin: bool,
@@ -32,7 +33,7 @@ pub struct AdminUser {
     pub online: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AdminGuild {
     pub id: GuildId,
     pub name: String,
@@ -44,7 +45,7 @@ pub struct AdminGuild {
 }
 
 /// Who may not use this server at all.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerBan {
     /// An address or a network such as `203.0.113.0/24`.
     pub network: String,
@@ -54,7 +55,7 @@ pub struct ServerBan {
 }
 
 /// A backup that was made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Backup {
     /// Where on the server.
     pub path: String,

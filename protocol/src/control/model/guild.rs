@@ -1,5 +1,6 @@
 //! Guilds, their channels, roles, members and what moderators see.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Presence, UnixMs, User};
@@ -8,7 +9,7 @@ use crate::{
     permissions::Permissions,
 };
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChannelKind {
     Text,
@@ -36,7 +37,7 @@ impl ChannelKind {
 }
 
 /// A channel of a guild.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Channel {
     pub id: ChannelId,
     pub name: String,
@@ -82,21 +83,23 @@ impl Channel {
 }
 
 /// What a channel or category allows or denies to a role or a member.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Overwrite {
     pub target: OverwriteTarget,
     pub allow: Permissions,
     pub deny: Permissions,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum OverwriteTarget {
     Role(RoleId),
     Member(UserId),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Role {
     pub id: RoleId,
     pub name: String,
@@ -114,7 +117,7 @@ pub struct Role {
     pub mentionable: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Member {
     pub user: User,
     #[serde(default)]
@@ -157,7 +160,7 @@ impl Member {
 }
 
 /// Someone in a voice channel.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VoiceState {
     pub channel_id: ChannelId,
     pub user_id: UserId,
@@ -175,7 +178,7 @@ pub struct VoiceState {
 }
 
 /// A guild as one member sees it: channels that they may not view are not there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Guild {
     pub id: GuildId,
     pub name: String,
@@ -193,7 +196,7 @@ pub struct Guild {
 }
 
 /// What can be changed of a guild itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GuildInfo {
     pub id: GuildId,
     pub name: String,
@@ -203,7 +206,7 @@ pub struct GuildInfo {
 }
 
 /// Someone who may not come back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ban {
     pub user: User,
     pub by: Option<User>,
@@ -214,7 +217,7 @@ pub struct Ban {
 }
 
 /// What a moderator did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditEntry {
     pub id: AuditId,
     pub at_ms: UnixMs,
@@ -236,7 +239,7 @@ pub struct AuditEntry {
 }
 
 /// One field, before and after, in words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditChange {
     pub field: String,
     pub before: Option<String>,
@@ -245,7 +248,7 @@ pub struct AuditChange {
 
 macro_rules! audit_actions {
     ($($name:ident = $text:literal,)*) => {
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "snake_case")]
         pub enum AuditAction { $($name,)* }
 
@@ -289,7 +292,7 @@ audit_actions! {
     InviteRevoked = "invite_revoked",
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Invite {
     pub code: String,
     /// The whole link, with the address and pin the server knows of itself.
@@ -307,7 +310,7 @@ pub struct Invite {
 }
 
 /// What an invite leads to, shown before anyone joins.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InvitePreview {
     pub server_name: String,
     pub guild_name: String,
@@ -325,7 +328,7 @@ fn yes() -> bool {
 }
 
 /// Why a member may or may not do one thing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Explanation {
     pub permission: Permissions,
     pub allowed: bool,

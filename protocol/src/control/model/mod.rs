@@ -5,6 +5,7 @@ mod guild;
 mod people;
 mod text;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use admin::*;
@@ -21,7 +22,7 @@ use crate::{
 pub type UnixMs = i64;
 
 /// Everything a client needs to draw itself: the answer to `session.begin`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ready {
     /// With which `session.resume` comes back after a lost connection.
     pub session: SecretText,
@@ -45,14 +46,14 @@ pub struct Ready {
 }
 
 /// A base key of a voice channel.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EpochKey {
     pub epoch: Epoch,
     pub base_key: BaseKey,
 }
 
 /// What opens the voice path: the answer to `voice.join`. Voice goes to the address and port number that control goes to, over UDP.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VoiceGrant {
     pub channel_id: ChannelId,
     pub voice_session: VoiceSessionId,

@@ -1,11 +1,12 @@
 //! People, their accounts and devices, and how they stand to each other.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::UnixMs;
 use crate::{DeviceId, FileId, SecretText, UserId};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UserKind {
     /// A name only; lives on the device that made it.
@@ -15,7 +16,7 @@ pub enum UserKind {
 }
 
 /// What everyone who meets someone sees of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct User {
     pub id: UserId,
     /// By which an account signs in and is found; two guests may have the same.
@@ -44,7 +45,7 @@ impl User {
 }
 
 /// A user's page.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Profile {
     pub user: User,
     pub about: String,
@@ -61,7 +62,7 @@ pub struct Profile {
 
 /// What a sign-in gives. The access token goes into `session.begin`; the refresh token is kept on the device and gets new access tokens,
 /// and a new refresh token each time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Credentials {
     pub user: User,
     pub device_id: DeviceId,
@@ -71,7 +72,7 @@ pub struct Credentials {
 }
 
 /// Who may make an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Registration {
     /// Anyone who reaches the server.
@@ -84,7 +85,7 @@ pub enum Registration {
 }
 
 /// A device that is signed in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Device {
     pub id: DeviceId,
     pub label: String,
@@ -96,7 +97,7 @@ pub struct Device {
     pub this: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     Online,
@@ -109,7 +110,7 @@ pub enum Status {
 }
 
 /// What others see of someone being there.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Presence {
     pub status: Status,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -130,7 +131,7 @@ impl Presence {
 }
 
 /// How someone wants to be seen; kept by the server for all devices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StatusChoice {
     /// Online, and idle by itself.
@@ -141,7 +142,7 @@ pub enum StatusChoice {
 }
 
 /// One's own presence, as chosen.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct OwnPresence {
     pub choice: StatusChoice,
     #[serde(default)]
@@ -151,7 +152,7 @@ pub struct OwnPresence {
     pub custom_until_ms: Option<UnixMs>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RelationKind {
     Friend,
@@ -164,7 +165,7 @@ pub enum RelationKind {
 }
 
 /// How the reader stands to another user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Relation {
     pub user: User,
     pub kind: RelationKind,

@@ -1,11 +1,12 @@
 //! Messages and what belongs to them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{UnixMs, User};
 use crate::{ChannelId, FileId, MessageId, RoleId, UserId};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Message {
     pub id: MessageId,
     pub channel_id: ChannelId,
@@ -57,7 +58,7 @@ impl Message {
 }
 
 /// The message that another one answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Replied {
     pub id: MessageId,
     /// None: it was deleted.
@@ -66,7 +67,7 @@ pub struct Replied {
     pub excerpt: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Mentions {
     #[serde(default)]
     pub users: Vec<UserId>,
@@ -82,7 +83,7 @@ impl Mentions {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reaction {
     pub emoji: String,
     pub count: u32,
@@ -91,7 +92,7 @@ pub struct Reaction {
 }
 
 /// An uploaded file. Its bytes are at `/files/ID` and the small picture at `/files/ID/thumbnail`, for who may see the message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Attachment {
     pub id: FileId,
     pub name: String,
@@ -103,7 +104,7 @@ pub struct Attachment {
     pub picture: Option<PictureSize>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PictureSize {
     pub width: u32,
     pub height: u32,
@@ -112,7 +113,7 @@ pub struct PictureSize {
 }
 
 /// How far someone has read a channel, the same on all their devices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReadState {
     pub channel_id: ChannelId,
     /// The newest message they have read; none: nothing.
@@ -126,7 +127,7 @@ pub struct ReadState {
 }
 
 /// A conversation between people: [`Direct`](super::ChannelKind::Direct) with one other, or a group.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Conversation {
     pub id: ChannelId,
     pub kind: super::ChannelKind,
@@ -140,14 +141,14 @@ pub struct Conversation {
     pub members: Vec<ConversationMember>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConversationMember {
     pub user: User,
     pub presence: super::Presence,
 }
 
 /// A message that a search found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Found {
     pub message: Message,
     /// Where in the text the words stand: from and up to, in characters.

@@ -1,5 +1,6 @@
 //! Guilds, channels, roles, members, moderation, invites.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -8,13 +9,13 @@ use crate::{
     permissions::Permissions,
 };
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CreateGuild {
     pub name: String,
 }
 
 /// What is absent stays as it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UpdateGuild {
     pub guild_id: GuildId,
     #[serde(default)]
@@ -26,23 +27,23 @@ pub struct UpdateGuild {
     pub icon: Option<FileId>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeleteGuild {
     pub guild_id: GuildId,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LeaveGuild {
     pub guild_id: GuildId,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TransferGuild {
     pub guild_id: GuildId,
     pub user_id: UserId,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CreateChannel {
     pub guild_id: GuildId,
     pub name: String,
@@ -53,7 +54,7 @@ pub struct CreateChannel {
 }
 
 /// What is absent stays as it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UpdateChannel {
     pub channel_id: ChannelId,
     #[serde(default)]
@@ -70,26 +71,26 @@ pub struct UpdateChannel {
     pub bitrate_bps: Option<u32>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeleteChannel {
     pub channel_id: ChannelId,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReorderChannels {
     pub guild_id: GuildId,
     /// Channels in their new order, each with the category that it goes into; those that are left out keep their places behind.
     pub channels: Vec<ChannelPlace>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChannelPlace {
     pub channel_id: ChannelId,
     #[serde(default)]
     pub category_id: Option<ChannelId>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SetOverwrite {
     pub channel_id: ChannelId,
     pub target: OverwriteTarget,
@@ -97,7 +98,7 @@ pub struct SetOverwrite {
     pub deny: Permissions,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CreateRole {
     pub guild_id: GuildId,
     pub name: String,
@@ -108,7 +109,7 @@ pub struct CreateRole {
 }
 
 /// What is absent stays as it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UpdateRole {
     pub guild_id: GuildId,
     pub role_id: RoleId,
@@ -125,13 +126,13 @@ pub struct UpdateRole {
     pub mentionable: Option<bool>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeleteRole {
     pub guild_id: GuildId,
     pub role_id: RoleId,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReorderRoles {
     pub guild_id: GuildId,
     /// All roles but @everyone, lowest first.
@@ -139,7 +140,7 @@ pub struct ReorderRoles {
 }
 
 /// What is absent stays as it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UpdateMember {
     pub guild_id: GuildId,
     pub user_id: UserId,
@@ -151,7 +152,7 @@ pub struct UpdateMember {
     pub roles: Option<Vec<RoleId>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KickMember {
     pub guild_id: GuildId,
     pub user_id: UserId,
@@ -159,7 +160,7 @@ pub struct KickMember {
     pub reason: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BanMember {
     pub guild_id: GuildId,
     pub user_id: UserId,
@@ -173,13 +174,13 @@ pub struct BanMember {
     pub address: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UnbanMember {
     pub guild_id: GuildId,
     pub user_id: UserId,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TimeoutMember {
     pub guild_id: GuildId,
     pub user_id: UserId,
@@ -189,17 +190,17 @@ pub struct TimeoutMember {
     pub reason: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListBans {
     pub guild_id: GuildId,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BanList {
     pub bans: Vec<Ban>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListAudit {
     pub guild_id: GuildId,
     /// Only entries older than this one.
@@ -212,7 +213,7 @@ pub struct ListAudit {
     pub by: Option<UserId>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditPage {
     /// Newest first.
     pub entries: Vec<AuditEntry>,
@@ -220,7 +221,7 @@ pub struct AuditPage {
 }
 
 /// About oneself anyone may ask; about others and about roles, who manages roles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplainPermissions {
     pub guild_id: GuildId,
     /// None: in the guild as a whole.
@@ -230,7 +231,7 @@ pub struct ExplainPermissions {
     pub of: ExplainFor,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ExplainFor {
     #[serde(rename = "user_id")]
@@ -240,19 +241,19 @@ pub enum ExplainFor {
     Role(RoleId),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Explained {
     pub permissions: Permissions,
     /// One for each right that makes sense there.
     pub explanations: Vec<Explanation>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InspectInvite {
     pub code: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CreateInvite {
     pub guild_id: GuildId,
     /// Seconds until it expires; none: never.
@@ -262,28 +263,28 @@ pub struct CreateInvite {
     pub max_uses: Option<u32>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListInvites {
     pub guild_id: GuildId,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InviteList {
     pub invites: Vec<Invite>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RevokeInvite {
     pub guild_id: GuildId,
     pub code: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RedeemInvite {
     pub code: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Redeemed {
     pub guild_id: GuildId,
 }

@@ -1,5 +1,6 @@
 //! Every method a client may call, with its parameters and its result.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -19,10 +20,11 @@ pub use session::*;
 pub use text::*;
 pub use voice::*;
 
+use super::schema::words;
 use super::{
-    AdminUser, Backup, Call, Channel, Conversation, Credentials, Failure, Guild, GuildInfo, Invite, InvitePreview, Member,
-    Message, OwnPresence, Profile, ReadState, Ready, Relation, Role, ServerBan, ServerStats, User,
-    VoiceGrant,
+    AdminUser, Backup, Call, Channel, Conversation, Credentials, Failure, Guild, GuildInfo, Invite,
+    InvitePreview, Member, Message, OwnPresence, Profile, ReadState, Ready, Relation, Role,
+    ServerBan, ServerStats, User, VoiceGrant,
 };
 
 macro_rules! methods {
@@ -41,6 +43,16 @@ macro_rules! methods {
                 match self {
                     $(Self::$name(_) => $method,)*
                 }
+            }
+
+            /// Each method: its name, what it does, and the schemas of its parameters and its result.
+            pub(super) fn schemas(generator: &mut SchemaGenerator) -> Vec<(&'static str, String, Schema, Schema)> {
+                vec![$((
+                    $method,
+                    words(&[$(stringify!($doc)),*]),
+                    generator.subschema_for::<$name>(),
+                    generator.subschema_for::<$reply>(),
+                )),*]
             }
 
             /// Reads the parameters of `method`.
@@ -213,5 +225,5 @@ methods! {
 }
 
 /// Nothing to say but that it was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Done {}

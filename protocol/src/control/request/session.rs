@@ -1,10 +1,11 @@
 //! Beginning and going on.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{SecretText, control::Registration};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Hello {
     pub protocol_min: u32,
     pub protocol_max: u32,
@@ -12,7 +13,7 @@ pub struct Hello {
     pub client: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HelloReply {
     /// The version both will speak.
     pub protocol: u32,
@@ -26,13 +27,13 @@ pub struct HelloReply {
     pub heartbeat_ms: u32,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Begin {
     pub access_token: SecretText,
 }
 
 /// Fails with `full_sync_needed` where the server no longer has all that was missed: begin anew then.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Resume {
     pub access_token: SecretText,
     /// From [`Ready`](crate::control::Ready).
@@ -41,11 +42,11 @@ pub struct Resume {
     pub seq: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Resumed {
     /// This many events follow, which happened meanwhile.
     pub missed: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ping {}

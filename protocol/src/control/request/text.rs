@@ -1,5 +1,6 @@
 //! Messages, reading, files.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -7,7 +8,7 @@ use crate::{
     control::{Attachment, Found, Message, UnixMs},
 };
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SendMessage {
     pub channel_id: ChannelId,
     /// May be empty if there are attachments.
@@ -33,21 +34,21 @@ impl SendMessage {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EditMessage {
     pub channel_id: ChannelId,
     pub message_id: MessageId,
     pub text: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeleteMessage {
     pub channel_id: ChannelId,
     pub message_id: MessageId,
 }
 
 /// The newest page, or the one that one of the options says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListMessages {
     pub channel_id: ChannelId,
     /// Only messages older than this one.
@@ -77,7 +78,7 @@ impl ListMessages {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MessagePage {
     pub messages: Vec<Message>,
     /// There are older ones.
@@ -88,7 +89,7 @@ pub struct MessagePage {
 }
 
 /// Words and filters: `from:NAME in:CHANNEL before:2026-11-20 after:2026-11-01 has:file|picture|link`; "quoted words" stand together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SearchMessages {
     /// In this guild; none: in all conversations.
     #[serde(default)]
@@ -102,14 +103,14 @@ pub struct SearchMessages {
     pub before: Option<MessageId>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SearchPage {
     /// Newest first.
     pub found: Vec<Found>,
     pub more: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReactToMessage {
     pub channel_id: ChannelId,
     pub message_id: MessageId,
@@ -117,42 +118,42 @@ pub struct ReactToMessage {
     pub emoji: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UnreactToMessage {
     pub channel_id: ChannelId,
     pub message_id: MessageId,
     pub emoji: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PinMessage {
     pub channel_id: ChannelId,
     pub message_id: MessageId,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UnpinMessage {
     pub channel_id: ChannelId,
     pub message_id: MessageId,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListPins {
     pub channel_id: ChannelId,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MarkRead {
     pub channel_id: ChannelId,
     pub message_id: MessageId,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StartTyping {
     pub channel_id: ChannelId,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BeginUpload {
     pub name: String,
     pub bytes: u64,
@@ -160,7 +161,7 @@ pub struct BeginUpload {
 }
 
 /// What a file is for; decides its limits and who may see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UploadPurpose {
     /// Belongs to a message that is about to be sent there.
@@ -169,7 +170,7 @@ pub enum UploadPurpose {
     Picture,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Upload {
     pub file_id: FileId,
     /// Where the bytes go, from the server's root: `PATCH` with `Upload-Offset`, as in tus 1.0.0.
@@ -178,12 +179,12 @@ pub struct Upload {
     pub offset: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UploadStatus {
     pub file_id: FileId,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Uploaded {
     pub offset: u64,
     /// Once all bytes are there and were looked at.

@@ -1,10 +1,11 @@
 //! Voice channels.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{ChannelId, GuildId, UserId};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JoinVoice {
     pub channel_id: ChannelId,
     #[serde(default)]
@@ -16,17 +17,17 @@ pub struct JoinVoice {
     pub bundles: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LeaveVoice {}
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UpdateVoice {
     pub muted: bool,
     pub deafened: bool,
 }
 
 /// What is absent stays as it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ModerateVoice {
     pub guild_id: GuildId,
     pub user_id: UserId,
@@ -36,7 +37,7 @@ pub struct ModerateVoice {
     pub deafened: Option<bool>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MoveVoice {
     pub guild_id: GuildId,
     pub user_id: UserId,
@@ -44,7 +45,7 @@ pub struct MoveVoice {
     pub channel_id: ChannelId,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DisconnectVoice {
     pub guild_id: GuildId,
     pub user_id: UserId,
