@@ -31,13 +31,20 @@ async fn a_full_disk_refuses_everyone_and_recovers_when_there_is_room() {
         assert_eq!(refused, Err(StoreError::Full), "round {round}");
         let together = (0..50).map(|n| {
             let store = store.clone();
-            tokio::spawn(async move { store.setting_or_insert(&format!("t{n}"), vec![0; 9_000]).await })
+            tokio::spawn(async move {
+                store
+                    .setting_or_insert(&format!("t{n}"), vec![0; 9_000])
+                    .await
+            })
         });
         for one in together.collect::<Vec<_>>() {
             assert_eq!(one.await.unwrap(), Err(StoreError::Full));
         }
         // What is there can be read.
-        assert_eq!(store.setting_or_insert(&stored[0], vec![]).await, Ok(value(&stored[0])));
+        assert_eq!(
+            store.setting_or_insert(&stored[0], vec![]).await,
+            Ok(value(&stored[0]))
+        );
         fs::remove_file(filler).unwrap();
     }
     store_some(&store, &mut key, 5, &mut stored).await.unwrap();
@@ -87,7 +94,10 @@ async fn another_process_that_locks_the_database_is_named_in_time_and_outlived()
         assert_eq!(one.await.unwrap(), Err(StoreError::Locked));
     }
     let took = begun.elapsed();
-    assert!(took > Duration::from_secs(2) && took < Duration::from_secs(5), "{took:?}");
+    assert!(
+        took > Duration::from_secs(2) && took < Duration::from_secs(5),
+        "{took:?}"
+    );
     // Killed: the system takes its lock away.
     holder.kill().unwrap();
     holder.wait().unwrap();
@@ -153,7 +163,9 @@ impl SmallDisk {
             .arg(folder.path())
             .stderr(Stdio::null())
             .status();
-        mounted.is_ok_and(|status| status.success()).then_some(Self(folder))
+        mounted
+            .is_ok_and(|status| status.success())
+            .then_some(Self(folder))
     }
 
     fn path(&self) -> &Path {

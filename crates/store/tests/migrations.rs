@@ -32,10 +32,17 @@ async fn every_old_schema_is_brought_to_this_one_with_all_that_is_in_it() {
         assert!(checked.schema >= version);
         let new = Connection::open(&file).unwrap();
         for table in &tables {
-            assert_eq!(table.read_again(&new), table.rows, "{version} {}", table.name);
+            assert_eq!(
+                table.read_again(&new),
+                table.rows,
+                "{version} {}",
+                table.name
+            );
         }
 
-        let before = folder.path().join(format!("voxhall.db.before-{}", checked.schema));
+        let before = folder
+            .path()
+            .join(format!("voxhall.db.before-{}", checked.schema));
         assert_eq!(before.exists(), checked.schema > version);
         if before.exists() {
             assert_eq!(contents(&Connection::open(&before).unwrap()), tables);
