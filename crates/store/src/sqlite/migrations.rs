@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_invites_by_creator.sql"),
     include_str!("migrations/0003_accounts.sql"),
+    include_str!("migrations/0004_guilds.sql"),
 ];
 
 /// The newest schema that this build knows.

@@ -24,7 +24,7 @@ pub(super) fn get(c: &Connection, key: &str) -> rusqlite::Result<Option<Vec<u8>>
 }
 
 pub(super) fn put(c: &Connection, key: &str, value: &[u8]) -> rusqlite::Result<()> {
-    c.prepare_cached("INSERT INTO settings (key, value) VALUES (?1, ?2)")?
+    c.prepare_cached("INSERT INTO settings (key, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value")?
         .execute((key, value))?;
     Ok(())
 }
