@@ -1,50 +1,96 @@
-//! How long to hold packets back. Why so: `docs/adr/0003-jitter-buffer.md`.
+//! How long to hold packets back. Why so: `docs/adr/0003-jitter-buffer.md` and `0020-delay-by-cost.md`.
 //!
 //! A packet's *transit* is its arrival minus its timestamp, in samples; the two clocks have nothing in common,
-//! so only differences mean anything. The target is a quantile of the transits of the last seconds.
+//! so only differences mean anything. The target is the transit at which more delay would cost more than the
+//! concealment that it saves, judged by the last seconds.
 
-use crate::frame::{SAMPLE_RATE_HZ, SAMPLES_PER_MS};
+use crate::frame::SAMPLES_PER_MS;
 
-const BUCKET: i64 = SAMPLES_PER_MS as i64;
-/// Longest delay that is ever aimed at, in buckets (and ms).
-const BUCKETS: usize = 400;
-/// The fastest packet is looked for in this many stretches of time.
-const WINDOWS: usize = 8;
-const WINDOW: i64 = SAMPLE_RATE_HZ as i64 / 2;
-/// A stretch before all others, so that the first packet begins anew.
-const LONG_AGO: i64 = i64::MIN / 2;
+const MS: i64 = SAMPLES_PER_MS as i64;
+/// Late packets come in trains, of which only the worst counts; this long is taken for one.
+const INTERVAL: i64 = 250 * MS;
+/// Intervals with packets that are remembered at most (20 s).
+const INTERVALS: usize = 80;
+/// The fastest packet is looked for in this many intervals.
+const RECENT: i64 = 16;
+/// When all of this many intervals were faster than all of those before the ones in between, the path is another one.
+const NEW_PATH: i64 = 6;
+/// Packets remembered that were overtaken by others.
+const OVERTAKEN: usize = 512;
+/// What has been seen for less than this says little of how often it happens.
+const LEAST_SEEN: i64 = 2_000 * MS;
+/// What a gap costs beyond its length: its seams are heard, and concealment is made in steps.
+const SEAM: i64 = 5 * MS;
+/// The target is so much later than what it is to cover.
+const GUARD: i64 = MS / 2;
+/// Longest delay that is ever aimed at.
+const MAX_TARGET: i64 = 1_000 * MS;
 /// A burst at the start of a talkspurt is what the speaker said before the detector was sure, no longer than this.
-const MAX_PRE_ROLL: i64 = 300 * SAMPLES_PER_MS as i64;
-/// Packets of one burst that may overtake its first one.
-const TOGETHER: usize = 16;
+const MAX_PRE_ROLL: i64 = 300 * MS;
+/// By so much must a new path be faster before the old one is forgotten.
+const CLEARLY: i64 = 2 * MS;
 
 pub(crate) struct DelayEstimator {
-    /// Samples of sound whose transit was in `origin + BUCKET * i ..`: of late, and of the time before. Two
-    /// generations rather than weights that fade, because a high quantile would see the faded ones for very long.
-    histograms: Box<[[u32; BUCKETS]; 2]>,
-    /// Samples of sound in the newer histogram; when there are `memory`, it becomes the older one.
-    observed: u32,
-    origin: i64,
-    minima: [i64; WINDOWS],
-    maxima: [i64; WINDOWS],
-    /// Number of the stretch that `minima` ends with, counted from time zero.
-    window: i64,
+    intervals: Box<[Interval; INTERVALS]>,
+    len: usize,
+    /// Intervals with packets so far, the present one included.
+    serial: u64,
+    overtaken: Box<[Overtaken; OVERTAKEN]>,
+    /// Packets ever put into `overtaken`.
+    overtaken_count: u64,
+    scratch: Box<[Late; INTERVALS + OVERTAKEN]>,
+    /// Newest timestamp.
+    newest: i64,
     /// Start of a talkspurt whose packets still come in one burst: (timestamp, least transit).
     burst: Option<(i64, i64)>,
     last: Option<Arrival>,
-    /// Transits counted of packets that came together with the last one, until it is known whether a talkspurt
-    /// begins with them: the first packet of a burst may be overtaken by others.
-    together: [i64; TOGETHER],
-    together_len: usize,
-    /// Share of the sound that may come too late.
-    allowance: f32,
-    memory: u32,
+    /// What was known before the packets that came together with the last one, until it is known whether a
+    /// talkspurt begins with them: the first packet of a burst may be overtaken by others.
+    before: Before,
+    /// Samples of delay that a second of speech without a sample of concealment is worth, in seconds.
+    worth: f64,
+    /// Intervals that count.
+    memory: usize,
+    target: i64,
+}
+
+/// A stretch of time with packets.
+#[derive(Debug, Clone, Copy)]
+struct Interval {
+    /// Counted from time zero.
+    number: i64,
+    least: i64,
+    most: i64,
+    /// The slowest packet that came in its order.
+    peak: i64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Overtaken {
+    serial: u64,
+    transit: i64,
+    samples: i64,
+}
+
+/// What is late when the delay is less than `transit`.
+#[derive(Debug, Clone, Copy)]
+struct Late {
+    transit: i64,
+    /// Samples that are lost whole; nothing for a packet in its order, of which is concealed what it comes too late.
+    whole: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Arrival {
     at: i64,
     timestamp: i64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Before {
+    serial: u64,
+    peak: i64,
+    overtaken_count: u64,
 }
 
 impl Arrival {
@@ -56,18 +102,37 @@ impl Arrival {
 impl DelayEstimator {
     pub(crate) fn new(stability: f32) -> Self {
         let mut estimator = Self {
-            histograms: Box::new([[0; BUCKETS]; 2]),
-            observed: 0,
-            origin: 0,
-            minima: [i64::MAX; WINDOWS],
-            maxima: [i64::MIN; WINDOWS],
-            window: LONG_AGO,
+            intervals: Box::new(
+                [Interval {
+                    number: 0,
+                    least: 0,
+                    most: 0,
+                    peak: NONE,
+                }; INTERVALS],
+            ),
+            len: 0,
+            serial: 0,
+            overtaken: Box::new(
+                [Overtaken {
+                    serial: 0,
+                    transit: 0,
+                    samples: 0,
+                }; OVERTAKEN],
+            ),
+            overtaken_count: 0,
+            scratch: Box::new(
+                [Late {
+                    transit: 0,
+                    whole: None,
+                }; INTERVALS + OVERTAKEN],
+            ),
+            newest: NONE,
             burst: None,
             last: None,
-            together: [0; TOGETHER],
-            together_len: 0,
-            allowance: 0.0,
-            memory: 1,
+            before: NOTHING_BEFORE,
+            worth: 1.0,
+            memory: INTERVALS,
+            target: 0,
         };
         estimator.set_stability(stability);
         estimator
@@ -80,85 +145,83 @@ impl DelayEstimator {
         } else {
             0.5
         };
-        self.allowance = 0.025 - 0.02 * stability;
-        self.memory = ((3.0 + 4.0 * stability) * SAMPLE_RATE_HZ as f32) as u32;
+        // 5 ms of delay for 1 % less concealment, 32 ms in the middle, 200 ms.
+        self.worth = 0.5 * 40_f64.powf(f64::from(stability));
+        self.memory = (24.0 + 56.0 * stability * stability) as usize;
+        self.update_target();
     }
 
     pub(crate) fn reset(&mut self) {
-        *self.histograms = [[0; BUCKETS]; 2];
-        self.observed = 0;
-        self.window = LONG_AGO;
+        self.len = 0;
+        self.serial = 0;
+        self.overtaken_count = 0;
+        self.newest = NONE;
         self.burst = None;
         self.last = None;
-        self.together_len = 0;
+        self.before = NOTHING_BEFORE;
+        self.target = 0;
     }
 
     /// Learns from a packet of `samples` with `timestamp` that arrived `at`. `begins`: it is the first after silence.
     pub(crate) fn observe(&mut self, at: i64, timestamp: i64, samples: i64, begins: bool) {
         let transit = at - timestamp;
-        self.note_extremes(at, transit);
         let last = self.last.replace(Arrival { at, timestamp });
         let bunched = last.is_some_and(|last| at - last.at < samples / 2);
-        let following = last.is_some_and(|last| timestamp > last.timestamp);
+        let following = timestamp > self.newest;
+        self.newest = self.newest.max(timestamp);
+        self.note_extremes(at, transit);
+        if !bunched {
+            self.before = Before {
+                serial: self.serial,
+                peak: self.present().peak,
+                overtaken_count: self.overtaken_count,
+            };
+        }
 
         if let Some((start, least)) = self.burst {
             if bunched && (timestamp - start).abs() < MAX_PRE_ROLL {
                 self.burst = Some((start, least.min(transit)));
+                self.update_target();
                 return;
             }
             self.burst = None;
-            self.add(least, samples);
-        }
-        if !bunched {
-            self.together_len = 0;
+            self.raise_peak(least);
         }
         if begins {
-            let mut least = transit;
-            for i in 0..self.together_len {
-                least = least.min(self.together[i]);
-                self.take_back(self.together[i], samples);
-            }
-            self.together_len = 0;
+            let least = self.take_back().map_or(transit, |least| least.min(transit));
             self.burst = Some((timestamp, least));
-            return;
+        } else if following {
+            // After a stall its packets all arrive at once. That is one event, told by the first of them.
+            if !bunched || transit <= self.target {
+                self.raise_peak(transit);
+            }
+        } else {
+            let place = (self.overtaken_count % OVERTAKEN as u64) as usize;
+            self.overtaken[place] = Overtaken {
+                serial: self.serial,
+                transit,
+                samples,
+            };
+            self.overtaken_count += 1;
         }
-        // After a stall its packets all arrive at once. That is one event, told by the first of them, and not
-        // as many slow packets as the stall was long.
-        if bunched && following && transit > self.target() {
-            return;
-        }
-        self.add(transit, samples);
-        if self.together_len < TOGETHER {
-            self.together[self.together_len] = transit;
-            self.together_len += 1;
-        }
+        self.update_target();
     }
 
     /// Transit of the fastest packet of the last seconds.
     pub(crate) fn fastest(&self) -> i64 {
-        let fastest = self.minima.iter().copied().min().unwrap_or(i64::MAX);
-        if fastest == i64::MAX {
-            self.origin
-        } else {
-            fastest
-        }
+        let newest = self.present().number;
+        self.intervals[..self.len]
+            .iter()
+            .rev()
+            .take_while(|interval| newest - interval.number < RECENT)
+            .map(|interval| interval.least)
+            .min()
+            .unwrap_or(0)
     }
 
-    /// Transit by which the chosen share of packets arrives, never less than a bucket after the fastest.
+    /// Transit by which packets should have come when they are played.
     pub(crate) fn target(&self) -> i64 {
-        let least = self.fastest() + BUCKET;
-        let [newer, older] = &*self.histograms;
-        let weights = newer.iter().zip(older).map(|(n, o)| u64::from(n + o));
-        let total: u64 = weights.clone().sum();
-        let allowed = (total as f32 * self.allowance) as u64;
-        let mut beyond = 0;
-        for (i, weight) in weights.enumerate().rev() {
-            beyond += weight;
-            if beyond > allowed {
-                return least.max(self.origin + BUCKET * (i as i64 + 1));
-            }
-        }
-        least
+        self.target
     }
 
     /// Transit of the newest packet.
@@ -166,96 +229,198 @@ impl DelayEstimator {
         self.last.map_or(i64::MIN, Arrival::transit)
     }
 
-    fn add(&mut self, transit: i64, samples: i64) {
-        if self.observed >= self.memory {
-            self.observed = 0;
-            self.histograms.swap(0, 1);
-            self.histograms[0].fill(0);
+    /// The delay whose cost is least: itself, and the concealment that it doesn't prevent.
+    fn update_target(&mut self) {
+        if self.len == 0 {
+            return;
         }
-        let bucket = self.bucket(transit);
-        self.histograms[0][bucket] += samples as u32;
-        self.observed += samples as u32;
+        let fastest = self.fastest();
+        let seen = self.len.min(self.memory);
+        let oldest = self.serial.saturating_sub(self.memory as u64);
+        let mut count = 0;
+        for interval in &self.intervals[self.len - seen..self.len] {
+            if interval.peak > fastest {
+                self.scratch[count] = Late {
+                    transit: interval.peak,
+                    whole: None,
+                };
+                count += 1;
+            }
+        }
+        let kept = self.overtaken_count.min(OVERTAKEN as u64);
+        let mut overtaken_since = self.serial;
+        for i in 1..=kept {
+            let entry = &self.overtaken[((self.overtaken_count - i) % OVERTAKEN as u64) as usize];
+            if entry.serial <= oldest {
+                break;
+            }
+            overtaken_since = entry.serial;
+            if entry.transit > fastest {
+                self.scratch[count] = Late {
+                    transit: entry.transit,
+                    whole: Some(entry.samples),
+                };
+                count += 1;
+            }
+        }
+        // Where more was overtaken than is remembered, what is known is of a shorter time.
+        let whole_seen = if kept == OVERTAKEN as u64 {
+            (self.serial + 1 - overtaken_since) as i64
+        } else {
+            seen as i64
+        };
+        let value = |intervals: i64| {
+            let seen = (intervals * INTERVAL).max(LEAST_SEEN);
+            self.worth * 1_000.0 * MS as f64 / seen as f64
+        };
+        let (cut, whole) = (value(seen as i64), value(whole_seen));
+
+        let late = &mut self.scratch[..count];
+        late.sort_unstable_by_key(|late| std::cmp::Reverse(late.transit));
+        let (mut lost, mut pieces, mut latest) = (0, 0, 0);
+        let mut best = (f64::INFINITY, fastest);
+        // From the longest delay down to none; of equals the shorter one.
+        for late in late.iter().chain([&Late {
+            transit: fastest,
+            whole: None,
+        }]) {
+            let transit = late.transit;
+            let cost = (transit - fastest) as f64
+                + whole * lost as f64
+                + cut * (latest - pieces * (transit - SEAM)) as f64;
+            if cost <= best.0 {
+                best = (cost, transit);
+            }
+            match late.whole {
+                Some(samples) => lost += samples,
+                None => {
+                    pieces += 1;
+                    latest += transit;
+                }
+            }
+        }
+        // A path that has become slower is no accident that could be left out.
+        let path = self.intervals[self.len.saturating_sub(2)..self.len]
+            .iter()
+            .map(|interval| interval.least)
+            .min();
+        let target = best.1.max(path.unwrap_or(fastest)) + GUARD;
+        self.target = target.clamp(fastest + GUARD, fastest + MAX_TARGET);
     }
 
-    fn take_back(&mut self, transit: i64, samples: i64) {
-        let weight = &mut self.histograms[0][self.bucket(transit)];
-        *weight = weight.saturating_sub(samples as u32);
+    /// The interval of now; something harmless when nothing has come yet.
+    fn present(&self) -> Interval {
+        match self.len {
+            0 => Interval {
+                number: LONG_AGO,
+                least: 0,
+                most: 0,
+                peak: NONE,
+            },
+            len => self.intervals[len - 1],
+        }
     }
 
-    fn bucket(&self, transit: i64) -> usize {
-        let bucket = (transit - self.origin).div_euclid(BUCKET);
-        bucket.clamp(0, BUCKETS as i64 - 1) as usize
+    fn raise_peak(&mut self, transit: i64) {
+        if self.len > 0 {
+            let peak = &mut self.intervals[self.len - 1].peak;
+            *peak = transit.max(*peak);
+        }
+    }
+
+    /// Forgets what was learnt since packets come in a bunch. Returns the least transit of them, if it was anything.
+    fn take_back(&mut self) -> Option<i64> {
+        let mut least = None;
+        if self.len > 0 {
+            let present = &mut self.intervals[self.len - 1];
+            let before = if self.before.serial == self.serial {
+                self.before.peak
+            } else {
+                NONE
+            };
+            if present.peak != before {
+                least = Some(present.least.min(present.peak));
+                present.peak = before;
+            }
+        }
+        self.overtaken_count = self.overtaken_count.min(self.before.overtaken_count);
+        least
     }
 
     fn note_extremes(&mut self, at: i64, transit: i64) {
-        let window = at.div_euclid(WINDOW);
-        let passed = window - self.window;
-        self.window = window;
-        if passed >= WINDOWS as i64 {
+        let number = at.div_euclid(INTERVAL);
+        let present = self.present();
+        if self.len > 0 && number - present.number >= RECENT {
             // A long silence: the clocks have drifted apart unseen. Take this packet for a fast one, and the
             // spread of delays for what it was.
-            self.minima = [i64::MAX; WINDOWS];
-            self.maxima = [i64::MIN; WINDOWS];
-            self.minima[WINDOWS - 1] = transit;
-            self.maxima[WINDOWS - 1] = transit;
-            self.origin = transit;
-            return;
-        }
-        if passed > 0 {
-            self.forget_slower_path();
-            let passed = passed as usize;
-            self.minima.rotate_left(passed);
-            self.minima[WINDOWS - passed..].fill(i64::MAX);
-            self.maxima.rotate_left(passed);
-            self.maxima[WINDOWS - passed..].fill(i64::MIN);
-        }
-        let [.., least] = &mut self.minima;
-        *least = (*least).min(transit);
-        let [.., most] = &mut self.maxima;
-        *most = (*most).max(transit);
-        self.follow(self.fastest());
-    }
-
-    /// When every packet of the newer stretches was faster than any of the older ones, the path is another one, and
-    /// what it was like before says nothing.
-    fn forget_slower_path(&mut self) {
-        // The stretch between them may have seen both.
-        let newer = &self.maxima[WINDOWS / 2 + 1..];
-        let older = &self.minima[..WINDOWS / 2];
-        let most = newer.iter().copied().max().unwrap_or(i64::MIN);
-        let least = older.iter().copied().min().unwrap_or(i64::MAX);
-        if newer.contains(&i64::MIN) || least == i64::MAX || most + 2 * BUCKET >= least {
-            return;
-        }
-        let from = self.bucket(most) + 1;
-        for histogram in self.histograms.iter_mut() {
-            histogram[from..].fill(0);
-        }
-    }
-
-    /// Moves the histograms so that their first bucket holds the fastest packet; what they know stays at its place.
-    fn follow(&mut self, fastest: i64) {
-        let shift = (fastest - self.origin).div_euclid(BUCKET);
-        if shift == 0 {
-            return;
-        }
-        self.origin += shift * BUCKET;
-        let by = usize::try_from(shift.unsigned_abs()).map_or(BUCKETS, |by| by.min(BUCKETS));
-        for histogram in self.histograms.iter_mut() {
-            if shift > 0 {
-                let below: u32 = histogram[..by].iter().sum();
-                histogram.copy_within(by.., 0);
-                histogram[BUCKETS - by..].fill(0);
-                histogram[0] += below;
-            } else {
-                let above: u32 = histogram[BUCKETS - by..].iter().sum();
-                histogram.copy_within(..BUCKETS - by, by);
-                histogram[..by].fill(0);
-                histogram[BUCKETS - 1] += above;
+            let moved = transit - self.fastest();
+            for interval in &mut self.intervals[..self.len] {
+                interval.least += moved;
+                interval.most += moved;
+                interval.peak = interval.peak.saturating_add(moved);
+            }
+            for overtaken in self.overtaken.iter_mut() {
+                overtaken.transit = overtaken.transit.saturating_add(moved);
             }
         }
+        if self.len > 0 && number <= present.number {
+            let present = &mut self.intervals[self.len - 1];
+            present.least = present.least.min(transit);
+            present.most = present.most.max(transit);
+            return;
+        }
+        self.forget_slower_path();
+        if self.len == INTERVALS {
+            self.intervals.copy_within(1.., 0);
+            self.len -= 1;
+        }
+        self.intervals[self.len] = Interval {
+            number,
+            least: transit,
+            most: transit,
+            peak: NONE,
+        };
+        self.len += 1;
+        self.serial += 1;
+    }
+
+    /// When every packet of the newest intervals was faster than any of the older ones, the path is another one, and
+    /// what it was like before says nothing.
+    fn forget_slower_path(&mut self) {
+        let present = self.present().number;
+        let known = &self.intervals[..self.len];
+        let newer = known.partition_point(|i| present - i.number >= NEW_PATH);
+        // The intervals between them may have seen both.
+        let between = known.partition_point(|i| present - i.number >= NEW_PATH + 2);
+        let older = known.partition_point(|i| present - i.number >= RECENT);
+        let (newer, older) = (newer..self.len, older..between);
+        if newer.len() < NEW_PATH as usize || older.is_empty() {
+            return;
+        }
+        let most = known[newer.clone()].iter().map(|i| i.most).max();
+        let least = known[older].iter().map(|i| i.least).min();
+        if most
+            .zip(least)
+            .is_none_or(|(most, least)| most + CLEARLY >= least)
+        {
+            return;
+        }
+        self.intervals.copy_within(newer.clone(), 0);
+        self.len = newer.len();
+        // What was overtaken is of the old path too, but for a little.
+        self.overtaken_count = 0;
     }
 }
+
+/// No packet.
+const NONE: i64 = i64::MIN / 4;
+/// An interval before all others.
+const LONG_AGO: i64 = i64::MIN / 2;
+const NOTHING_BEFORE: Before = Before {
+    serial: 0,
+    peak: NONE,
+    overtaken_count: 0,
+};
 
 #[cfg(test)]
 mod tests {
@@ -265,7 +430,7 @@ mod tests {
     const CLOCKS: i64 = -123_456_789;
 
     fn target_ms(estimator: &DelayEstimator) -> f64 {
-        (estimator.target() - estimator.fastest()) as f64 / BUCKET as f64
+        (estimator.target() - estimator.fastest()) as f64 / MS as f64
     }
 
     /// Feeds frames from `first` on whose delay in samples `delay` gives.
@@ -314,9 +479,9 @@ mod tests {
     fn a_slower_path_is_followed_and_then_is_the_base() {
         let mut estimator = DelayEstimator::new(0.5);
         feed(&mut estimator, 0..500, |_| 0);
-        feed(&mut estimator, 500..520, |_| 2_400);
+        feed(&mut estimator, 500..560, |_| 2_400);
         assert!(target_ms(&estimator) >= 50.0, "{}", target_ms(&estimator));
-        feed(&mut estimator, 520..1_100, |_| 2_400);
+        feed(&mut estimator, 560..1_100, |_| 2_400);
         assert!(target_ms(&estimator) <= 2.0, "{}", target_ms(&estimator));
     }
 
@@ -362,7 +527,7 @@ mod tests {
             .enumerate()
         {
             estimator.observe(i as i64 * 100, timestamp, 120, i % 7 == 0);
-            assert!(target_ms(&estimator) <= BUCKETS as f64 + 1.0);
+            assert!(target_ms(&estimator) <= (MAX_TARGET / MS) as f64 + 1.0);
         }
     }
 }

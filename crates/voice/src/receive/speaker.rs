@@ -16,6 +16,8 @@ const MS: i64 = SAMPLES_PER_MS as i64;
 /// Concealment is played in full this long, and has faded out by [`CONCEAL_END`].
 const CONCEAL_FULL: i64 = 80 * MS;
 const CONCEAL_END: i64 = 120 * MS;
+/// So much of a loss is made up at least, for the seam between what is before and after it.
+const LEAST_CONCEALED: i64 = 10 * MS;
 /// Delay beyond the target by which catching up turns from careful to brisk, and from brisk to whatever it takes.
 const BRISK: i64 = 10 * MS;
 const HASTY: i64 = 50 * MS;
@@ -317,11 +319,17 @@ impl Speaker {
         }
 
         let missing = packet.sequence - self.packets.next();
-        let resumed = missing == 0 && packet.timestamp == self.end && self.unresolved > 0;
-        if resumed {
-            // The path stood still: what was silent in between should have been speech.
-            self.stats.concealed_samples += self.unresolved as u64;
-            self.stats.total_samples += self.outage as u64;
+        if self.unresolved > 0 {
+            // What was silent in between should have been speech, as far as packets are missing or the path stood still.
+            let unbroken = packet.timestamp - self.end <= missing * self.frame;
+            let concealed = if unbroken {
+                self.unresolved
+            } else {
+                self.unresolved.min(missing * self.frame)
+            };
+            let sounded = self.unresolved - self.outage;
+            self.stats.concealed_samples += concealed as u64;
+            self.stats.total_samples += (concealed - sounded).max(0) as u64;
         }
         if packet.marker {
             self.decoder.reset();
@@ -358,22 +366,35 @@ impl Speaker {
         }
 
         let lost = (missing * self.frame).min(gap).min(CONCEAL_END);
-        if self.owed < lost {
+        if self.owed < lost && !self.may_skip(now, lost) {
             self.phase = Phase::Dry;
             if gap > lost || !self.recover(packet, lost) {
                 self.conceal(lost - self.owed);
             }
             return;
         }
-        // Everything missing is covered; concealment beyond it is delay from now on.
-        self.note_loss(missing);
-        self.packets.pass(packet.sequence - 1);
-        self.end = packet.timestamp;
-        self.owed -= lost.max(0);
-        self.resume(now);
-        if packet.marker || gap > lost {
+        if gap > missing * self.frame || packet.marker {
+            // The speaker paused after what is missing.
+            self.count_concealed(self.unresolved.min(missing * self.frame) as u64);
             self.rest();
+        } else if gap > lost {
+            // More is missing than can be made up. It may still come before the next one is due.
+            self.phase = Phase::Idle;
+        } else {
+            // Everything missing is covered; concealment beyond it is delay from now on, and what wasn't covered is
+            // delay won back.
+            self.note_loss(missing);
+            self.packets.pass(packet.sequence - 1);
+            self.end = packet.timestamp;
+            self.owed -= lost;
+            self.resume(now);
         }
+    }
+
+    /// Whether the rest of a loss can be left out, because packets wait longer than they need to.
+    fn may_skip(&self, now: i64, lost: i64) -> bool {
+        let spare = now - self.position() - self.target().max(self.delay.newest());
+        self.owed >= LEAST_CONCEALED && spare - self.frame >= lost - self.owed
     }
 
     /// The packet came after all, `owed` samples late: it is played, and the delay has grown by as much.
