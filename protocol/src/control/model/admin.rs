@@ -3,13 +3,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{UnixMs, User};
+use super::{Role, UnixMs, User};
 use crate::GuildId;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerStats {
     pub version: String,
     pub uptime_s: u64,
+    /// Voice is forwarded; where it is not, only a new start helps.
+    #[serde(default)]
+    pub voice_running: bool,
     pub users: u64,
     pub guests: u64,
     pub guilds: u64,
@@ -42,6 +45,8 @@ pub struct AdminGuild {
     pub channels: u32,
     pub messages: u64,
     pub created_at_ms: UnixMs,
+    #[serde(default)]
+    pub roles: Vec<Role>,
 }
 
 /// Who may not use this server at all.
