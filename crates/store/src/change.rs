@@ -88,12 +88,16 @@ pub enum Change {
         message: MessageId,
         user: UserId,
         emoji: String,
+        /// How many react so now.
+        count: u32,
     },
     ReactionRemoved {
         channel: ChannelId,
         message: MessageId,
         user: UserId,
         emoji: String,
+        /// How many react so now.
+        count: u32,
     },
     Read {
         user: UserId,

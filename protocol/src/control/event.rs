@@ -151,8 +151,8 @@ events! {
     "message.updated" MessageUpdated { channel_id: ChannelId, message_id: MessageId, text: String, mentions: Mentions, edited_at_ms: UnixMs }
     "message.deleted" MessageDeleted { channel_id: ChannelId, message_ids: Vec<MessageId> }
     "message.pinned" MessagePinned { channel_id: ChannelId, message_id: MessageId, pinned: bool }
-    "reaction.added" ReactionAdded { channel_id: ChannelId, message_id: MessageId, user_id: UserId, emoji: String }
-    "reaction.removed" ReactionRemoved { channel_id: ChannelId, message_id: MessageId, user_id: UserId, emoji: String }
+    "reaction.added" ReactionAdded { channel_id: ChannelId, message_id: MessageId, user_id: UserId, emoji: String, /** How many react so now. */ count: u32 }
+    "reaction.removed" ReactionRemoved { channel_id: ChannelId, message_id: MessageId, user_id: UserId, emoji: String, /** How many still react so. */ count: u32 }
     /// This user has read so far, on whatever device.
     "channel.read" ChannelRead { read_state: ReadState }
     "typing.started" TypingStarted { channel_id: ChannelId, user_id: UserId }

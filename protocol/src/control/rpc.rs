@@ -3,15 +3,18 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use super::{Event, Failure, FailureKind, Request};
+use super::{Event, Failure, FailureKind, Reply, Request};
 
 /// Chosen by the client, unique among its unanswered requests.
 pub type RequestId = u64;
 
 /// A method with its parameters: what a client calls and what comes back.
-pub trait Call: Serialize {
+pub trait Call: Serialize + Into<Request> {
     const METHOD: &'static str;
     type Reply: DeserializeOwned + Serialize;
+
+    /// The answer to this call, out of all there are; `None`: it is another's.
+    fn of_reply(reply: Reply) -> Option<Self::Reply>;
 }
 
 /// A server's message as the client sees it.

@@ -23,8 +23,8 @@ pub use voice::*;
 use super::schema::words;
 use super::{
     AdminUser, Backup, Call, Channel, Conversation, Credentials, Failure, Guild, GuildInfo, Invite,
-    InvitePreview, Member, Message, OwnPresence, Profile, ReadState, Ready, Relation, Role,
-    ServerBan, ServerStats, User, VoiceGrant,
+    InvitePreview, Member, Message, OwnPresence, Profile, ReadState, Ready, Relation, RequestId,
+    Role, ServerBan, ServerStats, User, VoiceGrant, encode_request,
 };
 
 macro_rules! methods {
@@ -66,11 +66,48 @@ macro_rules! methods {
                     _ => Err(Failure::unknown_method(method)),
                 }
             }
+
+            /// The whole message, for a client that doesn't know until it runs what it will ask.
+            pub fn encode(&self, id: RequestId) -> String {
+                match self {
+                    $(Self::$name(call) => encode_request(id, call),)*
+                }
+            }
+
+            /// Reads what was answered to this request.
+            ///
+            /// # Errors
+            /// It is no such answer.
+            pub fn read_reply(&self, result: &RawValue) -> serde_json::Result<Reply> {
+                match self {
+                    $(Self::$name(_) => serde_json::from_str(result.get()).map(Reply::$name),)*
+                }
+            }
+        }
+
+        /// What was answered to the [`Request`] of the same name.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        #[expect(clippy::large_enum_variant, reason = "few exist at once")]
+        pub enum Reply {
+            $($name($reply),)*
         }
 
         $(impl Call for $name {
             const METHOD: &'static str = $method;
             type Reply = $reply;
+
+            fn of_reply(reply: Reply) -> Option<$reply> {
+                match reply {
+                    Reply::$name(reply) => Some(reply),
+                    _ => None,
+                }
+            }
+        }
+
+        impl From<$name> for Request {
+            fn from(call: $name) -> Self {
+                Self::$name(call)
+            }
         })*
     };
 }
