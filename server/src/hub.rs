@@ -17,11 +17,12 @@ use voxhall_protocol::{
     voice::SessionKeys,
 };
 use voxhall_relay::{RouteTable, Routes, SessionRoute};
-use voxhall_store::{GuildRecord, UserRecord};
+use voxhall_store::Change;
 
 use crate::{
+    clock::unix_ms,
     gateway::{End, Outbox},
-    live::{Answer, ConnectionId, Live, Output, RouteChange},
+    live::{Answer, ConnectionId, Live, Now, Output, RouteChange, World},
     random,
 };
 
@@ -65,9 +66,9 @@ impl State {
                     }
                 }
             }
-            Output::HangUp(connection) => {
+            Output::HangUp(connection, why) => {
                 if let Some(outbox) = self.outboxes.get(&connection) {
-                    outbox.end(End::TooMany);
+                    outbox.end(why.into());
                 }
             }
             Output::Route(_) => unreachable!("routes are applied before"),
@@ -76,10 +77,10 @@ impl State {
 }
 
 impl Hub {
-    pub fn new(guilds: Vec<GuildRecord>, users: Vec<UserRecord>, table: Arc<ArcSwap<RouteTable>>) -> Self {
+    pub fn new(world: World, table: Arc<ArcSwap<RouteTable>>) -> Self {
         Self {
             state: Mutex::new(State {
-                live: Live::new(guilds, users, Box::new(random::fill)),
+                live: Live::new(world, Box::new(random::fill)),
                 outboxes: HashMap::new(),
                 routes: Routes::new(),
             }),
@@ -128,11 +129,24 @@ impl Hub {
         read(&self.lock().live)
     }
 
+    /// Takes in what the store has committed.
+    pub fn apply(&self, changes: Vec<Change>) {
+        self.act(|live, now, out| {
+            for change in changes {
+                live.apply(change, now, out);
+            }
+        });
+    }
+
     /// Changes the live state and does what it wants done before anyone else changes it.
-    pub fn act(&self, act: impl FnOnce(&mut Live, Instant, &mut Vec<Output>)) {
+    pub fn act(&self, act: impl FnOnce(&mut Live, Now, &mut Vec<Output>)) {
         let mut out = Vec::new();
         let mut state = self.lock();
-        act(&mut state.live, Instant::now(), &mut out);
+        let now = Now {
+            at: Instant::now(),
+            unix_ms: unix_ms(),
+        };
+        act(&mut state.live, now, &mut out);
         // Routes first: who is told of a voice session may use it in the same moment.
         let mut routes_changed = false;
         let mut told = Vec::with_capacity(out.len());

@@ -20,6 +20,7 @@ use crate::{
     gateway::End,
     http,
     hub::Hub,
+    live::World,
     logging::LogLimit,
     media::{MediaConfig, MediaThread, Reporter},
     metrics::{self, Scrape},
@@ -121,8 +122,14 @@ pub async fn run(config: Config, log: Arc<LogLimit>) -> Result<(), StartError> {
         server_name: &config.server_name,
         data: &config.data,
     };
+    let world = World {
+        users: store.users().await?,
+        guilds: store.guilds().await?,
+        conversations: Vec::new(),
+        relations: Vec::new(),
+    };
     let services = Services::new(Parts {
-        hub: Hub::new(store.guilds().await?, store.users().await?, table),
+        hub: Hub::new(world, table),
         store: store.clone(),
         default_guild,
         links,
@@ -133,6 +140,8 @@ pub async fn run(config: Config, log: Arc<LogLimit>) -> Result<(), StartError> {
     })
     .await?;
     let services = Arc::new(services);
+    let on = Arc::clone(&services);
+    store.announce_to(move |changes| on.hub.apply(changes));
 
     let listener = TcpListener::from_std(sockets.tcp).map_err(StartError::System)?;
     let tls = TlsAcceptor::from(Arc::clone(&identity.tls));

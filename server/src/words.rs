@@ -155,7 +155,7 @@ pub fn post(error: &PostError) -> Failure {
     }
 }
 
-fn not_found(what: &str) -> Failure {
+pub fn not_found(what: &str) -> Failure {
     Failure::new(
         FailureKind::NotFound,
         format!("There is no such {what} for you; it may have been deleted."),

@@ -353,7 +353,7 @@ impl<'a> Session<'a> {
         let connection = self.connection;
         self.services
             .hub
-            .act(|live, _, out| live.connect(connection, id, user, device, out));
+            .act(|live, now, out| live.connect(connection, id, user, device, now, out));
         Ok(None)
     }
 

@@ -194,7 +194,7 @@ fn close_code(end: &End) -> CloseCode {
         End::TooSlow | End::NotSignedIn | End::Silent | End::TooMany => CloseCode::Policy,
         End::Unreadable(_) => CloseCode::Unsupported,
         End::TooLong => CloseCode::Size,
-        End::SignedOut | End::Gone => CloseCode::Normal,
+        End::SignedOut | End::Suspended | End::AccountDeleted | End::Gone => CloseCode::Normal,
         End::ShuttingDown { .. } => CloseCode::Restart,
     }
 }

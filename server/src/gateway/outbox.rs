@@ -8,6 +8,8 @@ use std::{
 use tokio::sync::{Notify, watch};
 use voxhall_protocol::{control::EventFrame, limits::MAX_BACKLOG_BYTES};
 
+use crate::live::HangUp;
+
 /// A bounded queue: who reads too slowly loses it, and is cut off.
 #[derive(Default)]
 pub struct Outbox {
@@ -47,6 +49,10 @@ pub enum End {
     TooLong,
     /// This device signed out.
     SignedOut,
+    /// An administrator closed this account for a time.
+    Suspended,
+    /// The account is no more.
+    AccountDeleted,
     /// The same user opened more connections than one may have; this was the oldest.
     TooMany,
     ShuttingDown {
@@ -170,6 +176,17 @@ fn counted(bytes: usize) -> usize {
     bytes.min(MAX_BACKLOG_BYTES / 2)
 }
 
+impl From<HangUp> for End {
+    fn from(why: HangUp) -> Self {
+        match why {
+            HangUp::TooMany => Self::TooMany,
+            HangUp::SignedOut => Self::SignedOut,
+            HangUp::Suspended => Self::Suspended,
+            HangUp::Deleted => Self::AccountDeleted,
+        }
+    }
+}
+
 impl End {
     /// For the `session.closed` event: words for people.
     pub fn reason(&self) -> &'static str {
@@ -180,6 +197,8 @@ impl End {
             Self::Unreadable(why) => why,
             Self::TooLong => "a message was longer than 64 KiB",
             Self::SignedOut => "this device signed out",
+            Self::Suspended => "this account is suspended",
+            Self::AccountDeleted => "this account was deleted",
             Self::TooMany => "this user opened too many connections; the oldest was ended",
             Self::ShuttingDown { .. } => "the server is shutting down, or starting again",
             Self::Gone => "this app hung up",

@@ -4,10 +4,16 @@
 //! Guilds and members are held here too, as they were committed, so that what a client is shown at its beginning and the events that
 //! follow come from one place and fit together.
 
+mod people;
+mod rights;
 mod room;
+mod structure;
 #[cfg(test)]
 mod tests;
+mod text;
+mod view;
 mod voice;
+mod world;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,15 +21,15 @@ use std::{
 };
 
 use voxhall_protocol::{
-    ChannelId, DeviceId, GuildId, SenderIndex, SessionSecret, Ssrc, UserId, VoiceSessionId,
-    control::{
-        Channel, Event, Failure, Guild, GuildInfo, Member, Presence, Ready, RequestId, User,
-        VoiceGrant,
-    },
+    ChannelId, DeviceId, GuildId, SecretText, SenderIndex, SessionSecret, Ssrc, UserId, VoiceSessionId,
+    control::{Event, Failure, Ready, RequestId, UnixMs, User, VoiceGrant},
 };
-use voxhall_store::{GuildRecord, UserRecord};
+use voxhall_store::{Change, ConversationRecord, UserRecord};
 
+pub use rights::Place;
 use room::Room;
+pub use world::World;
+use world::{GuildState, Person};
 
 /// After a change of keys, the next change waits this long, and takes with it whatever happened meanwhile.
 pub const REKEY_EVERY: Duration = Duration::from_millis(300);
@@ -54,8 +60,27 @@ pub enum Output {
         event: Event,
     },
     Route(RouteChange),
+    HangUp(ConnectionId, HangUp),
+}
+
+/// Why the server ends a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HangUp {
     /// This user has too many connections, and this is the oldest of them.
-    HangUp(ConnectionId),
+    TooMany,
+    /// This device is no longer signed in.
+    SignedOut,
+    /// This user may no longer be here.
+    Suspended,
+    /// The account is no more.
+    Deleted,
+}
+
+/// The time, for pauses and of day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    pub at: Instant,
+    pub unix_ms: UnixMs,
 }
 
 #[derive(Debug)]
@@ -106,7 +131,11 @@ pub struct Counts {
 
 pub struct Live {
     entropy: Entropy,
+    people: BTreeMap<UserId, Person>,
     guilds: BTreeMap<GuildId, GuildState>,
+    /// To which guild a channel belongs.
+    guild_of: BTreeMap<ChannelId, GuildId>,
+    conversations: BTreeMap<ChannelId, ConversationRecord>,
     /// Voice channels only.
     rooms: BTreeMap<ChannelId, Room>,
     connections: BTreeMap<ConnectionId, Connection>,
@@ -117,34 +146,19 @@ pub struct Live {
     timers: BTreeSet<(Instant, Timer)>,
 }
 
-struct GuildState {
-    name: String,
-    owner: Option<UserId>,
-    channels: Vec<Channel>,
-    members: BTreeMap<UserId, MemberState>,
-    /// Of all its members: who is told what happens.
-    connections: BTreeSet<ConnectionId>,
-}
-
-struct MemberState {
-    user: User,
-    connections: BTreeSet<ConnectionId>,
-}
-
 struct Connection {
     user: UserId,
     device: DeviceId,
 }
 
 impl Live {
-    pub fn new(guilds: Vec<GuildRecord>, users: Vec<UserRecord>, entropy: Entropy) -> Self {
-        let users: BTreeMap<UserId, User> = users
-            .into_iter()
-            .map(|record| (record.user.id, record.user))
-            .collect();
+    pub fn new(world: World, entropy: Entropy) -> Self {
         let mut live = Self {
             entropy,
+            people: BTreeMap::new(),
             guilds: BTreeMap::new(),
+            guild_of: BTreeMap::new(),
+            conversations: BTreeMap::new(),
             rooms: BTreeMap::new(),
             connections: BTreeMap::new(),
             in_voice: BTreeMap::new(),
@@ -152,28 +166,114 @@ impl Live {
             ssrcs: BTreeSet::new(),
             timers: BTreeSet::new(),
         };
-        for guild in guilds {
-            for channel in &guild.channels {
-                if channel.kind.is_voice() {
-                    live.rooms
-                        .insert(channel.id, Room::new(guild.info.id, channel.bitrate_bps));
-                }
-            }
-            let member = |record: voxhall_store::MemberRecord| {
-                let connections = BTreeSet::new();
-                let user = users.get(&record.user)?.clone();
-                Some((user.id, MemberState { user, connections }))
-            };
-            let state = GuildState {
-                name: guild.info.name,
-                owner: guild.info.owner_id,
-                channels: guild.channels,
-                members: guild.members.into_iter().filter_map(member).collect(),
-                connections: BTreeSet::new(),
-            };
-            live.guilds.insert(guild.info.id, state);
+        for record in world.users {
+            live.people.insert(record.user.id, Person::new(record));
+        }
+        for guild in world.guilds {
+            live.hold_guild(guild);
+        }
+        // Nobody is there yet to be told.
+        let mut unheard = Vec::new();
+        for (user, other, kind) in world.relations {
+            live.relate(user, other, Some(kind), &mut unheard);
+        }
+        for conversation in world.conversations {
+            live.save_conversation(conversation, &mut unheard);
         }
         live
+    }
+
+    /// Takes in what was committed, and tells whom it concerns. The same once more changes nothing.
+    pub fn apply(&mut self, change: Change, now: Now, out: &mut Vec<Output>) {
+        match change {
+            Change::UserSaved(record) => self.save_user(record, now, out),
+            Change::UserDeleted(user) => self.delete_user(user, now, out),
+            Change::DevicesEnded(devices) => self.end_devices(&devices, now, out),
+            Change::PresenceChosen { user, presence } => self.choose_presence(user, presence, now, out),
+            Change::Related { user, other, kind } => self.relate(user, other, kind, out),
+            Change::ConversationSaved(record) => self.save_conversation(record, out),
+            Change::ConversationDeleted(id) => self.delete_conversation(id, out),
+
+            Change::GuildCreated(record) => self.create_guild(*record, now, out),
+            Change::GuildUpdated(info) => self.update_guild(info, now, out),
+            Change::GuildDeleted(guild) => self.delete_guild(guild, now, out),
+            Change::ChannelSaved { guild, channel } => self.save_channel(guild, channel, now, out),
+            Change::ChannelDeleted { guild, channel } => self.delete_channel(guild, channel, now, out),
+            Change::RoleSaved { guild, role } => self.save_role(guild, role, now, out),
+            Change::RoleDeleted { guild, role } => self.delete_role(guild, role, now, out),
+            Change::MemberSaved { guild, member } => self.save_member(guild, member, now, out),
+            Change::MemberRemoved { guild, user, why } => self.remove_member(guild, user, why, now, out),
+
+            Change::MessageCreated(message) => self.message_created(message, out),
+            Change::MessageEdited {
+                channel,
+                message,
+                text,
+                mentions,
+                edited_at_ms,
+            } => {
+                let event = Event::MessageUpdated {
+                    channel_id: channel,
+                    message_id: message,
+                    text,
+                    mentions,
+                    edited_at_ms,
+                };
+                self.tell_readers(channel, event, out);
+            }
+            Change::MessagesDeleted { channel, messages } => {
+                let event = Event::MessageDeleted {
+                    channel_id: channel,
+                    message_ids: messages,
+                };
+                self.tell_readers(channel, event, out);
+            }
+            Change::MessagePinned {
+                channel,
+                message,
+                pinned,
+            } => {
+                let event = Event::MessagePinned {
+                    channel_id: channel,
+                    message_id: message,
+                    pinned,
+                };
+                self.tell_readers(channel, event, out);
+            }
+            Change::ReactionAdded {
+                channel,
+                message,
+                user,
+                emoji,
+                count,
+            } => {
+                let event = Event::ReactionAdded {
+                    channel_id: channel,
+                    message_id: message,
+                    user_id: user,
+                    emoji,
+                    count,
+                };
+                self.tell_readers(channel, event, out);
+            }
+            Change::ReactionRemoved {
+                channel,
+                message,
+                user,
+                emoji,
+                count,
+            } => {
+                let event = Event::ReactionRemoved {
+                    channel_id: channel,
+                    message_id: message,
+                    user_id: user,
+                    emoji,
+                    count,
+                };
+                self.tell_readers(channel, event, out);
+            }
+            Change::Read { user, state } => self.tell_user(user, Event::ChannelRead { read_state: state }, out),
+        }
     }
 
     /// A connection has proven who is there. Answers with everything to draw; from here on it gets events.
@@ -183,134 +283,66 @@ impl Live {
         request: RequestId,
         user: User,
         device: DeviceId,
+        now: Now,
         out: &mut Vec<Output>,
     ) {
-        let user_id = user.id;
-        let mut told = BTreeSet::new();
-        for guild in self.guilds.values_mut() {
-            let Some(member) = guild.members.get_mut(&user_id) else {
-                continue;
-            };
-            if member.connections.is_empty() {
-                told.extend(&guild.connections);
+        let id = user.id;
+        // Known from the commit that made them, but for who signed up before commits were told.
+        let person = self.people.entry(id).or_insert_with(|| {
+            Person::new(UserRecord {
+                user,
+                is_admin: false,
+                suspended: false,
+                presence: voxhall_protocol::control::OwnPresence::default(),
+            })
+        });
+        person.sessions.insert(connection);
+        let guilds = person.guilds.clone();
+        for guild in guilds {
+            if let Some(guild) = self.guilds.get_mut(&guild) {
+                guild.sessions.insert((id, connection));
             }
-            member.connections.insert(connection);
-            guild.connections.insert(connection);
         }
-        self.connections.insert(
-            connection,
-            Connection {
-                user: user_id,
-                device,
-            },
-        );
-        let ready = Ready {
-            session: voxhall_protocol::SecretText::from(""),
-            is_admin: false,
-            conversations: Vec::new(),
-            relations: Vec::new(),
-            read_states: Vec::new(),
-            presence: voxhall_protocol::control::OwnPresence::default(),
-            me: user,
-            device_id: device,
-            guilds: self.guilds_of(user_id),
-            seq: 0,
-        };
+        self.connections.insert(connection, Connection { user: id, device });
+        self.show_presence(id, Some(connection), out);
+        let ready = self.ready(&self.people[&id], device, SecretText::from(""));
         out.push(Output::Answer {
             to: connection,
             request,
             answer: Answer::Ready(ready),
         });
-        tell(
-            out,
-            told,
-            Event::PresenceChanged {
-                user_id,
-                presence: Presence::online(),
-            },
-        );
         self.resume_voice(connection, out);
         // Ids count up. Those told before, and not yet gone, are told again, which changes nothing.
-        let open: Vec<_> = self.connections_of(user_id).collect();
+        let open: Vec<_> = self.sessions_of(id).collect();
         let too_many = open.len().saturating_sub(MAX_CONNECTIONS_PER_USER);
-        out.extend(open.into_iter().take(too_many).map(Output::HangUp));
+        for connection in open.into_iter().take(too_many) {
+            out.push(Output::HangUp(connection, HangUp::TooMany));
+        }
+        let _ = now;
     }
 
     /// A connection is gone, for whatever reason.
-    pub fn disconnect(&mut self, connection: ConnectionId, now: Instant, out: &mut Vec<Output>) {
+    pub fn disconnect(&mut self, connection: ConnectionId, now: Now, out: &mut Vec<Output>) {
         let Some(Connection { user, device }) = self.connections.remove(&connection) else {
             return;
         };
-        let mut told = BTreeSet::new();
-        for guild in self.guilds.values_mut() {
-            if let Some(member) = guild.members.get_mut(&user) {
-                member.connections.remove(&connection);
-                guild.connections.remove(&connection);
-                if member.connections.is_empty() {
-                    told.extend(&guild.connections);
+        if let Some(person) = self.people.get_mut(&user) {
+            person.sessions.remove(&connection);
+            for guild in &person.guilds {
+                if let Some(guild) = self.guilds.get_mut(guild) {
+                    guild.sessions.remove(&(user, connection));
                 }
             }
         }
-        tell(
-            out,
-            told,
-            Event::PresenceChanged {
-                user_id: user,
-                presence: Presence::default(),
-            },
-        );
         self.lose_control(connection, user, device, now, out);
+        self.show_presence(user, None, out);
     }
 
-    /// Someone was made a member of a guild.
-    pub fn member_joined(&mut self, guild_id: GuildId, user: &User, out: &mut Vec<Output>) {
-        let connections: BTreeSet<_> = self.connections_of(user.id).collect();
-        let Some(guild) = self.guilds.get_mut(&guild_id) else {
-            return;
-        };
-        if guild.members.contains_key(&user.id) {
-            return;
-        }
-        let mut member = Member::new(user.clone());
-        if !connections.is_empty() {
-            member.presence = Presence::online();
-        }
-        let told = guild.connections.clone();
-        guild.connections.extend(&connections);
-        guild.members.insert(
-            user.id,
-            MemberState {
-                user: user.clone(),
-                connections: connections.clone(),
-            },
-        );
-        tell(out, told, Event::MemberJoined { guild_id, member });
-        let guild = self.guild(guild_id, &self.guilds[&guild_id]);
-        tell(out, connections, Event::GuildJoined { guild });
-    }
-
-    pub fn owner_changed(&mut self, guild_id: GuildId, owner_id: UserId, out: &mut Vec<Output>) {
-        let Some(guild) = self.guilds.get_mut(&guild_id) else {
-            return;
-        };
-        guild.owner = Some(owner_id);
-        let event = Event::GuildUpdated {
-            guild: GuildInfo {
-                id: guild_id,
-                name: guild.name.clone(),
-                description: String::new(),
-                icon: None,
-                owner_id: Some(owner_id),
-            },
-        };
-        tell(out, guild.connections.iter().copied(), event);
-    }
-
-    /// Something happened in a guild that changes nothing here, such as a new message.
-    pub fn tell_guild(&self, guild_id: GuildId, event: Event, out: &mut Vec<Output>) {
-        if let Some(guild) = self.guilds.get(&guild_id) {
-            tell(out, guild.connections.iter().copied(), event);
-        }
+    /// Ends a session from this side; nothing more is told to it.
+    fn hang_up(&mut self, connection: ConnectionId, why: HangUp, now: Now, out: &mut Vec<Output>) {
+        out.push(Output::HangUp(connection, why));
+        self.leave_voice(connection, now, out);
+        self.disconnect(connection, now, out);
     }
 
     pub fn connections_of_device(&self, device: DeviceId) -> impl Iterator<Item = ConnectionId> {
@@ -320,19 +352,15 @@ impl Live {
             .map(|(id, _)| *id)
     }
 
-    /// Members who are online now.
+    /// Members who are seen online now.
     pub fn online_count(&self, guild_id: GuildId) -> u32 {
         let online = self.guilds.get(&guild_id).map_or(0, |guild| {
-            guild
-                .members
-                .values()
-                .filter(|member| !member.connections.is_empty())
-                .count()
+            let people = guild.members.keys().filter_map(|user| self.people.get(user));
+            people.filter(|person| person.shown.is_online()).count()
         });
         u32::try_from(online).unwrap_or(u32::MAX)
     }
 
-    /// When [`Live::tick`] has something to do.
     pub fn counts(&self) -> Counts {
         let users: BTreeSet<_> = self.connections.values().map(|open| open.user).collect();
         Counts {
@@ -342,13 +370,14 @@ impl Live {
         }
     }
 
+    /// When [`Live::tick`] has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.timers.first().map(|(at, _)| *at)
     }
 
-    pub fn tick(&mut self, now: Instant, out: &mut Vec<Output>) {
+    pub fn tick(&mut self, now: Now, out: &mut Vec<Output>) {
         while let Some(&(at, timer)) = self.timers.first()
-            && at <= now
+            && at <= now.at
         {
             self.timers.pop_first();
             match timer {
@@ -358,55 +387,10 @@ impl Live {
         }
     }
 
-    fn guilds_of(&self, user: UserId) -> Vec<Guild> {
-        self.guilds
-            .iter()
-            .filter(|(_, guild)| guild.members.contains_key(&user))
-            .map(|(id, guild)| self.guild(*id, guild))
-            .collect()
-    }
-
-    fn guild(&self, id: GuildId, guild: &GuildState) -> Guild {
-        let voice = guild
-            .channels
-            .iter()
-            .filter_map(|channel| self.rooms.get(&channel.id).map(|room| (channel.id, room)))
-            .flat_map(|(channel, room)| room.states(channel))
-            .collect();
-        Guild {
-            id,
-            description: String::new(),
-            icon: None,
-            roles: Vec::new(),
-            name: guild.name.clone(),
-            owner_id: guild.owner,
-            channels: guild.channels.clone(),
-            members: guild.members.values().map(MemberState::member).collect(),
-            voice,
-        }
-    }
-
-    fn connections_of(&self, user: UserId) -> impl Iterator<Item = ConnectionId> {
-        self.connections
-            .iter()
-            .filter(move |(_, connection)| connection.user == user)
-            .map(|(id, _)| *id)
-    }
-
     fn random<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];
         (self.entropy)(&mut bytes);
         bytes
-    }
-}
-
-impl MemberState {
-    fn member(&self) -> Member {
-        let mut member = Member::new(self.user.clone());
-        if !self.connections.is_empty() {
-            member.presence = Presence::online();
-        }
-        member
     }
 }
 

@@ -1,7 +1,5 @@
 //! Joining and leaving voice channels, and the changes of keys that follow.
 
-use std::time::Instant;
-
 use voxhall_protocol::{
     BaseKey, ChannelId, DeviceId, GuildId, SessionSecret, Ssrc, UserId, VoiceSessionId,
     control::{
@@ -12,7 +10,7 @@ use voxhall_protocol::{
 };
 
 use super::{
-    Answer, ConnectionId, Live, Output, REKEY_EVERY, RouteChange, Timer, VOICE_GRACE, VoiceRoute,
+    Answer, ConnectionId, Live, Now, Output, REKEY_EVERY, RouteChange, Timer, VOICE_GRACE, VoiceRoute,
     room::{Control, Participant},
 };
 
@@ -24,7 +22,7 @@ impl Live {
         connection: ConnectionId,
         request: RequestId,
         join: JoinVoice,
-        now: Instant,
+        now: Now,
         out: &mut Vec<Output>,
     ) {
         if let Err(refused) = self.try_join(connection, request, join, now, out) {
@@ -37,7 +35,7 @@ impl Live {
         connection: ConnectionId,
         request: RequestId,
         join: JoinVoice,
-        now: Instant,
+        now: Now,
         out: &mut Vec<Output>,
     ) -> Result<(), Failure> {
         let (user, device) = match self.connections.get(&connection) {
@@ -53,11 +51,7 @@ impl Live {
         };
         let room = self.rooms.get(&channel).ok_or_else(unknown)?;
         let guild = room.guild;
-        let is_member = self
-            .guilds
-            .get(&guild)
-            .is_some_and(|guild| guild.members.contains_key(&user));
-        if !is_member {
+        if self.rights_in_channel(channel, user, now.unix_ms).is_none() {
             return Err(unknown());
         }
         let others = room.participants.len() - usize::from(room.participants.contains_key(&user));
@@ -96,20 +90,14 @@ impl Live {
         let state = participant.state(channel, user);
         room.participants.insert(user, participant);
         self.in_voice.insert(user, channel);
-        self.tell_guild(
-            guild,
-            Event::VoiceJoined {
-                guild_id: guild,
-                state,
-            },
-            out,
-        );
+        self.tell_readers(channel, Event::VoiceJoined { guild_id: guild, state }, out);
+        self.show_presence(user, None, out);
         self.rekey(channel, now, out);
         Ok(())
     }
 
     /// Leaves the voice channel that this connection's device is in, if it is in one.
-    pub fn leave_voice(&mut self, connection: ConnectionId, now: Instant, out: &mut Vec<Output>) {
+    pub fn leave_voice(&mut self, connection: ConnectionId, now: Now, out: &mut Vec<Output>) {
         if let Some((user, channel)) = self.voice_of(connection) {
             self.remove(user, channel, LeaveReason::Left, now, out);
         }
@@ -140,7 +128,7 @@ impl Live {
                 deafened: update.deafened,
             }));
         }
-        self.tell_guild(guild_id, Event::VoiceUpdated { guild_id, state }, out);
+        self.tell_readers(channel, Event::VoiceUpdated { guild_id, state }, out);
     }
 
     /// The media thread hears someone, or no longer does.
@@ -159,12 +147,12 @@ impl Live {
                 user_id,
                 speaking,
             };
-            self.tell_guild(guild_id, event, out);
+            self.tell_readers(channel_id, event, out);
         }
     }
 
     /// The media thread has heard nothing from a session for too long.
-    pub fn timed_out(&mut self, session: VoiceSessionId, now: Instant, out: &mut Vec<Output>) {
+    pub fn timed_out(&mut self, session: VoiceSessionId, now: Now, out: &mut Vec<Output>) {
         let Some((user, channel)) = self.of_session(session) else {
             return;
         };
@@ -208,7 +196,7 @@ impl Live {
         connection: ConnectionId,
         user: UserId,
         device: DeviceId,
-        now: Instant,
+        now: Now,
         out: &mut Vec<Output>,
     ) {
         let Some(&channel) = self.in_voice.get(&user) else {
@@ -227,7 +215,7 @@ impl Live {
         } else if let Some(other) = other {
             self.resume_voice(other, out);
         } else {
-            let at = now + VOICE_GRACE;
+            let at = now.at + VOICE_GRACE;
             participant.control = Control::LostUntil(at);
             let session = participant.session;
             self.timers.insert((at, Timer::Grace(session)));
@@ -237,7 +225,7 @@ impl Live {
     pub(super) fn grace_over(
         &mut self,
         session: VoiceSessionId,
-        now: Instant,
+        now: Now,
         out: &mut Vec<Output>,
     ) {
         if let Some((user, channel)) = self.of_session(session) {
@@ -245,7 +233,7 @@ impl Live {
         }
     }
 
-    pub(super) fn rekey_due(&mut self, channel: ChannelId, now: Instant, out: &mut Vec<Output>) {
+    pub(super) fn rekey_due(&mut self, channel: ChannelId, now: Now, out: &mut Vec<Output>) {
         if let Some(room) = self.rooms.get_mut(&channel) {
             room.rekey_due = None;
             self.rekey_now(channel, now, out);
@@ -257,7 +245,7 @@ impl Live {
         &mut self,
         user: UserId,
         device: DeviceId,
-        now: Instant,
+        now: Now,
         out: &mut Vec<Output>,
     ) {
         let Some(&channel) = self.in_voice.get(&user) else {
@@ -296,7 +284,7 @@ impl Live {
         user_id: UserId,
         channel_id: ChannelId,
         reason: LeaveReason,
-        now: Instant,
+        now: Now,
         out: &mut Vec<Output>,
     ) {
         let Some(room) = self.rooms.get_mut(&channel_id) else {
@@ -329,12 +317,13 @@ impl Live {
             user_id,
             reason,
         };
-        self.tell_guild(guild_id, event, out);
+        self.tell_readers(channel_id, event, out);
+        self.show_presence(user_id, None, out);
         self.rekey(channel_id, now, out);
     }
 
     /// Someone came or left: keys change now, or soon if they have just changed.
-    fn rekey(&mut self, channel: ChannelId, now: Instant, out: &mut Vec<Output>) {
+    fn rekey(&mut self, channel: ChannelId, now: Now, out: &mut Vec<Output>) {
         let Some(room) = self.rooms.get_mut(&channel) else {
             return;
         };
@@ -345,7 +334,7 @@ impl Live {
                 .values()
                 .all(|p| matches!(p.control, Control::Joining(..)));
         match room.rekeyed_at {
-            Some(last) if !joins_alone && now < last + REKEY_EVERY => {
+            Some(last) if !joins_alone && now.at < last + REKEY_EVERY => {
                 if room.rekey_due.is_none() {
                     let at = last + REKEY_EVERY;
                     room.rekey_due = Some(at);
@@ -356,7 +345,7 @@ impl Live {
         }
     }
 
-    fn rekey_now(&mut self, channel: ChannelId, now: Instant, out: &mut Vec<Output>) {
+    fn rekey_now(&mut self, channel: ChannelId, now: Now, out: &mut Vec<Output>) {
         let base_key = BaseKey(self.random());
         let Some(room) = self.rooms.get_mut(&channel) else {
             return;
@@ -368,7 +357,7 @@ impl Live {
             // The key of who left last is given to nobody: the next join begins an epoch.
             return;
         }
-        let key = room.set_key(base_key, now);
+        let key = room.set_key(base_key, now.at);
         let mut to = Vec::new();
         let mut joining = Vec::new();
         for (user, participant) in &mut room.participants {
@@ -407,6 +396,38 @@ impl Live {
                 request,
                 answer: Answer::Granted(grant),
             });
+        }
+    }
+
+    /// Whoever may no longer be where they are is taken out, and routes follow what everyone may do.
+    pub(super) fn review_voice(&mut self, guild: GuildId, now: Now, out: &mut Vec<Output>) {
+        let _ = (guild, now, out);
+    }
+
+    /// The channel is about to be no more.
+    pub(super) fn close_room(&mut self, channel: ChannelId, now: Now, out: &mut Vec<Output>) {
+        let Some(room) = self.rooms.get(&channel) else {
+            return;
+        };
+        let users: Vec<_> = room.participants.keys().copied().collect();
+        for user in users {
+            self.tell_ended(user, channel, EndReason::ChannelDeleted, out);
+            self.remove(user, channel, LeaveReason::NotAllowed, now, out);
+        }
+        if let Some(room) = self.rooms.remove(&channel)
+            && let Some(at) = room.rekey_due
+        {
+            self.timers.remove(&(at, Timer::Rekey(channel)));
+        }
+    }
+
+    /// Takes someone out of the voice of a guild in which they may no longer be.
+    pub(super) fn leave_voice_of(&mut self, guild: GuildId, user: UserId, now: Now, out: &mut Vec<Output>) {
+        if let Some(&channel) = self.in_voice.get(&user)
+            && self.guild_of.get(&channel) == Some(&guild)
+        {
+            self.tell_ended(user, channel, EndReason::NotAllowed, out);
+            self.remove(user, channel, LeaveReason::NotAllowed, now, out);
         }
     }
 

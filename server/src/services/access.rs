@@ -2,11 +2,12 @@
 
 use voxhall_protocol::{
     ChannelId, GuildId, RoleId, UserId,
-    control::{ChannelKind, Failure},
+    control::{ChannelKind, Failure, FailureKind},
     permissions::Permissions,
 };
 
 use super::{Caller, Services};
+use crate::{clock::unix_ms, live::Place, words};
 
 /// A caller in a guild that they are a member of.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +27,7 @@ pub struct InChannel {
     pub name: String,
     pub slow_mode_s: u32,
     pub permissions: Permissions,
+    /// Of the guild or the group.
     pub is_owner: bool,
     pub rank: u32,
     /// Members of a conversation; empty in a guild.
@@ -39,31 +41,84 @@ impl Services {
     /// `not_found` for who is no member, as if there were no such guild; `forbidden`, with the explanation's words, for who lacks a right.
     pub fn in_guild(
         &self,
-        _caller: &Caller,
-        _guild: GuildId,
-        _needs: Permissions,
+        caller: &Caller,
+        guild: GuildId,
+        needs: Permissions,
     ) -> Result<InGuild, Failure> {
-        Err(super::not_there_yet())
+        let user = caller.user;
+        self.hub.read(|live| {
+            let permissions = live
+                .rights_in_guild(guild, user, unix_ms())
+                .ok_or_else(|| words::not_found("guild"))?;
+            allowed(permissions, needs)?;
+            Ok(InGuild {
+                permissions,
+                is_owner: live.owner(guild) == Some(user),
+                rank: live.rank(guild, user).unwrap_or(0),
+            })
+        })
     }
 
     /// # Errors
     /// `not_found` for who may not see the channel, as if there were none; `forbidden`, with the explanation's words, for who lacks a right.
     pub fn in_channel(
         &self,
-        _caller: &Caller,
-        _channel: ChannelId,
-        _needs: Permissions,
+        caller: &Caller,
+        channel: ChannelId,
+        needs: Permissions,
     ) -> Result<InChannel, Failure> {
-        Err(super::not_there_yet())
+        let user = caller.user;
+        let unknown = || words::not_found("channel");
+        self.hub.read(|live| {
+            let permissions = live
+                .rights_in_channel(channel, user, unix_ms())
+                .ok_or_else(unknown)?;
+            allowed(permissions, needs)?;
+            Ok(match live.place(channel).ok_or_else(unknown)? {
+                Place::Guild(guild, channel) => InChannel {
+                    guild: Some(guild),
+                    kind: channel.kind,
+                    name: channel.name.clone(),
+                    slow_mode_s: channel.slow_mode_s,
+                    permissions,
+                    is_owner: live.owner(guild) == Some(user),
+                    rank: live.rank(guild, user).unwrap_or(0),
+                    people: Vec::new(),
+                    blocked: false,
+                },
+                Place::Conversation(conversation) => InChannel {
+                    guild: None,
+                    kind: conversation.kind,
+                    name: conversation.name.clone().unwrap_or_default(),
+                    slow_mode_s: 0,
+                    permissions,
+                    is_owner: conversation.owner == Some(user),
+                    rank: 0,
+                    people: conversation.members.clone(),
+                    blocked: live.is_blocked(conversation),
+                },
+            })
+        })
     }
 
     /// Position of a member's highest role, the owner's above all; None: not a member.
-    pub fn rank_of(&self, _guild: GuildId, _user: UserId) -> Option<u32> {
-        None
+    pub fn rank_of(&self, guild: GuildId, user: UserId) -> Option<u32> {
+        self.hub.read(|live| live.rank(guild, user))
     }
 
     /// Position of a role of this guild.
-    pub fn role_position(&self, _guild: GuildId, _role: RoleId) -> Option<u32> {
-        None
+    pub fn role_position(&self, guild: GuildId, role: RoleId) -> Option<u32> {
+        self.hub.read(|live| live.role_position(guild, role))
     }
+}
+
+fn allowed(has: Permissions, needs: Permissions) -> Result<(), Failure> {
+    let lacking = needs.without(has);
+    let Some((_, _, what)) = (Permissions::EACH.iter()).find(|(each, ..)| lacking.contains(*each)) else {
+        return Ok(());
+    };
+    Err(Failure::new(
+        FailureKind::Forbidden,
+        format!("You may not {what} here. Ask who manages roles."),
+    ))
 }

@@ -26,12 +26,13 @@ use std::time::{Duration, Instant};
 
 use voxhall_protocol::{
     DeviceId, GuildId, UserId,
-    control::{Event, Failure, Registration, User},
+    control::{Event, Failure, GuildInfo, OwnPresence, Registration, User},
     link::{CertificatePin, Link},
 };
-use voxhall_store::{DefaultGuild, Guilds, Joined, Settings, SqliteStore, StoreError};
+use voxhall_store::{Change, DefaultGuild, Guilds, Joined, MemberRecord, Settings, SqliteStore, StoreError, UserRecord};
 
 use crate::{
+    clock::unix_ms,
     hub::Hub,
     live::ConnectionId,
     media::MediaThread,
@@ -154,21 +155,46 @@ impl Services {
         self.started.elapsed()
     }
 
-    /// Tells everyone what a committed join changed.
+    /// Tells everyone what a committed join changed, until the store tells of it by itself. Twice is once.
     fn announce_join(&self, joined: &Joined, user: &User) {
-        self.hub.act(|live, _, out| {
-            if joined.new_member {
-                live.member_joined(joined.guild, user, out);
-            }
-            if joined.became_owner {
-                live.owner_changed(joined.guild, user.id, out);
-            }
-        });
+        let guild = self.hub.read(|live| live.guild_info(joined.guild));
+        let mut changes = vec![Change::MemberSaved {
+            guild: joined.guild,
+            member: MemberRecord {
+                user: user.id,
+                nick: None,
+                roles: Vec::new(),
+                joined_at_ms: unix_ms(),
+                timeout_until_ms: None,
+                server_muted: false,
+                server_deafened: false,
+            },
+        }];
+        if self.hub.read(|live| live.user(user.id).is_none()) {
+            let record = UserRecord {
+                user: user.clone(),
+                is_admin: false,
+                suspended: false,
+                presence: OwnPresence::default(),
+            };
+            changes.insert(0, Change::UserSaved(record));
+        }
+        if self.hub.read(|live| live.is_member(joined.guild, user.id)) {
+            changes.clear();
+        }
+        if let Some(info) = guild.filter(|_| joined.became_owner) {
+            changes.push(Change::GuildUpdated(GuildInfo {
+                owner_id: Some(user.id),
+                ..info
+            }));
+        }
+        self.hub.apply(changes);
     }
 
-    fn tell_guild(&self, guild: GuildId, event: Event) {
-        self.hub
-            .act(|live, _, out| live.tell_guild(guild, event, out));
+    fn tell_guild(&self, _: GuildId, event: Event) {
+        if let Event::MessageCreated { message, .. } = event {
+            self.hub.apply(vec![Change::MessageCreated(message)]);
+        }
     }
 
     fn try_sign_in(&self, source: Source) -> Result<(), Failure> {
