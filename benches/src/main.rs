@@ -3,10 +3,13 @@
 //! Every command starts what it needs on loopback and free ports, and cleans up. `docs/benchmarks.md` says what each figure means.
 
 mod client;
+mod control;
 mod jitter;
 mod mouth_to_ear;
+mod proc_fs;
 mod relay;
 mod table;
+mod wire;
 
 use clap::{Parser, Subcommand};
 
@@ -29,6 +32,8 @@ enum Command {
     Relay(relay::Args),
     /// Jitter buffers on simulated networks: ours beside NetEQ's logic, a fixed one, and what can be had at best.
     Jitter(jitter::Args),
+    /// Sign-ins, messages and their way to everyone, and what an idle session costs.
+    Control(control::Args),
     #[command(hide = true)]
     RelayLoad,
     #[command(hide = true)]
@@ -40,6 +45,7 @@ fn main() -> std::process::ExitCode {
         Command::MouthToEar(args) => mouth_to_ear::run(&args),
         Command::Relay(args) => relay::run(&args),
         Command::Jitter(args) => jitter::run(&args),
+        Command::Control(args) => control::run(&args),
         Command::RelayLoad => relay::run_load(),
         Command::RelayBare => relay::run_bare(),
     };

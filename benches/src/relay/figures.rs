@@ -6,10 +6,12 @@ use serde::Serialize;
 
 use super::{
     Args,
-    proc_fs::{self, CpuTime, UdpDrops},
     talk::{Quantiles, Report, Seen},
 };
-use crate::table::{heading, row};
+use crate::{
+    proc_fs::{self, CpuTime, UdpDrops},
+    table::{heading, row},
+};
 
 const GOAL_P50_US: f64 = 30.0;
 const GOAL_P99_US: f64 = 200.0;

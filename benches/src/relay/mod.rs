@@ -7,7 +7,6 @@
 mod bare;
 mod figures;
 mod load;
-mod proc_fs;
 mod start;
 mod talk;
 
@@ -19,8 +18,8 @@ use voxhall_protocol::limits::MAX_VOICE_PARTICIPANTS;
 pub use bare::run as run_bare;
 pub use load::run as run_load;
 
+use crate::proc_fs::{self, CpuTime, UdpDrops};
 use figures::{Cost, Measured};
-use proc_fs::{CpuTime, UdpDrops};
 use talk::{Child, FromLoad, Plan, Target};
 
 /// No turn is longer, so that server and bare forwarder meet the same weather.

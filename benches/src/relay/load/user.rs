@@ -3,27 +3,21 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use futures_util::{SinkExt, StreamExt};
 use tokio::{
     sync::{Semaphore, mpsc},
     time,
 };
-use tokio_tungstenite::tungstenite::Message;
 use voxhall_protocol::{
     control::{
-        Begin, Call, ChannelKind, EpochKey, Event, Guest, Hello, HelloReply, Incoming, JoinVoice,
-        Ping, VoiceGrant, encode_request, parse_from_server,
+        ChannelKind, EpochKey, Event, Incoming, JoinVoice, Ping, VoiceGrant, parse_from_server,
     },
-    limits::{PROTOCOL_MAX, PROTOCOL_MIN},
     link::Link,
 };
-use voxhall_session::control::{self, Socket};
 
-use crate::relay::talk::Plan;
+use crate::{relay::talk::Plan, wire::Wire};
 
 /// Who joins at once. The server gives keys in batches of 300 ms, so one after the other would take long.
 const AT_ONCE: usize = 32;
-const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 /// What a user's connection tells.
 pub enum Told {
@@ -96,27 +90,11 @@ impl Person {
 
     async fn join_and_stay(&self) -> anyhow::Result<std::convert::Infallible> {
         let place = self.places.acquire().await?;
-        let (socket, server) = control::open(self.link.clone()).await?;
-        let mut wire = Wire { socket, next_id: 1 };
-        let hello: HelloReply = wire
-            .call(&Hello {
-                protocol_min: PROTOCOL_MIN,
-                protocol_max: PROTOCOL_MAX,
-                client: concat!("voxhall-bench/", env!("CARGO_PKG_VERSION")).to_owned(),
-            })
-            .await?;
+        let mut wire = Wire::open(&self.link).await?;
         let credentials = wire
-            .call(&Guest {
-                name: format!("load {}", self.user),
-                invite: self.link.code.clone().context("the link has no invite")?,
-                device: "voxhall-bench".to_owned(),
-            })
+            .guest(&self.link, &format!("load {}", self.user))
             .await?;
-        let ready = wire
-            .call(&Begin {
-                access_token: credentials.access_token,
-            })
-            .await?;
+        let ready = wire.begin(credentials.access_token).await?;
         let channel = ready
             .guilds
             .iter()
@@ -135,12 +113,12 @@ impl Person {
             .await?;
         let joined = Told::Joined {
             user: self.user,
-            server,
+            server: wire.server(),
             grant: Box::new(grant),
         };
         self.tell.send(joined).await?;
         drop(place);
-        let heartbeat = Duration::from_millis(hello.heartbeat_ms.into());
+        let heartbeat = wire.heartbeat();
         self.stay(wire, heartbeat).await
     }
 
@@ -175,53 +153,6 @@ impl Person {
                     ..
                 } => bail!("the server ended the voice session: {reason:?}"),
                 _ => {}
-            }
-        }
-    }
-}
-
-struct Wire {
-    socket: Socket,
-    next_id: u64,
-}
-
-impl Wire {
-    /// Waits for the answer; events before it are of no interest.
-    async fn call<C: Call>(&mut self, call: &C) -> anyhow::Result<C::Reply> {
-        let id = self.send(call).await?;
-        time::timeout(ANSWER_WITHIN, self.answer(id))
-            .await
-            .with_context(|| format!("{} was not answered", C::METHOD))?
-            .with_context(|| format!("{} failed", C::METHOD))
-    }
-
-    async fn answer<T: serde::de::DeserializeOwned>(&mut self, wanted: u64) -> anyhow::Result<T> {
-        loop {
-            match parse_from_server(&self.text().await?)? {
-                Incoming::Result { id, result } if id == wanted => {
-                    return Ok(serde_json::from_str(result.get())?);
-                }
-                Incoming::Failed { failure, .. } => bail!("{}", failure.message),
-                _ => {}
-            }
-        }
-    }
-
-    async fn send<C: Call>(&mut self, call: &C) -> anyhow::Result<u64> {
-        let id = self.next_id;
-        self.next_id += 1;
-        let text = encode_request(id, call);
-        self.socket.send(Message::text(text)).await?;
-        Ok(id)
-    }
-
-    async fn text(&mut self) -> anyhow::Result<String> {
-        loop {
-            match self.socket.next().await {
-                Some(Ok(Message::Text(text))) => return Ok(text.to_string()),
-                Some(Ok(Message::Close(_))) | None => bail!("the server hung up"),
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Err(error.into()),
             }
         }
     }
