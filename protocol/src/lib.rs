@@ -6,6 +6,7 @@
 //! - [`permissions`]: who may do what, and why
 //! - [`mentions`]: whom a text mentions
 //! - [`limits`]: what both ends enforce
+//! - [`time`]: points in time as people read them
 
 pub mod control;
 mod ids;
@@ -14,6 +15,7 @@ pub mod link;
 pub mod mentions;
 pub mod permissions;
 mod secret;
+pub mod time;
 pub mod voice;
 
 pub use ids::{

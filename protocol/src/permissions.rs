@@ -1,4 +1,4 @@
-//! Who may do what in a guild, and why: one function decides, one explains, and both read the same [`Layer`]s.
+//! Who may do what in a guild, and why: [`decide`] says what, [`explain`] says why, and both read the same [`Layer`]s.
 //!
 //! A guild gives rights by roles. A category may change them for what is in it, and a channel for itself: for @everyone, then for roles
 //! (an allow of any role wins over a deny of another), then for the member alone. The guild's owner and who has
@@ -7,8 +7,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    RoleId, UserId,
-    control::{Overwrite, OverwriteTarget, Role},
+    UserId,
+    control::{Channel, ChannelKind, Explanation, Overwrite, OverwriteTarget, Role, UnixMs},
+    time::utc_words,
 };
 
 macro_rules! permissions {
@@ -138,7 +139,8 @@ pub struct Subject<'a> {
     /// None: nobody in particular, as when looking through a role's eyes.
     pub user: Option<UserId>,
     pub is_owner: bool,
-    pub timed_out: bool,
+    /// Only while it lasts.
+    pub timed_out_until_ms: Option<UnixMs>,
     /// All roles of the member, @everyone first.
     pub roles: &'a [&'a Role],
 }
@@ -146,8 +148,19 @@ pub struct Subject<'a> {
 /// What changes the rights that roles give: the channel's category, if it has one, then the channel.
 #[derive(Debug, Clone, Copy)]
 pub struct Layer<'a> {
+    pub kind: ChannelKind,
     pub name: &'a str,
     pub overwrites: &'a [Overwrite],
+}
+
+impl<'a> Layer<'a> {
+    pub fn of(channel: &'a Channel) -> Self {
+        Self {
+            kind: channel.kind,
+            name: &channel.name,
+            overwrites: &channel.overwrites,
+        }
+    }
 }
 
 /// What the subject may do where these layers hold; without any, in the guild as a whole.
@@ -170,25 +183,120 @@ pub fn decide(subject: &Subject<'_>, layers: &[Layer<'_>]) -> Permissions {
     within_reason(subject, allowed, !layers.is_empty())
 }
 
-fn through(subject: &Subject<'_>, layer: &Layer<'_>, given: Permissions) -> Permissions {
-    let everyone = subject.roles.first().map(|role| role.id);
-    let sum = |concerns: &dyn Fn(OverwriteTarget) -> bool| {
-        layer
-            .overwrites
-            .iter()
-            .filter(|overwrite| concerns(overwrite.target))
-            .fold(
-                (Permissions::NONE, Permissions::NONE),
-                |(allow, deny), overwrite| (allow.with(overwrite.allow), deny.with(overwrite.deny)),
-            )
+/// Why [`decide`] gives a right or doesn't, in words. Of several rights it speaks of the first that is missing.
+///
+/// The words are short clauses such as `denied by @everyone on #staff`; the last one decides.
+#[must_use]
+pub fn explain(
+    subject: &Subject<'_>,
+    layers: &[Layer<'_>],
+    permissions: Permissions,
+) -> Explanation {
+    let decided = decide(subject, layers);
+    let each = || Permissions::EACH.iter().map(|(permission, ..)| *permission);
+    let asked = each().filter(|permission| permissions.contains(*permission));
+    let first = asked
+        .clone()
+        .find(|permission| !decided.contains(*permission))
+        .or_else(|| asked.clone().next());
+    let Some(permission) = first else {
+        return Explanation {
+            permission: permissions,
+            allowed: permissions == Permissions::NONE,
+            because: Vec::new(),
+        };
     };
-    let is_everyone = |target| matches!(target, OverwriteTarget::Role(id) if Some(id) == everyone);
-    let has = |id: RoleId| subject.roles.iter().skip(1).any(|role| role.id == id);
-    let steps = [
-        sum(&is_everyone),
-        sum(&|target| matches!(target, OverwriteTarget::Role(id) if has(id))),
-        sum(&|target| matches!(target, OverwriteTarget::Member(id) if Some(id) == subject.user)),
-    ];
+    Explanation {
+        permission,
+        allowed: decided.contains(permission),
+        because: rules(subject, layers, permission),
+    }
+}
+
+impl Permissions {
+    /// What makes sense where a channel of this kind is; a category speaks for all that may be in it.
+    #[must_use]
+    pub const fn of_kind(kind: ChannelKind) -> Self {
+        let anywhere = Self::VIEW_CHANNEL
+            .with(Self::MANAGE_CHANNELS)
+            .with(Self::MANAGE_ROLES);
+        let text = Self::OF_WRITING
+            .with(Self::ADD_REACTIONS)
+            .with(Self::MANAGE_MESSAGES);
+        let voice = Self::OF_VOICE
+            .with(Self::MOVE_MEMBERS);
+        match kind {
+            ChannelKind::Text | ChannelKind::Direct | ChannelKind::Group => anywhere.with(text),
+            ChannelKind::Voice => anywhere.with(voice),
+            ChannelKind::Stage => anywhere.with(voice).with(Self::MODERATE_STAGE),
+            ChannelKind::Category => anywhere.with(text).with(voice).with(Self::MODERATE_STAGE),
+        }
+    }
+
+    /// For people: `view channel, speak`.
+    #[must_use]
+    pub fn words(self) -> String {
+        let each = Self::EACH.iter();
+        let held = each.filter(|(permission, ..)| self.contains(*permission));
+        let words: Vec<_> = held.map(|(_, _, words)| *words).collect();
+        words.join(", ")
+    }
+}
+
+/// An overwrite's word, as far as one target is concerned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Concerns<'a> {
+    Everyone,
+    Role(&'a str),
+    Member,
+}
+
+/// The steps of a layer, each of which overrules the ones before.
+const STEPS: usize = 3;
+
+impl Concerns<'_> {
+    fn step(self) -> usize {
+        match self {
+            Self::Everyone => 0,
+            Self::Role(_) => 1,
+            Self::Member => 2,
+        }
+    }
+
+    fn words(self, verb: &str, place: &str) -> String {
+        match self {
+            Self::Everyone => format!("{verb} by @everyone on {place}"),
+            Self::Role(name) => format!("{verb} by role {name} on {place}"),
+            Self::Member => format!("{verb} for this member on {place}"),
+        }
+    }
+}
+
+impl<'a> Subject<'a> {
+    /// None: not at all.
+    fn concerned_by(&self, target: OverwriteTarget) -> Option<Concerns<'a>> {
+        match target {
+            OverwriteTarget::Member(user) => (Some(user) == self.user).then_some(Concerns::Member),
+            OverwriteTarget::Role(id) => {
+                let place = self.roles.iter().position(|role| role.id == id)?;
+                Some(match place {
+                    0 => Concerns::Everyone,
+                    _ => Concerns::Role(&self.roles[place].name),
+                })
+            }
+        }
+    }
+}
+
+fn through(subject: &Subject<'_>, layer: &Layer<'_>, given: Permissions) -> Permissions {
+    let mut steps = [(Permissions::NONE, Permissions::NONE); STEPS];
+    for overwrite in layer.overwrites {
+        if let Some(concerns) = subject.concerned_by(overwrite.target) {
+            let (allow, deny) = &mut steps[concerns.step()];
+            *allow = allow.with(overwrite.allow);
+            *deny = deny.with(overwrite.deny);
+        }
+    }
     steps
         .into_iter()
         .fold(given, |given, (allow, deny)| {
@@ -199,7 +307,7 @@ fn through(subject: &Subject<'_>, layer: &Layer<'_>, given: Permissions) -> Perm
 
 /// Takes away what is of no use without something else, and what a timeout takes.
 fn within_reason(subject: &Subject<'_>, mut allowed: Permissions, in_channel: bool) -> Permissions {
-    if subject.timed_out {
+    if subject.timed_out_until_ms.is_some() {
         allowed = allowed.and(Permissions::TIMED_OUT);
     }
     if !in_channel {
@@ -215,4 +323,86 @@ fn within_reason(subject: &Subject<'_>, mut allowed: Permissions, in_channel: bo
         allowed = allowed.without(Permissions::OF_VOICE);
     }
     allowed
+}
+
+/// Without which a right is of no use in a channel.
+fn needs(permission: Permissions) -> &'static [Permissions] {
+    if permission == Permissions::VIEW_CHANNEL {
+        &[]
+    } else if permission != Permissions::SEND_MESSAGES && Permissions::OF_WRITING.contains(permission) {
+        &[Permissions::VIEW_CHANNEL, Permissions::SEND_MESSAGES]
+    } else if permission != Permissions::CONNECT && Permissions::OF_VOICE.contains(permission) {
+        &[Permissions::VIEW_CHANNEL, Permissions::CONNECT]
+    } else {
+        &[Permissions::VIEW_CHANNEL]
+    }
+}
+
+/// Every rule that speaks of one right, in the order in which they count.
+fn rules(subject: &Subject<'_>, layers: &[Layer<'_>], permission: Permissions) -> Vec<String> {
+    if subject.is_owner {
+        return vec!["the owner may do everything".to_owned()];
+    }
+    let role_words = |place: usize, role: &Role| match place {
+        0 => "@everyone".to_owned(),
+        _ => format!("role {}", role.name),
+    };
+    let roles = || subject.roles.iter().enumerate();
+    let is_admin = |role: &Role| role.permissions.contains(Permissions::ADMINISTRATOR);
+    if let Some((place, role)) = roles().find(|(_, role)| is_admin(role)) {
+        let role = role_words(place, role);
+        return vec![format!("{role} is administrator and may do everything")];
+    }
+    let mut because: Vec<_> = roles()
+        .filter(|(_, role)| role.permissions.contains(permission))
+        .map(|(place, role)| format!("allowed by {}", role_words(place, role)))
+        .collect();
+    if because.is_empty() {
+        because.push("no role allows it".to_owned());
+    }
+    if permission != Permissions::ADMINISTRATOR {
+        for layer in layers {
+            add_rules_of(subject, layer, permission, &mut because);
+        }
+    }
+    if let Some(until) = subject.timed_out_until_ms
+        && !Permissions::TIMED_OUT.contains(permission)
+    {
+        because.push(format!("timed out until {}", utc_words(until)));
+        return because;
+    }
+    if !layers.is_empty() {
+        let missing = needs(permission)
+            .iter()
+            .find(|needed| !decide(subject, layers).contains(**needed));
+        if let Some(&needed) = missing {
+            let why = rules(subject, layers, needed).pop().unwrap_or_default();
+            because.push(format!("needs {}: {why}", needed.words()));
+        }
+    }
+    because
+}
+
+/// In the order in which they count: what everyone, then what roles, then what the member is told, and of each step first what is denied.
+fn add_rules_of(
+    subject: &Subject<'_>,
+    layer: &Layer<'_>,
+    permission: Permissions,
+    because: &mut Vec<String>,
+) {
+    let place = match layer.kind {
+        ChannelKind::Category => format!("category {}", layer.name),
+        _ => format!("#{}", layer.name),
+    };
+    for step in 0..STEPS {
+        for (verb, of) in [
+            ("denied", (|rule| rule.deny) as fn(&Overwrite) -> Permissions),
+            ("allowed", |rule| rule.allow),
+        ] {
+            let says = layer.overwrites.iter().filter(|rule| of(rule).contains(permission));
+            let concerning = says.filter_map(|rule| subject.concerned_by(rule.target));
+            let here = concerning.filter(|concerns| concerns.step() == step);
+            because.extend(here.map(|concerns| concerns.words(verb, &place)));
+        }
+    }
 }

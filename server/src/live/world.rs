@@ -1,15 +1,18 @@
 //! What is committed, as it is held in memory, and what follows from it: who may see what, and who is told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use voxhall_protocol::{
     ChannelId, GuildId, RoleId, UserId,
     control::{Channel, GuildInfo, Member, Presence, RelationKind, Role, UnixMs, User},
     permissions::{Layer, Permissions, Subject, decide},
 };
-use voxhall_store::{ConversationRecord, GuildRecord, MemberRecord, UserRecord};
+use voxhall_store::{ConversationRecord, GuildRecord, MemberRecord, RelationRecord, UserRecord};
 
-use super::ConnectionId;
+use super::SessionId;
 
 /// Everything that the live state needs to know of the store at its beginning.
 #[derive(Default)]
@@ -17,20 +20,23 @@ pub struct World {
     pub users: Vec<UserRecord>,
     pub guilds: Vec<GuildRecord>,
     pub conversations: Vec<ConversationRecord>,
-    /// How the first stands to the second.
-    pub relations: Vec<(UserId, UserId, RelationKind)>,
+    pub relations: Vec<RelationRecord>,
 }
 
 /// Someone who has an account here, or is a guest.
 pub(super) struct Person {
     pub record: UserRecord,
-    pub sessions: BTreeSet<ConnectionId>,
+    pub sessions: BTreeSet<SessionId>,
     pub guilds: BTreeSet<GuildId>,
     pub conversations: BTreeSet<ChannelId>,
     pub relations: BTreeMap<UserId, RelationKind>,
     pub blocked_by: BTreeSet<UserId>,
     /// What others were last told, those that may know it.
     pub shown: Presence,
+    /// When the custom status goes away.
+    pub status_over: Option<Instant>,
+    /// Where they were last told to be typing.
+    pub typed: Option<(ChannelId, Instant)>,
 }
 
 pub(super) struct GuildState {
@@ -40,7 +46,7 @@ pub(super) struct GuildState {
     pub channels: BTreeMap<ChannelId, Channel>,
     pub members: BTreeMap<UserId, MemberRecord>,
     /// Of all its members: who is told what happens.
-    pub sessions: BTreeSet<(UserId, ConnectionId)>,
+    pub sessions: BTreeSet<(UserId, SessionId)>,
 }
 
 /// Which of the members that have a session see which channels.
@@ -64,6 +70,8 @@ impl Person {
             relations: BTreeMap::new(),
             blocked_by: BTreeSet::new(),
             shown: Presence::default(),
+            status_over: None,
+            typed: None,
         }
     }
 
@@ -119,11 +127,7 @@ impl GuildState {
     /// Through what the rights of a channel are decided.
     pub fn layers<'a>(&'a self, channel: &'a Channel) -> Vec<Layer<'a>> {
         let category = channel.category_id.and_then(|id| self.channels.get(&id));
-        let layer = |channel: &'a Channel| Layer {
-            name: &channel.name,
-            overwrites: &channel.overwrites,
-        };
-        category.into_iter().chain([channel]).map(layer).collect()
+        category.into_iter().chain([channel]).map(Layer::of).collect()
     }
 
     /// Judges a member with all they are; None: no member.
@@ -135,7 +139,7 @@ impl GuildState {
         Some(judge(&Subject {
             user: Some(user),
             is_owner: self.is_owner(user),
-            timed_out: member.timeout_until_ms.is_some_and(|until| now_ms < until),
+            timed_out_until_ms: member.timeout_until_ms.filter(|until| now_ms < *until),
             roles: &roles,
         }))
     }
@@ -152,17 +156,17 @@ impl GuildState {
         self.rights(user, Some(channel), UnixMs::MAX).contains(Permissions::VIEW_CHANNEL)
     }
 
-    pub fn sessions_of(&self, user: UserId) -> impl Iterator<Item = ConnectionId> {
-        let all = (user, ConnectionId(0))..=(user, ConnectionId(u64::MAX));
+    pub fn sessions_of(&self, user: UserId) -> impl Iterator<Item = SessionId> {
+        let all = (user, SessionId(0))..=(user, SessionId(u64::MAX));
         self.sessions.range(all).map(|(_, session)| *session)
     }
 
-    pub fn all_sessions(&self) -> impl Iterator<Item = ConnectionId> {
+    pub fn all_sessions(&self) -> impl Iterator<Item = SessionId> {
         self.sessions.iter().map(|(_, session)| *session)
     }
 
     /// Sessions of those who see this channel.
-    pub fn viewers(&self, channel: &Channel) -> Vec<ConnectionId> {
+    pub fn viewers(&self, channel: &Channel) -> Vec<SessionId> {
         if self.is_open(channel) {
             return self.all_sessions().collect();
         }
@@ -210,9 +214,9 @@ impl GuildState {
 }
 
 fn sessions_where(
-    sessions: &BTreeSet<(UserId, ConnectionId)>,
+    sessions: &BTreeSet<(UserId, SessionId)>,
     mut fits: impl FnMut(UserId) -> bool,
-) -> Vec<ConnectionId> {
+) -> Vec<SessionId> {
     sessions.iter().filter(|(user, _)| fits(*user)).map(|(_, session)| *session).collect()
 }
 
