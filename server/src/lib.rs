@@ -3,10 +3,13 @@
 //! - [`config`]: flags, environment, file
 //! - [`server`]: starts everything, and ends it in order
 //! - `http`, `gateway`: TLS, pages, the WebSocket of each client
+//! - [`admin`]: commands for the server that runs, and backups
+//! - `metrics`, [`logging`], `notify`: what it tells who watches over it
 //! - `services`: what is done for a request
 //! - `live`, `hub`: who is online and in voice; a pure state machine, and what ties it to connections and voice
 //! - `media`: the thread that forwards voice
 
+pub mod admin;
 mod announce;
 mod clock;
 pub mod config;

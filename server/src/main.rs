@@ -1,13 +1,18 @@
 //! `voxhall-server`: see `--help`, and docs/operations.md.
 
-use std::process::ExitCode;
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use clap::{Parser, Subcommand};
 use voxhall_server::{
+    admin::{self, cli::Admin},
     config::{Config, Flags},
     logging, server,
 };
+use voxhall_store::maintenance;
 
 /// The voice server of Voxhall. Without any flag it makes what it needs, starts, and prints an invite link.
 #[derive(Debug, Parser)]
@@ -30,6 +35,18 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    Admin(Admin),
+    /// Asks the server that runs whether all is well; for health checks of containers
+    Health,
+    /// Makes a backup of the data folder, whether a server uses it or not
+    Backup {
+        /// A folder that is not there yet
+        to: PathBuf,
+    },
+    /// Puts a backup into the data folder; what was there is kept under other names
+    Restore { from: PathBuf },
+    /// Looks for damage in the data folder, or in a backup
+    Check { folder: Option<PathBuf> },
 }
 
 fn main() -> ExitCode {
@@ -47,7 +64,46 @@ fn start(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         None => serve(cli.settings),
         Some(Command::Config { check }) => show_config(cli.settings, check),
+        Some(Command::Admin(admin)) => {
+            let config = Config::load(cli.settings)?.config;
+            print!("{}", admin::cli::run(admin, config.admin_socket.as_deref())?);
+            Ok(())
+        }
+        Some(Command::Health) => {
+            let config = Config::load(cli.settings)?.config;
+            print!("{}", admin::cli::health(config.admin_socket.as_deref())?);
+            Ok(())
+        }
+        Some(Command::Backup { to }) => {
+            let backup = admin::back_up(&Config::data_folder(cli.settings)?, &to)?;
+            println!("{} ({} bytes, {} ms)", backup.path, backup.bytes, backup.took_ms);
+            Ok(())
+        }
+        Some(Command::Restore { from }) => restore(&from, &Config::data_folder(cli.settings)?),
+        Some(Command::Check { folder }) => {
+            let data = Config::data_folder(cli.settings)?;
+            check(folder.as_deref().unwrap_or(&data))
+        }
     }
+}
+
+fn restore(from: &Path, data: &Path) -> anyhow::Result<()> {
+    let restored = maintenance::restore(from, data)?;
+    admin::restore_files(from, data)?;
+    println!("Restored into {}.", data.display());
+    if let Some(kept) = restored.kept {
+        println!("What was there before is kept: {}", kept.display());
+    }
+    Ok(())
+}
+
+fn check(folder: &Path) -> anyhow::Result<()> {
+    let checked = maintenance::check(folder)?;
+    if checked.all_is_well() {
+        println!("{}: {checked}", folder.display());
+        return Ok(());
+    }
+    bail!("{} is damaged: {checked}. Restore a backup: voxhall-server restore DIR", folder.display())
 }
 
 fn serve(settings: Flags) -> anyhow::Result<()> {

@@ -14,7 +14,10 @@ use tokio_rustls::TlsAcceptor;
 use voxhall_relay::{Counters, Limits, RouteTable};
 use voxhall_store::{Accounts, Guilds, OpenError, SqliteStore, StoreError};
 
+#[cfg(unix)]
+use crate::admin::{AdminSocket, SocketFile};
 use crate::{
+    admin::Backups,
     announce::Announcement,
     config::Config,
     gateway::End,
@@ -137,6 +140,7 @@ pub async fn run(config: Config, log: Arc<LogLimit>) -> Result<(), StartError> {
         registration: config.registration,
         sign_ins_per_minute: config.sign_ins_per_minute,
         media,
+        backups: Backups::new(&config.data, config.backup.as_ref()),
     })
     .await?;
     let services = Arc::new(services);
@@ -171,6 +175,11 @@ pub async fn run(config: Config, log: Arc<LogLimit>) -> Result<(), StartError> {
         spawn(metrics::serve(listener, scrape));
     }
     spawn(async move { log.tell().await });
+    #[cfg(unix)]
+    let _socket_file = (config.admin_socket.as_deref()).and_then(|path| open_admin_socket(path, &services));
+    if let Some(plan) = config.backup.clone() {
+        spawn(Backups::run(plan, Arc::clone(&services)));
+    }
 
     tracing::info!(address = %sockets.address, version = env!("CARGO_PKG_VERSION"), "ready");
     announcement.print(config.announce);
@@ -193,6 +202,19 @@ pub async fn run(config: Config, log: Arc<LogLimit>) -> Result<(), StartError> {
         () = signals.stop() => tracing::warn!("asked once more: ending at once"),
     }
     Ok(())
+}
+
+#[cfg(unix)]
+fn open_admin_socket(path: &Path, services: &Arc<Services>) -> Option<SocketFile> {
+    match AdminSocket::bind(path) {
+        Ok(socket) => Some(socket.start(Arc::clone(services))),
+        // Not worth staying away from people who want to talk.
+        Err(error) => {
+            let path = path.display();
+            tracing::error!(%path, %error, "no admin commands: can't listen there; try a short path with --admin-socket FILE");
+            None
+        }
+    }
 }
 
 /// Lets everyone go and closes the store, within a bounded time. What was acknowledged is on disk before, and stays there.

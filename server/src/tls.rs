@@ -19,7 +19,7 @@ use voxhall_protocol::link::CertificatePin;
 use crate::config::CertificateFiles;
 
 /// Certificate and key of our own, in one file, so that they can't part.
-const OWN_FILE: &str = "certificate.pem";
+pub const OWN_FILE: &str = "certificate.pem";
 
 pub struct Identity {
     pub tls: Arc<ServerConfig>,

@@ -10,7 +10,7 @@ use voxhall_store::{
     CreateInviteError, InviteError, MAX_OPEN_INVITES, PostError, SignUpError, StoreError,
 };
 
-use crate::{clock::unix_ms, services::HashingFailed};
+use crate::{admin::MakeError, clock::unix_ms, services::HashingFailed};
 
 /// The protocol version that both sides speak.
 ///
@@ -153,6 +153,11 @@ pub fn post(error: &PostError) -> Failure {
         }
         PostError::Store(error) => store(error),
     }
+}
+
+/// Only administrators ask for one, so they may know why there is none.
+pub fn backup(error: &MakeError) -> Failure {
+    Failure::new(FailureKind::Internal, format!("No backup: {error}."))
 }
 
 pub fn not_found(what: &str) -> Failure {

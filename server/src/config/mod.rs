@@ -21,10 +21,11 @@ use voxhall_protocol::{
 
 use settings::{Kind, SETTINGS};
 use sources::{Source, Value, Values, shown};
-use values::{Age, ByteSize, Choice, Count, Expected, Listen, OrOff, Port};
-pub use values::{AnnounceForm, GuildMakers, LogFormat};
+use values::{ByteSize, Choice, Count, Listen, OrOff, Port};
+pub use values::{Age, AnnounceForm, Expected, GuildMakers, LogFormat};
 
-const CONFIG_FILE: &str = "config.toml";
+/// In the data folder.
+pub const CONFIG_FILE: &str = "config.toml";
 const ADMIN_SOCKET: &str = "admin.sock";
 
 /// Everything decided.

@@ -46,7 +46,7 @@ pub fn find(key: &str) -> Option<&'static Setting> {
 pub const PREFIX: &str = "VOXHALL_";
 
 /// Variables with the same beginning that are for the scripts and tests of this project.
-pub const OTHERS_VARIABLES: &[&str] = &["VOXHALL_BIN_DIR", "VOXHALL_SOUND_"];
+pub const OTHERS_VARIABLES: &[&str] = &["VOXHALL_BIN_DIR", "VOXHALL_SOUND_", "VOXHALL_WRITE_DOCS"];
 
 macro_rules! settings {
     ($($key:literal $value_name:literal $kind:ident $default:expr, $help:literal;)*) => {

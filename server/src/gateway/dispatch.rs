@@ -285,27 +285,30 @@ impl<'a> Session<'a> {
             Request::ModerateVoice(params) => answer(id, &services.moderate_voice(&caller, params).await?),
             Request::MoveVoice(params) => answer(id, &services.move_voice(&caller, params).await?),
             Request::DisconnectVoice(params) => answer(id, &services.disconnect_voice(&caller, params).await?),
-            Request::AdminStats(params) => answer(id, &services.admin_stats(&caller, params).await?),
-            Request::AdminListUsers(params) => answer(id, &services.admin_list_users(&caller, params).await?),
-            Request::AdminUpdateUser(params) => answer(id, &services.admin_update_user(&caller, params).await?),
-            Request::AdminCreateUser(params) => answer(id, &services.admin_create_user(&caller, params).await?),
-            Request::AdminDeleteUser(params) => answer(id, &services.admin_delete_user(&caller, params).await?),
-            Request::AdminSignOut(params) => answer(id, &services.admin_sign_out(&caller, params).await?),
-            Request::AdminResetPassword(params) => answer(id, &services.admin_reset_password(&caller, params).await?),
-            Request::AdminListGuilds(params) => answer(id, &services.admin_list_guilds(&caller, params).await?),
-            Request::AdminDeleteGuild(params) => answer(id, &services.admin_delete_guild(&caller, params).await?),
-            Request::AdminSetGuildOwner(params) => answer(id, &services.admin_set_guild_owner(&caller, params).await?),
-            Request::AdminGiveRole(params) => answer(id, &services.admin_give_role(&caller, params).await?),
-            Request::AdminTakeRole(params) => answer(id, &services.admin_take_role(&caller, params).await?),
-            Request::AdminListInvites(params) => answer(id, &services.admin_list_invites(&caller, params).await?),
-            Request::AdminCreateInvite(params) => answer(id, &services.admin_create_invite(&caller, params).await?),
-            Request::AdminRevokeInvite(params) => answer(id, &services.admin_revoke_invite(&caller, params).await?),
-            Request::AdminListBans(params) => answer(id, &services.admin_list_bans(&caller, params).await?),
-            Request::AdminBan(params) => answer(id, &services.admin_ban(&caller, params).await?),
-            Request::AdminUnban(params) => answer(id, &services.admin_unban(&caller, params).await?),
-            Request::AdminBackup(params) => answer(id, &services.admin_backup(&caller, params).await?),
-            Request::AdminRotateKeys(params) => answer(id, &services.admin_rotate_keys(&caller, params).await?),
-            Request::AdminDrain(params) => answer(id, &services.admin_drain(&caller, params).await?),
+            admin @ (Request::AdminStats(_)
+            | Request::AdminListUsers(_)
+            | Request::AdminUpdateUser(_)
+            | Request::AdminCreateUser(_)
+            | Request::AdminDeleteUser(_)
+            | Request::AdminSignOut(_)
+            | Request::AdminResetPassword(_)
+            | Request::AdminListGuilds(_)
+            | Request::AdminDeleteGuild(_)
+            | Request::AdminSetGuildOwner(_)
+            | Request::AdminGiveRole(_)
+            | Request::AdminTakeRole(_)
+            | Request::AdminListInvites(_)
+            | Request::AdminCreateInvite(_)
+            | Request::AdminRevokeInvite(_)
+            | Request::AdminListBans(_)
+            | Request::AdminBan(_)
+            | Request::AdminUnban(_)
+            | Request::AdminBackup(_)
+            | Request::AdminRotateKeys(_)
+            | Request::AdminDrain(_)) => {
+                let by = services.administrator(&caller).await?;
+                Ok(Some(services.administer(by, id, admin).await?))
+            }
             Request::Hello(_)
             | Request::Resume(_)
             | Request::Ping(_)

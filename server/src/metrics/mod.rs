@@ -88,6 +88,11 @@ impl Metrics {
 
     pub fn backup_made(&self, at_ms: i64) {
         self.backups.fetch_add(1, Relaxed);
+        self.backup_seen(at_ms);
+    }
+
+    /// One made before the start.
+    pub fn backup_seen(&self, at_ms: i64) {
         let at_s = u64::try_from(at_ms / 1_000).unwrap_or_default();
         self.last_backup_s.store(at_s, Relaxed);
     }
@@ -132,7 +137,7 @@ impl Metrics {
         );
         page.gauge(
             "voxhall_last_backup_timestamp_seconds",
-            "When the last backup was made since the start; 0 for none.",
+            "When the newest backup was made; 0 if there is none.",
             self.last_backup_s.load(Relaxed),
         );
     }

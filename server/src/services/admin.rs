@@ -1,182 +1,91 @@
 //! The whole server, for its administrators.
 
-use voxhall_protocol::control::{
-    AdminBackup, AdminBan, AdminCreateInvite, AdminCreateUser, AdminDeleteGuild, AdminDeleteUser,
-    AdminDrain, AdminGiveRole, AdminGuildList, AdminListBans, AdminListGuilds, AdminListInvites,
-    AdminListUsers, AdminResetPassword, AdminRevokeInvite, AdminRotateKeys, AdminSetGuildOwner,
-    AdminSignOut, AdminStats, AdminTakeRole, AdminUnban, AdminUpdateUser, AdminUser, AdminUserPage,
-    Backup, Done, Failure, GuildInfo, Invite, InviteList, Member, NewPassword, ServerBan,
-    ServerBanList, ServerStats,
+use voxhall_protocol::{
+    UserId,
+    control::{
+        AdminStats, Backup, Failure, FailureKind, Request, RequestId, ServerStats, encode_result,
+    },
 };
 
 use super::{Caller, Services};
+use crate::{admin::MakeError, clock::unix_ms, live::Live, words};
+
+/// Someone who may do everything: whoever can open the server's socket, or a user whom it made an administrator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Administrator {
+    Console,
+    User(UserId),
+}
 
 impl Services {
-    pub async fn admin_stats(
-        &self,
-        _caller: &Caller,
-        _params: AdminStats,
-    ) -> Result<ServerStats, Failure> {
-        Err(super::not_there_yet())
+    /// # Errors
+    /// `forbidden` for everyone else.
+    pub async fn administrator(&self, caller: &Caller) -> Result<Administrator, Failure> {
+        let _ = caller;
+        Err(Failure::new(
+            FailureKind::Forbidden,
+            "Only administrators of this server may do this.",
+        ))
     }
 
-    pub async fn admin_list_users(
+    /// Answers one of the `admin.*` requests.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    pub async fn administer(
         &self,
-        _caller: &Caller,
-        _params: AdminListUsers,
-    ) -> Result<AdminUserPage, Failure> {
-        Err(super::not_there_yet())
+        by: Administrator,
+        id: RequestId,
+        request: Request,
+    ) -> Result<String, Failure> {
+        let method = request.method();
+        let answer = match request {
+            Request::AdminStats(params) => encode_result(id, &self.admin_stats(params).await?),
+            Request::AdminBackup(_) => encode_result(id, &self.admin_backup().await?),
+            _ => return Err(Failure::unknown_method(method)),
+        };
+        if let Administrator::User(user) = by {
+            tracing::info!(method, %user, "admin command");
+        }
+        Ok(answer)
     }
 
-    pub async fn admin_update_user(
-        &self,
-        _caller: &Caller,
-        _params: AdminUpdateUser,
-    ) -> Result<AdminUser, Failure> {
-        Err(super::not_there_yet())
+    async fn admin_stats(&self, _: AdminStats) -> Result<ServerStats, Failure> {
+        let live = self.hub.read(Live::counts);
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        Ok(ServerStats {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_s: self.uptime().as_secs(),
+            voice_running: self.voice_is_running(),
+            users: 0,
+            guests: 0,
+            guilds: live.guilds as u64,
+            messages: 0,
+            attachments: 0,
+            attachment_bytes: 0,
+            database_bytes: 0,
+            connections: count(self.hub.open_connections()),
+            online_users: count(live.users_online),
+            voice_sessions: count(live.voice_sessions),
+        })
     }
 
-    pub async fn admin_create_user(
-        &self,
-        _caller: &Caller,
-        _params: AdminCreateUser,
-    ) -> Result<AdminUser, Failure> {
-        Err(super::not_there_yet())
+    async fn admin_backup(&self) -> Result<Backup, Failure> {
+        self.back_up().await.map_err(|error| words::backup(&error))
     }
 
-    pub async fn admin_delete_user(
-        &self,
-        _caller: &Caller,
-        _params: AdminDeleteUser,
-    ) -> Result<Done, Failure> {
-        Err(super::not_there_yet())
-    }
-
-    pub async fn admin_sign_out(
-        &self,
-        _caller: &Caller,
-        _params: AdminSignOut,
-    ) -> Result<Done, Failure> {
-        Err(super::not_there_yet())
-    }
-
-    pub async fn admin_reset_password(
-        &self,
-        _caller: &Caller,
-        _params: AdminResetPassword,
-    ) -> Result<NewPassword, Failure> {
-        Err(super::not_there_yet())
-    }
-
-    pub async fn admin_list_guilds(
-        &self,
-        _caller: &Caller,
-        _params: AdminListGuilds,
-    ) -> Result<AdminGuildList, Failure> {
-        Err(super::not_there_yet())
-    }
-
-    pub async fn admin_delete_guild(
-        &self,
-        _caller: &Caller,
-        _params: AdminDeleteGuild,
-    ) -> Result<Done, Failure> {
-        Err(super::not_there_yet())
-    }
-
-    pub async fn admin_set_guild_owner(
-        &self,
-        _caller: &Caller,
-        _params: AdminSetGuildOwner,
-    ) -> Result<GuildInfo, Failure> {
-        Err(super::not_there_yet())
-    }
-
-    pub async fn admin_give_role(
-        &self,
-        _caller: &Caller,
-        _params: AdminGiveRole,
-    ) -> Result<Member, Failure> {
-        Err(super::not_there_yet())
-    }
-
-    pub async fn admin_take_role(
-        &self,
-        _caller: &Caller,
-        _params: AdminTakeRole,
-    ) -> Result<Member, Failure> {
-        Err(super::not_there_yet())
-    }
-
-    pub async fn admin_list_invites(
-        &self,
-        _caller: &Caller,
-        _params: AdminListInvites,
-    ) -> Result<InviteList, Failure> {
-        Err(super::not_there_yet())
-    }
-
-    pub async fn admin_create_invite(
-        &self,
-        _caller: &Caller,
-        _params: AdminCreateInvite,
-    ) -> Result<Invite, Failure> {
-        Err(super::not_there_yet())
-    }
-
-    pub async fn admin_revoke_invite(
-        &self,
-        _caller: &Caller,
-        _params: AdminRevokeInvite,
-    ) -> Result<Done, Failure> {
-        Err(super::not_there_yet())
-    }
-
-    pub async fn admin_list_bans(
-        &self,
-        _caller: &Caller,
-        _params: AdminListBans,
-    ) -> Result<ServerBanList, Failure> {
-        Err(super::not_there_yet())
-    }
-
-    pub async fn admin_ban(
-        &self,
-        _caller: &Caller,
-        _params: AdminBan,
-    ) -> Result<ServerBan, Failure> {
-        Err(super::not_there_yet())
-    }
-
-    pub async fn admin_unban(
-        &self,
-        _caller: &Caller,
-        _params: AdminUnban,
-    ) -> Result<Done, Failure> {
-        Err(super::not_there_yet())
-    }
-
-    pub async fn admin_backup(
-        &self,
-        _caller: &Caller,
-        _params: AdminBackup,
-    ) -> Result<Backup, Failure> {
-        Err(super::not_there_yet())
-    }
-
-    pub async fn admin_rotate_keys(
-        &self,
-        _caller: &Caller,
-        _params: AdminRotateKeys,
-    ) -> Result<Done, Failure> {
-        Err(super::not_there_yet())
-    }
-
-    pub async fn admin_drain(
-        &self,
-        _caller: &Caller,
-        _params: AdminDrain,
-    ) -> Result<Done, Failure> {
-        Err(super::not_there_yet())
+    /// Makes a backup in the server's folder for them.
+    ///
+    /// # Errors
+    /// See [`MakeError`].
+    pub async fn back_up(&self) -> Result<Backup, MakeError> {
+        let backups = self.backups.clone();
+        let made = tokio::task::spawn_blocking(move || backups.make()).await;
+        let made = made.unwrap_or_else(|_| Err(MakeError::Broken));
+        match &made {
+            Ok(_) => self.metrics.backup_made(unix_ms()),
+            Err(_) => self.metrics.backup_failed(),
+        }
+        made
     }
 }

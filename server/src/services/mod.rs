@@ -32,6 +32,7 @@ use voxhall_protocol::{
 use voxhall_store::{Change, DefaultGuild, Guilds, Joined, MemberRecord, Settings, SqliteStore, StoreError, UserRecord};
 
 use crate::{
+    admin::Backups,
     clock::unix_ms,
     hub::Hub,
     live::ConnectionId,
@@ -41,6 +42,7 @@ use crate::{
     rates::{RateLimit, Source, SourceLimit},
     words,
 };
+pub use admin::Administrator;
 pub use budgets::Budget;
 use budgets::Budgets;
 pub use passwords::HashingFailed;
@@ -75,6 +77,7 @@ pub struct Services {
     pub registration: Registration,
     pub budgets: Budgets,
     pub metrics: Metrics,
+    pub backups: Backups,
     store: SqliteStore,
     default_guild: GuildId,
     links: LinkMaker,
@@ -108,6 +111,7 @@ pub struct Parts {
     pub registration: Registration,
     pub sign_ins_per_minute: u32,
     pub media: MediaThread,
+    pub backups: Backups,
 }
 
 impl Services {
@@ -130,6 +134,7 @@ impl Services {
             access_tokens: AccessTokens::new(&key),
             budgets: Budgets::new(now),
             metrics: Metrics::default(),
+            backups: parts.backups,
             passwords: Passwords::new(),
             sign_ins: SourceLimit::new(parts.sign_ins_per_minute, now),
             invite_tries: SourceLimit::new(parts.sign_ins_per_minute, now),

@@ -74,9 +74,13 @@ impl Server {
     }
 
     pub fn ask_to_end(&self) {
+        self.signal("TERM");
+    }
+
+    pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        let killed = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-        assert!(killed.success());
+        let told = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(told.unwrap().success());
     }
 
     pub fn wait(&mut self) -> ExitStatus {

@@ -5,6 +5,7 @@ mod fixture;
 
 mod accounts;
 mod hostile;
+mod operations;
 mod pages;
 mod starting;
 mod talking;
