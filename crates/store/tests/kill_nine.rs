@@ -12,11 +12,10 @@ use std::{
 };
 
 use rusqlite::Connection;
-use voxhall_protocol::{ChannelId, UserId, control::ChannelKind};
-use voxhall_store::{
-    Accounts, FirstGuild, Guilds, Messages, NewChannel, NewDevice, NewGuild, NewMessage,
-    NewUserKind, SignUp, SqliteStore, maintenance,
-};
+use voxhall_store::{SqliteStore, maintenance};
+
+mod support;
+use support::Room;
 
 /// Where a child stores, and the how manieth it is.
 const FILE: &str = "VOXHALL_TEST_FILE";
@@ -139,66 +138,4 @@ async fn child_that_posts() {
 fn say(what: &str, nonce: &str) {
     let line = format!("{what} {nonce}.\n");
     std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
-}
-
-/// Who posts, and where.
-#[derive(Clone, Copy)]
-struct Room {
-    author: UserId,
-    channel: ChannelId,
-}
-
-impl Room {
-    async fn furnish(file: &Path) -> Self {
-        let store = SqliteStore::open(file).unwrap();
-        let guild = NewGuild {
-            name: "guild".into(),
-            channels: vec![NewChannel {
-                name: "general".into(),
-                kind: ChannelKind::Text,
-                bitrate_bps: 0,
-            }],
-            invite_code: "door".into(),
-            owner_code: "owner".into(),
-            now: 1,
-        };
-        store.default_guild(guild).await.unwrap();
-        let device = NewDevice {
-            token_sha256: [7; 32],
-            label: String::new(),
-            now: 1,
-        };
-        let author = SignUp {
-            name: "ann".into(),
-            kind: NewUserKind::Guest,
-            device,
-            joins: FirstGuild::Invite("door".into()),
-            now: 1,
-        };
-        store.sign_up(author).await.unwrap();
-        let room = Self::enter(&store).await;
-        store.close().await;
-        room
-    }
-
-    async fn enter(store: &SqliteStore) -> Self {
-        let guild = store.guilds().await.unwrap().remove(0);
-        Self {
-            author: guild.members[0].user,
-            channel: guild.channels[0].id,
-        }
-    }
-
-    async fn post(&self, store: &SqliteStore, nonce: String) {
-        let posted = store.post_message(NewMessage {
-            channel: self.channel,
-            author: self.author,
-            text: format!("message {nonce}"),
-            nonce,
-            now: 2,
-        });
-        posted
-            .await
-            .expect("a message is stored, or this process killed");
-    }
 }

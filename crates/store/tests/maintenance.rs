@@ -249,6 +249,29 @@ fn rows_that_point_nowhere_are_found() {
     );
 }
 
+#[test]
+fn attachments_that_are_lost_are_named_and_stop_no_restore() {
+    let data = Data::new();
+    drop(data.open());
+    let connection = Connection::open(data.file()).unwrap();
+    let files = "INSERT INTO users (id, name, name_key, kind, created_at_ms) VALUES (1, 'x', 'x', 'guest', 0);
+         INSERT INTO files (id, uploader_id, name, bytes, begun_at_ms, completed_at_ms, media_type) VALUES
+             (5, 1, 'whole', 3, 0, 0, 'text/plain'), (6, 1, 'lost', 3, 0, 0, 'text/plain'),
+             (7, 1, 'cut off', 3, 0, 0, 'text/plain'), (8, 1, 'being uploaded', 3, 0, NULL, NULL);";
+    connection.execute_batch(files).unwrap();
+    data.attach("5", b"abc");
+    data.attach("7", b"a");
+    let checked = check(&data.folder()).unwrap();
+    assert_eq!(checked.problems, [""; 0]);
+    let lost = "attachment 6 is missing or cut off; attachment 7 is missing or cut off";
+    assert_eq!(checked.to_string(), lost);
+    drop(connection);
+    let from = data.path("backup");
+    backup(&data.folder(), &from).unwrap();
+    restore(&from, &data.folder()).unwrap();
+    assert!(data.folder().join("attachments/5").exists());
+}
+
 /// A data folder, with room for others beside it.
 struct Data(tempfile::TempDir);
 

@@ -40,6 +40,10 @@ async fn every_old_schema_is_brought_to_this_one_with_all_that_is_in_it() {
             );
         }
 
+        let sql = "SELECT rowid FROM messages_fts WHERE text MATCH 'quoted'";
+        let found: u32 = new.query_row(sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(found, 2, "what was written before can be searched");
+
         let before = folder
             .path()
             .join(format!("voxhall.db.before-{}", checked.schema));

@@ -15,8 +15,11 @@ use crate::StoreError;
 
 /// The database in a data folder and in a backup.
 pub const DATABASE: &str = "voxhall.db";
-/// The folder of attachments in a data folder and in a backup. A file there is complete when it gets its name, and never changed.
+/// The folder of attachments in a data folder and in a backup. A file there is named by its id, is complete when it gets its name, and is
+/// never changed.
 pub const ATTACHMENTS: &str = "attachments";
+/// What is being uploaded to a data folder; no backup has it.
+pub const UPLOADS: &str = "uploads";
 /// Locked by a server, or by [`restore`], for as long as it uses the data folder.
 pub const LOCK: &str = "lock";
 
@@ -77,17 +80,25 @@ pub enum RestoreError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
     pub schema: u32,
-    /// None: all is well.
+    /// Damage to the database.
     pub problems: Vec<String>,
+    /// Attachments that are not there, or not as long as they were.
+    pub missing: Vec<String>,
+}
+
+impl Checked {
+    pub fn all_is_well(&self) -> bool {
+        self.problems.is_empty() && self.missing.is_empty()
+    }
 }
 
 impl fmt::Display for Checked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.problems.is_empty() {
-            write!(f, "all is well (schema {})", self.schema)
-        } else {
-            f.write_str(&self.problems.join("; "))
+        if self.all_is_well() {
+            return write!(f, "all is well (schema {})", self.schema);
         }
+        let found = [self.problems.as_slice(), &self.missing].concat();
+        f.write_str(&found.join("; "))
     }
 }
 
@@ -95,7 +106,7 @@ impl fmt::Display for Checked {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restored {
     pub schema: u32,
-    /// Where the database is now that was there before; its attachments are beside it under the same ending.
+    /// Where the database is now that was there before; attachments and uploads are beside it under the same ending.
     pub kept: Option<PathBuf>,
 }
 
@@ -166,20 +177,21 @@ pub fn check(folder: &Path) -> Result<Checked, CheckError> {
     if !path.exists() {
         return Err(CheckError::Missing(path));
     }
-    let looked = open(&path).and_then(|connection| look(&connection));
+    let looked = open(&path).and_then(|connection| look(&connection, &folder.join(ATTACHMENTS)));
     looked.or_else(|source| {
         let text = source.to_string();
         match StoreError::from(source) {
             StoreError::Corrupt => Ok(Checked {
                 schema: 0,
                 problems: vec![text],
+                missing: Vec::new(),
             }),
             _ => Err(CheckError::Database { path, why: text }),
         }
     })
 }
 
-fn look(connection: &Connection) -> rusqlite::Result<Checked> {
+fn look(connection: &Connection, attachments: &Path) -> rusqlite::Result<Checked> {
     connection.pragma_update(None, "query_only", true)?;
     let schema = migrations::version(connection)?;
     let mut problems = dangling(connection)?;
@@ -190,7 +202,37 @@ fn look(connection: &Connection) -> rusqlite::Result<Checked> {
     for said in integrity.query_map([], |row| row.get::<_, String>(0))? {
         problems.extend(Some(said?).filter(|said| said != "ok"));
     }
-    Ok(Checked { schema, problems })
+    Ok(Checked {
+        schema,
+        problems,
+        missing: missing(connection, attachments)?,
+    })
+}
+
+fn missing(connection: &Connection, attachments: &Path) -> rusqlite::Result<Vec<String>> {
+    // Schemas before attachments have no such table.
+    if !connection.table_exists(None, "files")? {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    let mut files =
+        connection.prepare("SELECT id, bytes FROM files WHERE completed_at_ms IS NOT NULL")?;
+    let mut is_still =
+        connection.prepare("SELECT 1 FROM files WHERE id = ?1 AND completed_at_ms IS NOT NULL")?;
+    let files = files.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+    for file in files.collect::<Result<Vec<_>, _>>()? {
+        let (id, bytes) = file;
+        let length = std::fs::metadata(attachments.join(id.to_string())).map(|file| file.len());
+        let is_whole = length.is_ok_and(|length| i64::try_from(length) == Ok(bytes));
+        // In a data folder that is in use, it may have been deleted meanwhile.
+        if !is_whole && is_still.exists([id])? {
+            found.push(format!("attachment {id} is missing or cut off"));
+        }
+        if found.len() == LISTED {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 /// Rows that refer to others which are not there.
@@ -207,7 +249,7 @@ pub(super) fn dangling(connection: &Connection) -> rusqlite::Result<Vec<String>>
     found.take(LISTED).collect()
 }
 
-/// Puts a backup in the place of what is in the data folder, which is kept under other names.
+/// Puts a backup in the place of what is in the data folder, which is kept under other names. Missing attachments don't stop it.
 ///
 /// # Errors
 /// See [`RestoreError`].
@@ -242,8 +284,9 @@ fn replace(from: &Path, data: &Path) -> Result<Option<PathBuf>, CopyError> {
     let ending = (1_u32..)
         .map(|n| format!(".replaced-{n}"))
         .find(|ending| {
-            !files::with_ending(&database, ending).exists()
-                && !files::with_ending(&attachments, ending).exists()
+            [DATABASE, ATTACHMENTS, UPLOADS]
+                .iter()
+                .all(|name| !data.join(format!("{name}{ending}")).exists())
         })
         .expect("a name is free");
     let kept = files::with_ending(&database, &ending);
@@ -251,7 +294,9 @@ fn replace(from: &Path, data: &Path) -> Result<Option<PathBuf>, CopyError> {
     let log = files::with_ending(&database, "-wal");
     files::rename_if_there(&log, &files::with_ending(&kept, "-wal"))?;
     files::remove_file(&files::with_ending(&database, "-shm"))?;
-    files::rename_if_there(&attachments, &files::with_ending(&attachments, &ending))?;
+    for folder in [&attachments, &data.join(UPLOADS)] {
+        files::rename_if_there(folder, &files::with_ending(folder, &ending))?;
+    }
     files::rename_if_there(&new_attachments, &attachments)?;
     files::rename_durably(&new_database, &database)?;
     Ok(had_one.then_some(kept))
