@@ -33,7 +33,6 @@ impl Room {
         store.default_guild(guild).await.unwrap();
         let device = NewDevice {
             family: [7; 16],
-            family: [7; 16],
             token_sha256: [7; 32],
             label: String::new(),
             now: 1,
