@@ -32,6 +32,7 @@ pub fn run(trace: &Trace, delay: i64) -> Tally {
             Some(_) => {
                 gap += trace.frame;
                 late += 1;
+                tally.dropped += 1;
             }
             None => gap += trace.frame,
         }

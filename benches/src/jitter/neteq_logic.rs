@@ -4,7 +4,7 @@
 //! WebRTC's newest version accelerates later (above the target plus the largest delay of the last 2 s plus 20 ms), so it keeps more
 //! delay than this one, which follows the version that decides by the smoothed buffer level.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{
     tally::Tally,
@@ -53,6 +53,7 @@ pub fn run(trace: &Trace, phase: i64) -> Tally {
         now += TICK;
     }
     neteq.close_gap(&mut tally);
+    tally.dropped = neteq.dropped;
     tally
 }
 
@@ -186,6 +187,9 @@ struct NetEq {
     /// Samples made up in a row.
     run: i64,
     since_scaled: i64,
+    /// Played, or known to be late: what comes again is a copy.
+    played: BTreeSet<i64>,
+    dropped: usize,
 }
 
 impl NetEq {
@@ -199,6 +203,8 @@ impl NetEq {
             level: 0.0,
             run: 0,
             since_scaled: 0,
+            played: BTreeSet::new(),
+            dropped: 0,
         }
     }
 
@@ -209,6 +215,8 @@ impl NetEq {
         self.manager.arrived(at, packet * self.frame);
         if self.next.is_none_or(|next| packet >= next) {
             self.packets.insert(packet, at);
+        } else if self.played.insert(packet) {
+            self.dropped += 1;
         }
     }
 
@@ -306,6 +314,7 @@ impl NetEq {
         tally.emit(at, self.frame, at - arrived, at - sent);
         self.ready += self.frame;
         self.next = Some(packet + 1);
+        self.played.insert(packet);
     }
 
     fn play_ready_or_expand(&mut self) {

@@ -66,6 +66,7 @@ pub fn run(
     tally.total = before.total_samples as i64;
     tally.accelerated = before.accelerated_samples as i64;
     tally.expanded = before.expanded_samples as i64;
+    tally.dropped = (before.late + before.skipped) as usize;
     Ok(tally)
 }
 

@@ -23,6 +23,8 @@ pub struct Tally {
     pub interruptions: u64,
     pub accelerated: i64,
     pub expanded: i64,
+    /// Packets that came and weren't played.
+    pub dropped: usize,
     /// Samples that were decoded, and what they waited between arrival and emission, summed.
     pub emitted: i64,
     waited: i128,
@@ -42,6 +44,7 @@ impl Tally {
             interruptions: 0,
             accelerated: 0,
             expanded: 0,
+            dropped: 0,
             emitted: 0,
             waited: 0,
             took: 0,
@@ -95,10 +98,11 @@ impl Tally {
         self.concealed as f64 / self.total.max(1) as f64
     }
 
-    /// Concealment that loss alone doesn't explain, in packets.
+    /// Packets that came too late: those that were never played, or as many as explain the concealment that loss doesn't.
     pub fn late(&self, trace: &Trace) -> usize {
         let lost = trace.lost() as i64 * trace.frame;
-        ((self.concealed - lost).max(0) / trace.frame) as usize
+        let unexplained = (self.concealed - lost).max(0) / trace.frame;
+        (unexplained as usize).max(self.dropped)
     }
 
     /// After each spike of the trace, how long until the delay was and stayed as before; the mean.

@@ -213,6 +213,44 @@ fn a_spike_is_heard_out_and_then_forgotten() {
 }
 
 #[test]
+fn a_packet_that_overtakes_a_stall_does_not_cost_what_is_stalled() {
+    for seed in SEEDS {
+        let call = Call::new(seed, 10.0);
+        // For 300 ms nothing arrives but one packet that went another way.
+        let heard = call.run(|packet, at_ms, rng| {
+            let stalled = (5_000.0..5_300.0).contains(&at_ms) && packet % 40 != 17;
+            vec![if stalled {
+                5_320.0 - at_ms
+            } else {
+                20.0 + rng.unit()
+            }]
+        });
+        show("stall of 300 ms, overtaken", &call, &heard);
+        let lost = heard.stats.late + heard.stats.lost + heard.stats.skipped;
+        assert_eq!(lost, 0, "seed {seed}");
+        assert!(heard.stats.concealed_samples < 320 * 48, "seed {seed}");
+        assert!(heard.mean_delay_ms(6_500.0, 10_000.0) < 5.0, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_loss_counts_whole_however_long_it_is() {
+    for lost_ms in [50.0, 100.0, 200.0, 400.0] {
+        let call = Call::new(3, 8.0);
+        let heard = call.run(|_, at_ms, _| {
+            let lost = (5_000.0..5_000.0 + lost_ms).contains(&at_ms);
+            if lost { vec![] } else { vec![20.0] }
+        });
+        show(&format!("{lost_ms} ms lost"), &call, &heard);
+        let concealed_ms = heard.stats.concealed_samples as f64 / 48.0;
+        assert!(
+            (concealed_ms - lost_ms).abs() <= 10.0,
+            "{concealed_ms} of {lost_ms}"
+        );
+    }
+}
+
+#[test]
 fn a_path_that_becomes_slower_is_not_fought() {
     let call = Call::new(4, 30.0);
     let heard = call.run(|_, at_ms, rng| {

@@ -60,7 +60,8 @@ fn run(call: &Call) -> Heard {
     })
 }
 
-/// What is left of the first 300 ms: how alike each 30 ms of it is to what is heard, wherever that is best.
+/// What is left of the first 300 ms: how alike each 30 ms of voice in it is to what is heard, wherever that is best. Hisses are
+/// cut anywhere, which leaves their sound but not their waveform.
 fn likeness(said: &[f32], heard: &[f32], onset: Onset) -> Vec<f64> {
     const WINDOW: usize = 1_440;
     (onset.from..onset.from + 14_400)
@@ -69,6 +70,13 @@ fn likeness(said: &[f32], heard: &[f32], onset: Onset) -> Vec<f64> {
         .filter(|&from| {
             let energy: f32 = said[from..from + WINDOW].iter().map(|s| s * s).sum();
             energy / WINDOW as f32 > 1e-4
+        })
+        .filter(|&from| {
+            let said = &said[from..from + WINDOW];
+            let crossings = said
+                .windows(2)
+                .filter(|pair| (pair[0] < 0.0) != (pair[1] < 0.0));
+            crossings.count() < WINDOW / 10
         })
         .map(|from| support::align(said, heard, from, WINDOW, 12_000).1)
         .collect()
@@ -148,15 +156,16 @@ fn the_listener_has_caught_up_within_300_ms_of_an_onset() {
             let (caught_up_ms, alike) = show(&format!("seed {seed}, rough words"), &call, &heard);
             assert!(heard.onsets.len() >= 5, "seed {seed}");
             assert_eq!(heard.stats.concealed_samples, 0, "seed {seed}");
-            assert!(caught_up_ms < steady_ms + 5.0, "seed {seed}");
-            assert!(alike > 0.7, "seed {seed}");
+            assert!(caught_up_ms < steady_ms + 6.0, "seed {seed}");
+            assert!(alike > 0.8, "seed {seed}");
             soon.extend(heard.onsets.iter().map(|&onset| trace(&heard, onset)[1]));
         }
     }
-    // Most of it much earlier: 34 ms are left where catching up waits until margins are known.
+    // Most of it much earlier: 34 ms are left where catching up waits until margins are known, and 28 ms where hisses are looked
+    // through for a place that is like another.
     let soon_ms = soon.iter().sum::<f64>() / soon.len() as f64;
     println!("100-200 ms after the onsets: {soon_ms:.1} ms");
-    assert!(soon_ms < 28.0, "{soon_ms} ms");
+    assert!(soon_ms < 14.0, "{soon_ms} ms");
 }
 
 /// With the recordings that `scripts/speech` makes.

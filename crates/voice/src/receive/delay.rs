@@ -47,7 +47,7 @@ pub(crate) struct DelayEstimator {
     /// What was known before the packets that came together with the last one, until it is known whether a
     /// talkspurt begins with them: the first packet of a burst may be overtaken by others.
     before: Before,
-    /// Samples of delay that a second of speech without a sample of concealment is worth, in seconds.
+    /// Seconds of delay that speech without any concealment is worth, beside speech that is nothing else.
     worth: f64,
     /// Intervals that count.
     memory: usize,
@@ -145,8 +145,8 @@ impl DelayEstimator {
         } else {
             0.5
         };
-        // 5 ms of delay for 1 % less concealment, 32 ms in the middle, 200 ms.
-        self.worth = 0.5 * 40_f64.powf(f64::from(stability));
+        // 4 ms of delay for 1 % less concealment; 20 ms in the middle, which is NetEQ's exchange rate too; 100 ms.
+        self.worth = 0.4 * 25_f64.powf(f64::from(stability));
         self.memory = (24.0 + 56.0 * stability * stability) as usize;
         self.update_target();
     }
@@ -493,6 +493,45 @@ mod tests {
             estimator.observe(i * FRAME, i * FRAME + CLOCKS, FRAME, false);
         }
         assert!(target_ms(&estimator) <= 2.0, "{}", target_ms(&estimator));
+    }
+
+    /// Frames of 20 ms for 12 s on a path that stands still for 100 ms, once in so many frames.
+    fn standing_still_every(frames: i64, stability: f32) -> f64 {
+        let mut estimator = DelayEstimator::new(stability);
+        for i in 0..600 {
+            let still = (5 - i % frames).max(0) * 2 * FRAME;
+            let at = i * 2 * FRAME + if i > 20 { still } else { 0 };
+            estimator.observe(at, i * 2 * FRAME + CLOCKS, 2 * FRAME, i == 0);
+        }
+        target_ms(&estimator)
+    }
+
+    #[test]
+    fn what_is_rare_is_worth_its_delay_only_to_those_who_want_it() {
+        // Every 5 s: 2 % of the sound for 100 ms. Every 1.5 s: 7 %.
+        assert!(standing_still_every(250, 0.5) < 5.0);
+        assert!(standing_still_every(250, 1.0) > 95.0);
+        assert!(standing_still_every(75, 0.5) > 95.0);
+        assert!(standing_still_every(75, 0.0) < 5.0);
+    }
+
+    #[test]
+    fn of_packets_that_are_overtaken_so_many_are_waited_for_as_are_worth_it() {
+        // One in five is overtaken by the next: worth any 20 ms. One in 200 is overtaken by ten: not worth 200 ms.
+        let target_after = |one_in: i64, by: i64| {
+            let mut estimator = DelayEstimator::new(0.5);
+            let mut arrivals: Vec<(i64, i64)> = (0..1_000)
+                .map(|i| (i * 960 + if i % one_in == 0 { by * 960 + 10 } else { 0 }, i))
+                .collect();
+            arrivals.sort_unstable();
+            for (at, i) in arrivals {
+                estimator.observe(at, i * 960 + CLOCKS, 960, false);
+            }
+            target_ms(&estimator)
+        };
+        let (often, seldom) = (target_after(5, 1), target_after(200, 10));
+        assert!((20.0..22.0).contains(&often), "{often}");
+        assert!(seldom < 2.0, "{seldom}");
     }
 
     #[test]

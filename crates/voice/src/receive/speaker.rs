@@ -393,8 +393,9 @@ impl Speaker {
 
     /// Whether the rest of a loss can be left out, because packets wait longer than they need to.
     fn may_skip(&self, now: i64, lost: i64) -> bool {
-        let spare = now - self.position() - self.target().max(self.delay.newest());
-        self.owed >= LEAST_CONCEALED && spare - self.frame >= lost - self.owed
+        let needed = self.target().max(self.delay.newest()) + self.frame;
+        let spare = now - self.position() - needed;
+        self.owed >= LEAST_CONCEALED && spare >= lost - self.owed
     }
 
     /// The packet came after all, `owed` samples late: it is played, and the delay has grown by as much.
@@ -608,7 +609,9 @@ impl Speaker {
             _ => (0.8 - waited / 1_000.0, 100 * MS),
         };
         self.cooldown = 5 * MS;
-        let quiet = self.is_quiet(longest + OVERLAP);
+        // A hiss has no period to cut, but sounds the same wherever it is cut.
+        let quiet = self.is_quiet(longest + OVERLAP)
+            || (self.catching_up || spare >= BRISK) && self.sound.is_hiss(longest + OVERLAP);
         let lag = if quiet {
             longest.min(self.sound.len().saturating_sub(OVERLAP))
         } else {

@@ -14,6 +14,8 @@ const SEAM: usize = 120;
 pub(crate) const MIN_LAG: usize = 120;
 pub(crate) const MAX_LAG: usize = 15 * SAMPLES_PER_MS;
 
+/// Share of samples after which a hiss crosses zero: of tones, those above 2.9 kHz do.
+const HISS: f32 = 0.12;
 /// By how much likeness a longer cut may be worse: the longer they are, the fewer seams there are.
 const LONGER_CUT: f32 = 0.2 / MAX_LAG as f32;
 
@@ -115,6 +117,16 @@ impl Stretcher {
         let samples = samples.min(self.len());
         let next = &self.buffer[self.start..self.start + samples];
         next.iter().map(|s| s * s).sum::<f32>() / samples.max(1) as f32
+    }
+
+    /// The next `samples` are noise rather than voice: they cross zero as often as only hisses do.
+    pub(crate) fn is_hiss(&self, samples: usize) -> bool {
+        let samples = samples.min(self.len());
+        let next = &self.buffer[self.start..self.start + samples];
+        let crossings = next
+            .windows(2)
+            .filter(|pair| (pair[0] < 0.0) != (pair[1] < 0.0));
+        samples > OVERLAP && crossings.count() as f32 > HISS * samples as f32
     }
 
     /// The best length to cut out, at most `longest`.
@@ -264,6 +276,28 @@ mod tests {
         assert_eq!(stretcher.take(&mut out), 760);
         assert!(largest_step(&out) < 0.02);
         assert_eq!((out[279], out[500]), (0.5, -0.5));
+    }
+
+    #[test]
+    fn a_hiss_is_told_from_a_voice() {
+        let mut state = 1_u32;
+        let noise: Vec<f32> = (0..1_440)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+            })
+            .collect();
+        assert!(loaded(&noise).is_hiss(1_440));
+        // 240 Hz, and 2 kHz on top of it.
+        let low = tone(1_440, 200.0);
+        let both: Vec<f32> = low
+            .iter()
+            .zip(tone(1_440, 24.0))
+            .map(|(a, b)| a + b)
+            .collect();
+        assert!(!loaded(&low).is_hiss(1_440));
+        assert!(!loaded(&both).is_hiss(1_440));
+        assert!(!Stretcher::new().is_hiss(1_440));
     }
 
     #[test]
