@@ -10,9 +10,8 @@ use tokio::{
     io::AsyncReadExt,
 };
 use voxhall_protocol::FileId;
-use voxhall_store::maintenance::ATTACHMENTS;
+use voxhall_store::maintenance::{ATTACHMENTS, UPLOADS};
 
-const UPLOADS: &str = "uploads";
 const THUMBNAIL: &str = "thumbnail";
 /// A picture in its last shape, on its way to the complete ones.
 const MADE: &str = "made";

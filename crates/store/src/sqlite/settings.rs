@@ -6,10 +6,10 @@ use crate::{Settings, StoreError};
 impl Settings for SqliteStore {
     async fn setting_or_insert(&self, key: &str, value: Vec<u8>) -> Result<Vec<u8>, StoreError> {
         let key = key.to_owned();
-        self.run(move |c| match get(c, &key)? {
+        self.write(move |tx| match get(tx, &key)? {
             Some(stored) => Ok(stored),
             None => {
-                put(c, &key, &value)?;
+                put(tx, &key, &value)?;
                 Ok(value)
             }
         })

@@ -46,14 +46,14 @@ async fn work_that_fails_or_panics_leaves_nothing_and_harms_nobody() {
     let store = SqliteStore::in_memory().unwrap();
     let insert = "INSERT INTO settings VALUES ('x', x'01')";
     let failed: Result<(), StoreError> = store
-        .run(move |c| {
+        .write(move |c| {
             c.execute(insert, [])?;
             Err(StoreError::Failed("on purpose".into()))
         })
         .await;
     assert!(failed.is_err());
     let panicked: Result<(), StoreError> = store
-        .run(move |c| {
+        .write(move |c| {
             c.execute(insert, [])?;
             panic!("on purpose")
         })
@@ -69,7 +69,7 @@ async fn who_asks_a_locked_database_is_told_so_and_once_for_all() {
     let store = SqliteStore::open(&path).unwrap();
     let wait = "PRAGMA busy_timeout = 50";
     store
-        .run(move |c| Ok::<_, StoreError>(c.query_row(wait, [], |_| Ok(()))?))
+        .write(move |c| Ok::<_, StoreError>(c.query_row(wait, [], |_| Ok(()))?))
         .await
         .unwrap();
     let other = Connection::open(&path).unwrap();
@@ -86,6 +86,31 @@ async fn who_asks_a_locked_database_is_told_so_and_once_for_all() {
 }
 
 #[tokio::test]
+async fn when_no_page_is_left_nobody_is_promised_anything_and_room_is_used_at_once() {
+    let (_folder, store) = file_store();
+    let limit = |pages: &'static str| {
+        let set = format!("PRAGMA max_page_count = {pages}");
+        store.write(move |tx| Ok::<_, StoreError>(tx.query_row(&set, [], |_| Ok(()))?))
+    };
+    count_up(&store, true).await.unwrap();
+    // As many as there are.
+    limit("1").await.unwrap();
+    let big = |key: &'static str| store.setting_or_insert(key, vec![1; 100_000]);
+    assert_eq!(big("a").await, Err(StoreError::Full));
+    // Who shares the transaction with such a one isn't told otherwise than it is.
+    let (small, big_one, late) =
+        tokio::join!(count_up(&store, true), big("b"), count_up(&store, true));
+    assert_eq!(big_one, Err(StoreError::Full));
+    for one in [&small, &late] {
+        assert!(matches!(one, Ok(_) | Err(StoreError::Full)), "{one:?}");
+    }
+    let stored = u32::from(small.is_ok()) + u32::from(late.is_ok());
+    assert_eq!(store.read(count).await, Ok(1 + stored));
+    limit("1000000").await.unwrap();
+    assert!(big("a").await.is_ok());
+}
+
+#[tokio::test]
 async fn a_full_guild_takes_nobody_and_is_left_as_it_was() {
     let store = SqliteStore::in_memory().unwrap();
     let guild = store.default_guild(conformance::new_guild("g")).await;
@@ -96,7 +121,7 @@ async fn a_full_guild_takes_nobody_and_is_left_as_it_was() {
          INSERT INTO members (guild_id, user_id, joined_at_ms) SELECT {guild}, id, 0 FROM users;"
     );
     store
-        .run(move |c| Ok::<_, StoreError>(c.execute_batch(&fill)?))
+        .write(move |c| Ok::<_, StoreError>(c.execute_batch(&fill)?))
         .await
         .unwrap();
     let sign_up = |name, token| {
@@ -106,9 +131,11 @@ async fn a_full_guild_takes_nobody_and_is_left_as_it_was() {
     let last = sign_up("last", 1).await.unwrap();
     let refused = SignUpError::Invite(InviteError::GuildFull);
     assert_eq!(sign_up("late", 2).await, Err(refused));
-    assert_eq!(store.device_by_token([2; 32], 0).await, Ok(None));
+    let late = "SELECT count(*) FROM users WHERE name = 'late'";
+    let users = store.read(move |c| Ok::<u32, StoreError>(c.query_row(late, [], |row| row.get(0))?));
+    assert_eq!(users.await, Ok(0));
     // Who is a member already is let through.
-    let again = store.redeem_invite("g-invite", last.user.id, 0).await;
+    let again = store.redeem_invite("g-invite", last.user.id, None, 0).await;
     assert!(!again.unwrap().new_member);
 }
 
@@ -118,7 +145,7 @@ async fn a_lost_transaction_is_never_acknowledged() {
     // What SQLite does by itself when the disk is full: the whole transaction is gone.
     let (first, lost, after) = tokio::join!(
         store.setting_or_insert("a", vec![1]),
-        store.run(|c| {
+        store.write(|c| {
             c.execute_batch("ROLLBACK")?;
             Ok::<(), StoreError>(())
         }),
@@ -126,7 +153,7 @@ async fn a_lost_transaction_is_never_acknowledged() {
     );
     assert!(lost.is_err());
     let stored = |key: &'static str| {
-        store.run(move |c| {
+        store.write(move |c| {
             Ok::<bool, StoreError>(c.query_row(
                 "SELECT EXISTS (SELECT 1 FROM settings WHERE key = ?1)",
                 [key],

@@ -140,9 +140,9 @@ impl Writer {
             }
             answers.push(self.run_job(job, &mut changes));
             if self.connection.is_autocommit() {
-                // SQLite itself rolled everything back, as on a full disk.
-                let lost = StoreError::Failed("the transaction was lost; is the disk full?".into());
-                tracing::error!("{lost}");
+                // SQLite itself rolls everything back where it can't write, in the middle of a statement.
+                tracing::error!("a transaction was lost; is the disk full?");
+                let lost = StoreError::Full;
                 self.tell(Err(lost), &mut changes, &mut answers);
             }
         }
