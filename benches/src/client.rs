@@ -28,12 +28,13 @@ impl Client {
         let link: Link = link.parse()?;
         let (wake, changed) = mpsc::sync_channel(1);
         let session = Session::start(Options {
-            client: concat!("voxhall-bench/", env!("CARGO_PKG_VERSION")).to_owned(),
-            device: "voxhall-bench".to_owned(),
             on_change: Box::new(move || {
                 let _ = wake.try_send(());
             }),
-            tap: None,
+            ..Options::new(
+                concat!("voxhall-bench/", env!("CARGO_PKG_VERSION")),
+                "voxhall-bench",
+            )
         })
         .context("can't start a session")?;
         let client = Self { session, changed };

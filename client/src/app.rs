@@ -98,11 +98,23 @@ impl App {
             settings.name = user_name();
         }
         let repaint = ctx.clone();
+        let keeper = store.clone();
         let session = Session::start(Options {
-            client: concat!("voxhall ", env!("CARGO_PKG_VERSION")).to_owned(),
-            device: device_label(),
             on_change: Box::new(move || repaint.request_repaint()),
-            tap: None,
+            // Kept at once: a window that isn't drawn looks at no state, and a refresh token works once.
+            keep_login: Some(Box::new(move |login| {
+                let Some(login) = login else { return };
+                let (mut logins, _) = keeper.logins();
+                if logins.keep(login)
+                    && let Err(error) = keeper.save_logins(&logins)
+                {
+                    tracing::warn!("can't save the login: {error}");
+                }
+            })),
+            ..Options::new(
+                concat!("voxhall ", env!("CARGO_PKG_VERSION")),
+                device_label(),
+            )
         })?;
         let overrides = (start.input_device, start.output_device);
         let repaint = ctx.clone();

@@ -381,7 +381,9 @@ fn a_message_is_written_and_sent_by_enter() {
         session(&wants),
         [Intent::SendMessage {
             channel: GENERAL,
-            text
+            text,
+            reply_to: None,
+            uploads: vec![],
         }]
     );
     assert_eq!(window.state().memory.drafts[&GENERAL], "");

@@ -229,12 +229,7 @@ mod tests {
     /// The very bodies that the devices call, with a real session's ends behind them.
     #[test]
     fn callbacks_allocate_nothing() {
-        let options = Options {
-            client: "test".to_owned(),
-            device: "test".to_owned(),
-            on_change: Box::new(|| ()),
-            tap: None,
-        };
+        let options = Options::new("test", "test");
         let session = Session::start(options).unwrap();
         let ends = session.attach_audio();
         let (input_home, _input_returned) = sync_channel(1);

@@ -350,6 +350,8 @@ fn composer_ui(ui: &mut Ui, channel: &Channel, memory: &mut Memory, intents: &mu
         intents.session(Intent::SendMessage {
             channel: channel.id,
             text,
+            reply_to: None,
+            uploads: vec![],
         });
     }
 }

@@ -94,7 +94,7 @@ pub fn message(id: u64, author: u64, minutes_ago: i64, text: &str) -> Message {
 
 /// Online, in the lounge with three others, with something in the text channel.
 pub fn evening() -> State {
-    let members = (1..=PEOPLE.len() as u64)
+    let members: BTreeMap<_, _> = (1..=PEOPLE.len() as u64)
         .map(|id| {
             let mut member = Member::new(user(id));
             if PEOPLE[id as usize - 1].1 {
@@ -106,7 +106,10 @@ pub fn evening() -> State {
     let guild = Guild {
         id: GuildId(1),
         name: "Friday Night".to_owned(),
+        description: String::new(),
+        icon: None,
         owner: Some(ME),
+        roles: vec![],
         channels: vec![
             channel(
                 GENERAL,
@@ -119,7 +122,7 @@ pub fn evening() -> State {
             channel(RAID, "raid", ChannelKind::Voice, ""),
             channel(EMPTY, "quiet corner", ChannelKind::Voice, ""),
         ],
-        members,
+        members: Arc::new(members),
         voice: BTreeMap::from([
             voice(1, LOUNGE, false, false, false),
             voice(2, LOUNGE, true, false, false),
@@ -132,9 +135,12 @@ pub fn evening() -> State {
     let second = Guild {
         id: GuildId(2),
         name: "Choir".to_owned(),
+        description: String::new(),
+        icon: None,
         owner: None,
+        roles: vec![],
         channels: vec![],
-        members: BTreeMap::new(),
+        members: Arc::default(),
         voice: BTreeMap::new(),
     };
     let messages = vec![
@@ -170,15 +176,14 @@ pub fn evening() -> State {
     let history = History {
         messages,
         more: false,
-        loading: false,
-        pending: vec![],
+        ..History::default()
     };
     let mut state = State {
         connection: Connection::Online,
         server_name: Some("friday.example".to_owned()),
         me: Some(user(1)),
-        guilds: vec![guild, second],
-        history: Arc::new(BTreeMap::from([(GENERAL, history)])),
+        guilds: vec![Arc::new(guild), Arc::new(second)],
+        history: Arc::new(BTreeMap::from([(GENERAL, Arc::new(history))])),
         ..State::default()
     };
     state.voice.path = VoicePath::Open(LOUNGE);
@@ -191,17 +196,19 @@ pub fn with_failed_message() -> State {
     let history = Arc::make_mut(&mut state.history)
         .get_mut(&GENERAL)
         .expect("the evening has messages");
+    let history = Arc::make_mut(history);
     history.more = true;
     history.pending = vec![
         PendingMessage {
             nonce: "a".to_owned(),
             text: "still under way".to_owned(),
-            failed: None,
+            ..PendingMessage::default()
         },
         PendingMessage {
             nonce: "b".to_owned(),
             text: "too many words".to_owned(),
             failed: Some("You are sending too fast; wait a moment.".to_owned()),
+            ..PendingMessage::default()
         },
     ];
     state

@@ -120,12 +120,14 @@ fn run(join: &Join) -> anyhow::Result<()> {
         .map(EachRecorder::start)
         .transpose()?;
     let session = Session::start(Options {
-        client: concat!("voxhall-bot/", env!("CARGO_PKG_VERSION")).to_owned(),
-        device: "voxhall-bot".to_owned(),
         on_change: Box::new(move || {
             let _ = wake.try_send(());
         }),
         tap: each.as_ref().map(EachRecorder::tap),
+        ..Options::new(
+            concat!("voxhall-bot/", env!("CARGO_PKG_VERSION")),
+            "voxhall-bot",
+        )
     })
     .context("can't start")?;
     session.send(Intent::SetFrameLength(join.frame_ms));

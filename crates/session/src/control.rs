@@ -35,9 +35,11 @@ pub async fn open(link: Link) -> Result<(Socket, SocketAddr), Problem> {
         .unwrap_or_else(|_| Err(unreachable()))
 }
 
-async fn open_unhurried(link: &Link, address: &str) -> Result<(Socket, SocketAddr), Problem> {
+/// A TLS connection to the server of a link, and to nobody else.
+pub(crate) async fn connect(link: &Link) -> Result<(TlsStream<TcpStream>, SocketAddr), Problem> {
+    let address = link.authority();
     let unreachable = || Problem::Unreachable {
-        address: address.to_owned(),
+        address: address.clone(),
     };
     let stream = TcpStream::connect((link.host.as_str(), link.port))
         .await
@@ -52,7 +54,15 @@ async fn open_unhurried(link: &Link, address: &str) -> Result<(Socket, SocketAdd
     let stream = TlsConnector::from(config)
         .connect(name, stream)
         .await
-        .map_err(|error| tls::problem_of(&error, address))?;
+        .map_err(|error| tls::problem_of(&error, &address))?;
+    Ok((stream, peer))
+}
+
+async fn open_unhurried(link: &Link, address: &str) -> Result<(Socket, SocketAddr), Problem> {
+    let (stream, peer) = connect(link).await?;
+    let unreachable = || Problem::Unreachable {
+        address: address.to_owned(),
+    };
     let mut limits = WebSocketConfig::default();
     limits.max_message_size = Some(MAX_SYNC_MESSAGE_BYTES);
     limits.max_frame_size = Some(MAX_SYNC_MESSAGE_BYTES);

@@ -1,36 +1,46 @@
 //! The session as a pure state machine: inputs and the time in, outputs out. No socket, no clock, no thread.
 
+mod ask;
 mod connection;
 mod fold;
+mod outbox;
 mod sign_in;
 #[cfg(test)]
 mod tests;
 mod text;
+mod transfer;
 mod voice;
 
 use std::{
-    collections::HashMap,
-    sync::Arc,
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use voxhall_protocol::{
-    ChannelId, GuildId, Ssrc,
+    ChannelId, FileId, GuildId, SecretText, Ssrc,
     control::{
-        self, CreateInvite, Credentials, Done, EpochKey, Failure, FailureKind, Hello, HelloReply,
-        Incoming, Invite, InvitePreview, Logout, Message, MessagePage, Ping, Ready, Redeemed,
-        RequestId, VoiceGrant, VoiceState,
+        self, CreateInvite, Credentials, Done, EpochKey, Event, Failure, FailureKind, Hello,
+        HelloReply, Incoming, Invite, InvitePreview, Logout, MessagePage, Ping, ReadState, Ready,
+        Redeemed, Reply, Request, RequestId, Resumed, SearchPage, SetIdle, StartTyping,
+        UploadPurpose, VoiceGrant, VoiceState,
     },
     limits::{PROTOCOL_MAX, PROTOCOL_MIN},
     link::Link,
 };
 
-use crate::{Connection, Identity, Intent, InviteLink, NoticeLevel, Problem, State, VoicePath};
+use crate::{
+    AskError, Connection, Identity, Intent, InviteLink, NoticeLevel, Problem, State, StoredLogin,
+    Tag, Terms, TransferId, TransferProgress, VoicePath,
+};
+use text::ListJob;
 
-/// An unanswered request means that the connection is dead.
+/// A server that says nothing at all for this long while a request waits is gone.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
+/// So is one that never answers, whatever else it says.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// First wait before a reconnect; doubles up to [`MAX_BACKOFF`].
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
@@ -41,6 +51,12 @@ const EAGER_BACKOFF: Duration = Duration::from_secs(1);
 const REJOIN_EVERY: Duration = Duration::from_secs(5);
 /// An invite that is good for a week is shown again for this long.
 const REUSE_INVITE: Duration = Duration::from_secs(24 * 3600);
+/// The server is told this often at most that somebody is typing.
+const TYPING_EVERY: Duration = Duration::from_secs(5);
+/// An access token is replaced this long before it expires.
+const REFRESH_AHEAD: Duration = Duration::from_secs(60);
+/// After a refresh that failed for no fault of ours.
+const REFRESH_AGAIN: Duration = Duration::from_secs(20);
 const MAX_NOTICES: usize = 5;
 
 /// What happens to a session.
@@ -59,6 +75,13 @@ pub enum Input {
     VoiceOpened,
     /// They no longer do.
     VoiceLost,
+    /// Something is asked by the program itself; [`Output::Answered`] comes with the same tag.
+    Ask {
+        tag: Tag,
+        request: Request,
+    },
+    /// How an upload or a download goes.
+    Transfer(TransferId, TransferProgress),
     /// [`Core::next_timeout`] has come.
     Tick,
 }
@@ -79,6 +102,26 @@ pub enum Output {
     VoiceLeft(VoiceState),
     /// `State::voice` changed: mute, gains and so on.
     VoiceSettings,
+    /// Keep this for next time before anything else happens: the refresh token before it is spent. `None`: signed out.
+    Credentials(Option<Box<StoredLogin>>),
+    /// To [`Input::Ask`].
+    Answered(Tag, Result<Box<Reply>, AskError>),
+    /// The picture was replaced as a whole: what happened since the last event is in it, but was not told one by one.
+    Synced,
+    /// Was folded just now.
+    Event(Box<Event>),
+    Upload {
+        transfer: TransferId,
+        purpose: UploadPurpose,
+        path: PathBuf,
+    },
+    Download {
+        transfer: TransferId,
+        file: FileId,
+        thumbnail: bool,
+        to: PathBuf,
+    },
+    StopTransfer(TransferId),
 }
 
 /// What an unanswered request was for.
@@ -87,19 +130,34 @@ enum Pending {
     Hello,
     Inspect,
     SignIn,
+    /// A new access token while all goes on.
+    Refresh,
     Begin,
+    Resume,
     Ping,
     Redeem,
     Invite(GuildId),
     /// With the number of the wish.
     Join(u32),
-    Send {
-        channel: ChannelId,
-        nonce: String,
-    },
-    List(ChannelId),
+    /// The queued thing of this number.
+    Queued(u64),
+    List(ListJob),
+    Search,
+    /// The server counts the unread messages of this channel.
+    Recount(ChannelId),
+    Ask(Asker, Box<Request>),
     /// Nothing depends on the answer.
     Courtesy,
+}
+
+/// Who wants to know.
+#[derive(Debug, Clone, Copy)]
+enum Asker {
+    Nobody,
+    /// Looks into [`State::answers`].
+    View(Tag),
+    /// Waits for [`Output::Answered`].
+    Program(Tag),
 }
 
 /// Where the session is headed.
@@ -119,6 +177,24 @@ enum Wire {
     Up,
 }
 
+/// What `session.resume` goes on with.
+#[derive(Debug)]
+struct Thread {
+    token: SecretText,
+    /// Of the last event that was folded.
+    seq: u64,
+}
+
+/// The access token of now.
+#[derive(Debug)]
+struct Access {
+    token: SecretText,
+    good_until: Instant,
+    refresh_at: Instant,
+    /// Got on this very connection: if it is refused, another would be too.
+    fresh: bool,
+}
+
 pub struct Core {
     client: String,
     device: String,
@@ -128,12 +204,28 @@ pub struct Core {
     wire: Wire,
     heartbeat: Duration,
     heard_at: Instant,
+    /// When something was sent last: the server wants to hear of us too.
+    said_at: Instant,
     next_request: RequestId,
     pending: HashMap<RequestId, (Pending, Instant)>,
     /// When to try again, and how long the wait after that will be.
     retry_at: Option<Instant>,
     backoff: Duration,
     lost_at: Option<Instant>,
+    thread: Option<Thread>,
+    access: Option<Access>,
+    /// Events that still belong to what was missed.
+    catching_up: u64,
+    outbox: outbox::Outbox,
+    /// Pages that have to wait before they are asked for.
+    lists_later: BTreeMap<ChannelId, (Instant, ListJob)>,
+    /// What happened in channels of which a page is on its way; folded once more when it is there.
+    meanwhile: BTreeMap<ChannelId, Vec<Event>>,
+    /// By channel the number of the page asked for last: others are dropped, and the highest was looked at last.
+    windows: BTreeMap<ChannelId, u64>,
+    next_window: u64,
+    typed: Option<(ChannelId, Instant)>,
+    idle: bool,
     /// The channel the person wants to be in.
     wanted_channel: Option<ChannelId>,
     rejoin_at: Option<Instant>,
@@ -146,8 +238,10 @@ pub struct Core {
     /// Where the link leads, while it is asked who is there.
     preview: Option<InvitePreview>,
     next_notice: u64,
-    /// Makes nonces unique to this run, and jitter.
+    /// Makes jitter.
     seed: u64,
+    /// Makes nonces unique to this run.
+    nonces: u64,
     next_nonce: u64,
 }
 
@@ -163,11 +257,22 @@ impl Core {
             wire: Wire::Down,
             heartbeat: Duration::from_secs(15),
             heard_at: now,
+            said_at: now,
             next_request: 1,
             pending: HashMap::new(),
             retry_at: None,
             backoff: FIRST_BACKOFF,
             lost_at: None,
+            thread: None,
+            access: None,
+            catching_up: 0,
+            outbox: outbox::Outbox::default(),
+            lists_later: BTreeMap::new(),
+            meanwhile: BTreeMap::new(),
+            windows: BTreeMap::new(),
+            next_window: 0,
+            typed: None,
+            idle: false,
             wanted_channel: None,
             rejoin_at: None,
             granted: None,
@@ -176,6 +281,7 @@ impl Core {
             preview: None,
             next_notice: 1,
             seed,
+            nonces: seed,
             next_nonce: 0,
         }
     }
@@ -189,18 +295,41 @@ impl Core {
         std::mem::take(&mut self.changed)
     }
 
+    /// The access token of now, for what goes over HTTPS beside the connection.
+    pub fn access_token(&self) -> Option<&SecretText> {
+        self.access.as_ref().map(|access| &access.token)
+    }
+
+    /// Whether the state changed and [`Core::take_changed`] was not asked yet.
+    pub fn has_changed(&self) -> bool {
+        self.changed
+    }
+
     /// When [`Input::Tick`] is due.
     pub fn next_timeout(&self) -> Option<Instant> {
-        let requests = self
-            .pending
+        let requests = self.pending.values().map(|(_, sent)| self.gives_up(*sent));
+        let up = self.wire == Wire::Up;
+        let ping = up.then(|| self.said_at + self.heartbeat);
+        let refresh = self.access.as_ref().filter(|_| self.is_online());
+        let typing = self
+            .state
+            .typing
             .values()
-            .map(|(_, sent)| *sent + REQUEST_TIMEOUT);
-        let ping = (self.wire == Wire::Up).then(|| self.heard_at + self.heartbeat);
+            .flat_map(|people| people.values());
         requests
             .chain(ping)
+            .chain(refresh.map(|access| access.refresh_at))
             .chain(self.retry_at)
             .chain(self.rejoin_at)
+            .chain(typing.copied())
+            .chain(self.lists_later.values().map(|(at, _)| *at))
+            .chain(self.outbox.next_timeout().filter(|_| self.is_online()))
             .min()
+    }
+
+    /// When a request sent then means that the connection is dead.
+    fn gives_up(&self, sent: Instant) -> Instant {
+        (self.heard_at.max(sent) + REQUEST_TIMEOUT).min(sent + ANSWER_TIMEOUT)
     }
 
     pub fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
@@ -233,6 +362,10 @@ impl Core {
                     self.set_path(VoicePath::Blocked(channel));
                     self.rejoin_at = Some(now + REJOIN_EVERY);
                 }
+            }
+            Input::Ask { tag, request } => self.ask(now, Asker::Program(tag), request, out),
+            Input::Transfer(transfer, progress) => {
+                self.transfer_goes_on(now, transfer, progress, out);
             }
             Input::Tick => self.tick(now, out),
         }
@@ -268,7 +401,7 @@ impl Core {
                 }
                 self.leave_server(now, out);
                 self.target = None;
-                self.state.login = None;
+                self.forget_login(out);
                 self.set_connection(Connection::Idle);
             }
             Intent::Disconnect => {
@@ -287,10 +420,7 @@ impl Core {
             }
             Intent::JoinVoice(channel) => {
                 if self.state.voice.channel() != Some(channel) {
-                    self.wanted_channel = Some(channel);
-                    self.wish += 1;
-                    self.set_path(VoicePath::Joining(channel));
-                    self.join_voice(now, out);
+                    self.want_channel(now, channel, out);
                 }
             }
             Intent::LeaveVoice => self.leave_voice(now, out),
@@ -343,8 +473,65 @@ impl Core {
                 self.state.voice.stability = unit(stability);
                 self.voice_settings_changed(out);
             }
-            Intent::SendMessage { channel, text } => self.send_message(now, channel, &text, out),
+            Intent::SendMessage {
+                channel,
+                text,
+                reply_to,
+                uploads,
+            } => self.send_message(now, channel, &text, reply_to, uploads, out),
+            Intent::RetryMessage { channel, nonce } => {
+                self.retry_message(now, channel, &nonce, out);
+            }
+            Intent::DiscardMessage { channel, nonce } => self.discard_message(channel, &nonce),
+            Intent::EditMessage {
+                channel,
+                message,
+                text,
+            } => self.edit_message(now, channel, message, &text, out),
+            Intent::DiscardEdit { channel, message } => self.discard_edit(channel, message),
+            Intent::MarkRead { channel, message } => self.mark_read(now, channel, message, out),
             Intent::LoadMessages(channel) => self.load_messages(now, channel, out),
+            Intent::LoadNewer(channel) => self.load_newer(now, channel, out),
+            Intent::JumpTo { channel, place } => self.jump_to(now, channel, place, out),
+            Intent::Search(search) => self.search(now, search, out),
+            Intent::EndSearch => {
+                self.state.search = None;
+                self.changed = true;
+            }
+            Intent::Typing(channel_id) => {
+                let told = self
+                    .typed
+                    .is_some_and(|(channel, at)| channel == channel_id && now < at + TYPING_EVERY);
+                if self.is_online() && !told {
+                    self.typed = Some((channel_id, now));
+                    self.call(now, &StartTyping { channel_id }, Pending::Courtesy, out);
+                }
+            }
+            Intent::SetIdle(idle) => {
+                if self.idle != idle {
+                    self.idle = idle;
+                    if self.is_online() {
+                        self.call(now, &SetIdle { idle }, Pending::Courtesy, out);
+                    }
+                }
+            }
+            Intent::Upload {
+                transfer,
+                purpose,
+                path,
+            } => self.upload(transfer, purpose, path, out),
+            Intent::Download {
+                transfer,
+                file,
+                thumbnail,
+                to,
+            } => self.download(transfer, file, thumbnail, to, out),
+            Intent::DropTransfer(transfer) => self.drop_transfer(transfer, out),
+            Intent::Ask { tag, request } => {
+                let asker = tag.map_or(Asker::Nobody, Asker::View);
+                self.ask(now, asker, request, out);
+            }
+            Intent::DropAnswer(tag) => self.drop_answer(tag),
             Intent::CreateInvite(guild) => {
                 self.changed = true;
                 let made = self.made_invite.as_ref();
@@ -359,8 +546,6 @@ impl Core {
                     self.state.invite = InviteLink::Failed(offline.to_owned());
                 }
             }
-            Intent::RetryMessage { channel, nonce } => self.retry_message(now, channel, nonce, out),
-            Intent::DiscardMessage { channel, nonce } => self.discard_message(channel, &nonce),
             Intent::DismissNotice(id) => {
                 self.state.notices.retain(|notice| notice.id != id);
                 self.changed = true;
@@ -377,15 +562,18 @@ impl Core {
             self.rejoin_at = Some(now + REJOIN_EVERY);
             self.join_voice(now, out);
         }
-        if self
-            .pending
-            .values()
-            .any(|(_, sent)| *sent + REQUEST_TIMEOUT <= now)
-        {
+        self.changed |= self.state.expire_typing(now);
+        let dead = |(_, sent): &(Pending, Instant)| self.gives_up(*sent) <= now;
+        if self.pending.values().any(dead) {
             out.push(Output::Close);
-            self.closed(now, Problem::ConnectionLost, out);
-        } else if self.wire == Wire::Up && self.heard_at + self.heartbeat <= now {
-            self.heard_at = now;
+            return self.closed(now, Problem::ConnectionLost, out);
+        }
+        if self.is_online() {
+            self.refresh_if_due(now, out);
+            self.list_what_waited(now, out);
+            self.pump(now, out);
+        }
+        if self.wire == Wire::Up && self.said_at + self.heartbeat <= now {
             self.call(now, &Ping {}, Pending::Ping, out);
         }
     }
@@ -403,11 +591,7 @@ impl Core {
                     self.failed(now, pending, &failure, out);
                 }
             }
-            Ok(Incoming::Event { event, .. }) => {
-                if let Some(event) = event {
-                    self.event(now, event, out);
-                }
-            }
+            Ok(Incoming::Event { seq, event }) => self.numbered(now, seq, event, out),
             Err(error) => {
                 self.notice(NoticeLevel::Warning, error.to_string());
                 out.push(Output::Close);
@@ -422,6 +606,10 @@ impl Core {
                 self.heartbeat =
                     Duration::from_millis(u64::from(reply.heartbeat_ms.clamp(1_000, 120_000)));
                 self.state.server_name = Some(reply.server_name);
+                self.state.terms = Some(Terms {
+                    registration: reply.registration,
+                    guests: reply.guests,
+                });
                 self.changed = true;
                 self.sign_in(now, out);
             }),
@@ -432,17 +620,14 @@ impl Core {
             Pending::SignIn => {
                 read::<Credentials>(result).map(|credentials| self.signed_in(now, credentials, out))
             }
+            Pending::Refresh => read::<Credentials>(result)
+                .map(|credentials| self.keep_credentials(now, credentials, out)),
             Pending::Begin => read::<Ready>(result).map(|ready| self.ready(now, ready, out)),
-            Pending::Redeem => read::<Redeemed>(result).map(|redeemed| {
-                if self
-                    .state
-                    .guilds
-                    .iter()
-                    .all(|guild| guild.id != redeemed.guild_id)
-                {
-                    self.refresh_access(now, out);
-                }
-            }),
+            Pending::Resume => {
+                read::<Resumed>(result).map(|resumed| self.resumed(now, resumed.missed, out))
+            }
+            // The guild itself came as an event before.
+            Pending::Redeem => read::<Redeemed>(result).map(drop),
             Pending::Invite(guild) => read::<Invite>(result).map(|invite| {
                 self.made_invite = Some((guild, now, invite.clone()));
                 self.state.invite = InviteLink::Made(invite);
@@ -451,18 +636,28 @@ impl Core {
             Pending::Join(wish) => {
                 read::<VoiceGrant>(result).map(|grant| self.granted(wish, grant, out))
             }
-            Pending::Send { channel, nonce } => read::<Message>(result).map(|message| {
-                Arc::make_mut(&mut self.state.history)
-                    .entry(channel)
-                    .or_default()
-                    .pending
-                    .retain(|pending| pending.nonce != nonce);
-                self.add_message(message);
-            }),
-            Pending::List(channel) => {
-                read::<MessagePage>(result).map(|page| self.add_page(channel, page))
+            Pending::Queued(number) => self.queued_done(now, number, result, out),
+            Pending::List(job) => {
+                read::<MessagePage>(result).map(|page| self.add_page(now, job, page, out))
             }
-            Pending::Ping | Pending::Courtesy => read::<Done>(result).map(|_| ()),
+            Pending::Search => read::<SearchPage>(result).map(|page| self.found(page)),
+            Pending::Recount(channel) => read::<ReadState>(result).map(|state| {
+                let known = self.state.reading.get(&channel);
+                if known.is_some_and(|known| known.last_read <= state.last_read) {
+                    self.state.reading_mut(channel).set(state);
+                    self.changed = true;
+                }
+            }),
+            Pending::Ask(asker, request) => {
+                let answer = request.read_reply(result);
+                return self.answered(
+                    asker,
+                    &request,
+                    answer.map_err(|_| AskError::Unreadable),
+                    out,
+                );
+            }
+            Pending::Ping | Pending::Courtesy => read::<Done>(result).map(drop),
         };
         if read.is_err() {
             // The server speaks a protocol that it said it doesn't.
@@ -482,36 +677,24 @@ impl Core {
                 _ => self.try_again(now, failure, out),
             },
             Pending::Inspect => self.ask_who(Some(Problem::Refused { message })),
-            Pending::SignIn | Pending::Begin => self.sign_in_failed(now, failure, out),
+            Pending::SignIn => self.sign_in_failed(now, failure, out),
+            Pending::Begin => self.begin_failed(now, failure, out),
+            Pending::Resume => self.resume_failed(now, failure, out),
+            Pending::Refresh => self.refresh_failed(now, failure, out),
             Pending::Join(wish) => self.join_refused(now, wish, message, out),
-            Pending::Send { channel, nonce } => {
-                let history = Arc::make_mut(&mut self.state.history)
-                    .entry(channel)
-                    .or_default();
-                if let Some(pending) = history
-                    .pending
-                    .iter_mut()
-                    .find(|pending| pending.nonce == nonce)
-                {
-                    pending.failed = Some(message);
-                }
-                self.changed = true;
-            }
-            Pending::List(channel) => {
-                let history = Arc::make_mut(&mut self.state.history)
-                    .entry(channel)
-                    .or_default();
-                history.loading = false;
-                // So that it can be asked for again.
-                history.more = true;
-                self.notice(NoticeLevel::Warning, message);
-            }
+            Pending::Queued(number) => self.queued_failed(now, number, failure, out),
+            Pending::List(job) => self.list_failed(now, job, failure),
+            Pending::Search => self.search_failed(message),
             Pending::Invite(_) => {
                 self.state.invite = InviteLink::Failed(message);
                 self.changed = true;
             }
             Pending::Redeem => self.notice(NoticeLevel::Warning, message),
-            Pending::Ping | Pending::Courtesy => {}
+            Pending::Ask(asker, request) => {
+                let failure = AskError::Refused(failure.clone());
+                self.answered(asker, &request, Err(failure), out);
+            }
+            Pending::Recount(_) | Pending::Ping | Pending::Courtesy => {}
         }
     }
 

@@ -1,9 +1,15 @@
 //! What a person can want of a session.
 
-use voxhall_protocol::{ChannelId, GuildId, SecretText, UserId, link::Link};
+use std::path::PathBuf;
+
+use voxhall_protocol::{
+    ChannelId, FileId, GuildId, MessageId, SecretText, UserId,
+    control::{Request, SearchMessages, UnixMs, UploadPurpose},
+    link::Link,
+};
 use voxhall_voice::FrameLength;
 
-use crate::{StoredLogin, Transmit};
+use crate::{StoredLogin, Tag, TransferId, Transmit};
 
 /// How to prove who is there.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,8 +33,22 @@ pub enum Identity {
     Stored(StoredLogin),
 }
 
+/// Which messages to show of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    Newest,
+    /// This message with some around it.
+    Message(MessageId),
+    /// What was said at that time.
+    Time(UnixMs),
+}
+
 /// Something the person did. Sending one never blocks.
+///
+/// What the session itself keeps or repeats has an intent of its own: connections, voice, histories, and what is written while offline.
+/// Everything else that can be asked of a server is [`Intent::Ask`].
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "few exist at once")]
 pub enum Intent {
     /// Leaves whatever server there is and goes to this one.
     Connect {
@@ -68,22 +88,78 @@ pub enum Intent {
     /// 0.0: least delay, 1.0: fewest gaps.
     SetStability(f32),
 
+    /// Sent as soon as there is a connection and its uploads are complete, in order and once.
     SendMessage {
         channel: ChannelId,
         text: String,
+        reply_to: Option<MessageId>,
+        uploads: Vec<TransferId>,
     },
     /// Sends a message that the server refused once more, as the same message.
     RetryMessage {
         channel: ChannelId,
         nonce: String,
     },
-    /// Drops a message that the server refused.
+    /// Drops a message that the server refused, or that is still waiting for a connection.
     DiscardMessage {
         channel: ChannelId,
         nonce: String,
     },
+    /// Waits for a connection like a message.
+    EditMessage {
+        channel: ChannelId,
+        message: MessageId,
+        text: String,
+    },
+    /// Drops an edit that the server refused.
+    DiscardEdit {
+        channel: ChannelId,
+        message: MessageId,
+    },
+    /// Everything up to this message was on the screen. Waits for a connection like a message.
+    MarkRead {
+        channel: ChannelId,
+        message: MessageId,
+    },
     /// Loads the newest page, or the next older one if there is already one.
     LoadMessages(ChannelId),
+    /// Loads the next newer page of a window that is in the past.
+    LoadNewer(ChannelId),
+    JumpTo {
+        channel: ChannelId,
+        place: Place,
+    },
+    /// The result appears in `State::search`. With `before`, it is added to what was found.
+    Search(SearchMessages),
+    EndSearch,
+    /// A key was pressed in the channel's input; may be sent with every key.
+    Typing(ChannelId),
+    /// Nothing was touched for a while, or something is again.
+    SetIdle(bool),
+
+    /// Sends a file; the progress appears in `State::transfers`.
+    Upload {
+        transfer: TransferId,
+        purpose: UploadPurpose,
+        path: PathBuf,
+    },
+    /// Gets an attachment or a picture, or its thumbnail.
+    Download {
+        transfer: TransferId,
+        file: FileId,
+        thumbnail: bool,
+        to: PathBuf,
+    },
+    /// Stops a transfer, or clears away a finished one.
+    DropTransfer(TransferId),
+
+    /// Any other request. With a tag, the answer appears in `State::answers`; without one, a failure becomes a notice.
+    Ask {
+        tag: Option<Tag>,
+        request: Request,
+    },
+    /// The answer in `State::answers` was seen.
+    DropAnswer(Tag),
     /// The answer appears in `State::invite`.
     CreateInvite(GuildId),
     DismissNotice(u64),

@@ -9,17 +9,19 @@
 pub mod audio;
 pub mod control;
 pub mod core;
+mod files;
 mod intent;
 mod shell;
 mod state;
 mod tls;
 mod voice;
 
-pub use intent::{Identity, Intent};
-pub use shell::{Options, Session, SpeakerTap};
+pub use intent::{Identity, Intent, Place};
+pub use shell::{Happening, Options, Session, SpeakerTap};
 pub use state::{
-    Connection, Guild, History, InviteLink, Notice, NoticeLevel, PendingMessage, Problem,
-    SpeakerMeter, State, StoredLogin, Transmit, Voice, VoiceMeters, VoicePath,
+    Answer, AskError, Connection, Guild, History, InviteLink, Notice, NoticeLevel, PendingEdit,
+    PendingMessage, Problem, Reading, Search, SpeakerMeter, State, StoredLogin, Tag, Terms,
+    Transfer, TransferId, TransferProgress, Transmit, Voice, VoiceMeters, VoicePath,
 };
 pub use voxhall_voice::{FrameLength, SpeakerStats};
 

@@ -2,21 +2,23 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-use voxhall_protocol::control::{self, Call, Failure};
+use voxhall_protocol::control::{self, Call, Failure, RequestId};
 
-use super::{Core, EAGER, EAGER_BACKOFF, FIRST_BACKOFF, MAX_BACKOFF, Output, Pending, Wire};
-use crate::{Connection, Identity, Problem, State, Voice};
+use super::{
+    Core, EAGER, EAGER_BACKOFF, FIRST_BACKOFF, MAX_BACKOFF, Output, Pending, Wire, outbox::Outbox,
+};
+use crate::{AskError, Connection, Identity, Problem, State, Voice};
 
 impl Core {
     pub(super) fn open(&mut self, out: &mut Vec<Output>) {
         if let Some(target) = &self.target {
+            let link = target.link.clone();
+            self.wire_down(out);
             self.wire = Wire::Opening;
-            self.pending.clear();
-            out.push(Output::Open(target.link.clone()));
+            out.push(Output::Open(link));
         }
     }
 
@@ -24,17 +26,29 @@ impl Core {
         if self.wire == Wire::Down {
             return;
         }
-        self.wire = Wire::Down;
-        self.pending.clear();
-        for history in Arc::make_mut(&mut self.state.history).values_mut() {
-            history.loading = false;
-        }
+        self.wire_down(out);
         // Someone who is typing a password need not know that the server hung up meanwhile; signing in opens anew.
         if !matches!(
             self.state.connection,
             Connection::NeedsIdentity { .. } | Connection::Failed(_) | Connection::Idle
         ) {
             self.lost(now, problem, out);
+        }
+    }
+
+    /// Nothing that was asked will be answered any more.
+    pub(super) fn wire_down(&mut self, out: &mut Vec<Output>) {
+        self.wire = Wire::Down;
+        self.catching_up = 0;
+        self.outbox.connection_lost();
+        self.stop_loading();
+        if let Some(access) = &mut self.access {
+            access.fresh = false;
+        }
+        for (pending, _) in std::mem::take(&mut self.pending).into_values() {
+            if let Pending::Ask(asker, request) = pending {
+                self.answered(asker, &request, Err(AskError::Lost), out);
+            }
         }
     }
 
@@ -77,8 +91,7 @@ impl Core {
     /// The server can't serve us right now.
     pub(super) fn try_again(&mut self, now: Instant, failure: &Failure, out: &mut Vec<Output>) {
         out.push(Output::Close);
-        self.wire = Wire::Down;
-        self.pending.clear();
+        self.wire_down(out);
         let wait = Duration::from_millis(failure.data.retry_after_ms.unwrap_or(2_000).min(60_000));
         self.wait_and_retry(
             now,
@@ -92,8 +105,7 @@ impl Core {
     pub(super) fn give_up(&mut self, problem: Problem, out: &mut Vec<Output>) {
         out.push(Output::Close);
         self.end_voice(out);
-        self.wire = Wire::Down;
-        self.pending.clear();
+        self.wire_down(out);
         self.set_connection(Connection::Failed(problem));
     }
 
@@ -102,8 +114,13 @@ impl Core {
         if self.wire != Wire::Down {
             out.push(Output::Close);
         }
-        self.wire = Wire::Down;
-        self.pending.clear();
+        self.wire_down(out);
+        self.stop_transfers(out);
+        self.thread = None;
+        self.access = None;
+        self.outbox = Outbox::default();
+        self.windows.clear();
+        self.typed = None;
         self.retry_at = None;
         self.backoff = FIRST_BACKOFF;
         self.lost_at = None;
@@ -129,10 +146,16 @@ impl Core {
         pending: Pending,
         out: &mut Vec<Output>,
     ) {
+        let id = self.new_request(now, pending);
+        out.push(Output::Send(control::encode_request(id, call)));
+    }
+
+    pub(super) fn new_request(&mut self, now: Instant, pending: Pending) -> RequestId {
         let id = self.next_request;
         self.next_request += 1;
         self.pending.insert(id, (pending, now));
-        out.push(Output::Send(control::encode_request(id, call)));
+        self.said_at = now;
+        id
     }
 
     pub(super) fn is_online(&self) -> bool {

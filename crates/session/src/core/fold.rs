@@ -1,20 +1,19 @@
-//! Folding what the server says into the state.
+//! Events: folded into the state, and what they mean for the session itself.
 
-use std::{sync::Arc, time::Instant};
+use std::time::{Duration, Instant};
 
 use voxhall_protocol::{
-    ChannelId, GuildId,
-    control::{self, EndReason, Event, Message, MessagePage, Ready, VoiceState},
+    ChannelId,
+    control::{EndReason, Event, MarkRead, Ready, VoiceState},
 };
 
-use super::{Core, Output};
-use crate::{Guild, NoticeLevel, Problem, VoicePath};
+use super::{Core, Output, Pending};
+use crate::{NoticeLevel, Problem, VoicePath};
 
 impl Core {
     pub(super) fn fold_ready(&mut self, ready: Ready, out: &mut Vec<Output>) {
         let before = self.people_around();
-        self.state.me = Some(ready.me);
-        self.state.guilds = ready.guilds.into_iter().map(Guild::from).collect();
+        self.state.begin(ready);
         // Voice may have gone on while control was away: who came and went meanwhile?
         let after = self.people_around();
         let is_in = |people: &[VoiceState], state: &VoiceState| {
@@ -26,188 +25,167 @@ impl Core {
         for state in after.iter().filter(|state| !is_in(&before, state)) {
             self.tell_voice(state.channel_id, Output::VoiceJoined(state.clone()), out);
         }
-        for history in Arc::make_mut(&mut self.state.history).values_mut() {
-            history.messages.clear();
-            history.more = true;
-            history.loading = false;
-        }
         self.changed = true;
     }
 
-    pub(super) fn event(&mut self, now: Instant, event: Event, out: &mut Vec<Output>) {
+    /// An event with its number in the session. One that was there already is not folded again; where one is missing, everything is
+    /// asked for anew.
+    pub(super) fn numbered(
+        &mut self,
+        now: Instant,
+        seq: u64,
+        event: Option<Event>,
+        out: &mut Vec<Output>,
+    ) {
+        if let Some(thread) = &mut self.thread {
+            if seq <= thread.seq {
+                return;
+            }
+            if seq > thread.seq + 1 {
+                self.thread = None;
+                out.push(Output::Close);
+                return self.closed(now, Problem::ConnectionLost, out);
+            }
+            thread.seq = seq;
+        }
+        if let Some(event) = event {
+            self.event(now, event, out);
+        }
+        if self.catching_up > 0 {
+            self.catching_up -= 1;
+            if self.catching_up == 0 && self.is_online() {
+                self.caught_up(now, out);
+            }
+        }
+    }
+
+    fn event(&mut self, now: Instant, event: Event, out: &mut Vec<Output>) {
         self.changed = true;
-        match event {
+        if let Some(channel) = channel_of(&event)
+            && let Some(meanwhile) = self.meanwhile.get_mut(&channel)
+        {
+            meanwhile.push(event.clone());
+        }
+        let replaced = self.replaced_voice(&event);
+        self.state.fold(&event, now);
+        for state in replaced {
+            self.tell_voice(state.channel_id, Output::VoiceLeft(state), out);
+        }
+        match &event {
             Event::SessionClosed {
                 reason,
                 reconnect_after_ms,
             } => {
                 out.push(Output::Close);
-                let wait =
-                    std::time::Duration::from_millis(u64::from(reconnect_after_ms.min(60_000)));
-                self.wire = super::Wire::Down;
-                self.pending.clear();
+                let wait = Duration::from_millis(u64::from(*reconnect_after_ms).min(60_000));
+                let reason = reason.clone();
+                self.wire_down(out);
                 self.wait_and_retry(now, wait, Problem::ServerClosed { reason });
             }
-            Event::GuildJoined { guild } => {
-                let guild = Guild::from(guild);
-                match self.guild(guild.id) {
-                    Some(known) => *known = guild,
-                    None => self.state.guilds.push(guild),
-                }
+            Event::MessageCreated { message, .. }
+                if Some(message.author.id) == self.state.my_id() =>
+            {
+                self.sent(message.channel_id, &message.nonce, out);
             }
-            Event::MemberJoined { guild_id, member } => {
-                if let Some(guild) = self.guild(guild_id) {
-                    guild.members.insert(member.user.id, member);
-                }
+            Event::MessageDeleted { channel_id, .. } | Event::MessageUpdated { channel_id, .. } => {
+                self.recount(now, *channel_id, out);
             }
-            Event::PresenceChanged { user_id, presence } => {
-                for guild in &mut self.state.guilds {
-                    if let Some(member) = guild.members.get_mut(&user_id) {
-                        member.presence = presence.clone();
-                    }
-                }
-            }
-            Event::GuildUpdated { guild: info } => {
-                if let Some(guild) = self.guild(info.id) {
-                    guild.name = info.name;
-                    guild.owner = info.owner_id;
-                }
-            }
-            Event::MessageCreated { message, .. } => self.add_message(message),
-            Event::VoiceJoined { guild_id, state } => {
-                let before = self
-                    .guild(guild_id)
-                    .and_then(|guild| guild.voice.insert(state.user_id, state.clone()));
-                if let Some(before) = before.filter(|before| before.ssrc != state.ssrc) {
-                    self.tell_voice(before.channel_id, Output::VoiceLeft(before), out);
-                }
-                self.tell_voice(state.channel_id, Output::VoiceJoined(state), out);
-            }
-            Event::VoiceUpdated { guild_id, state } => {
-                if let Some(guild) = self.guild(guild_id) {
-                    guild.voice.insert(state.user_id, state);
-                }
-            }
-            Event::VoiceSpeaking {
-                guild_id,
-                user_id,
-                speaking,
-                ..
-            } => {
-                if let Some(state) = self
-                    .guild(guild_id)
-                    .and_then(|guild| guild.voice.get_mut(&user_id))
-                {
-                    state.speaking = speaking;
-                }
-            }
-            Event::VoiceLeft {
-                guild_id,
-                channel_id,
-                user_id,
-                ..
-            } => {
-                let left = self.guild(guild_id).and_then(|guild| {
-                    // A switch may have been told before the leaving of the channel before.
-                    let here = guild
-                        .voice
-                        .get(&user_id)
-                        .is_some_and(|state| state.channel_id == channel_id);
-                    if here {
-                        guild.voice.remove(&user_id)
-                    } else {
-                        None
-                    }
-                });
-                if let Some(state) = left {
-                    self.tell_voice(channel_id, Output::VoiceLeft(state), out);
-                }
+            Event::VoiceJoined { state, .. } => {
+                let joined = Output::VoiceJoined(state.clone());
+                self.tell_voice(state.channel_id, joined, out);
             }
             Event::VoiceRekeyed { channel_id, key } => {
-                self.tell_voice(channel_id, Output::VoiceKey(key), out);
+                self.tell_voice(*channel_id, Output::VoiceKey(key.clone()), out);
             }
             Event::VoiceEnded { channel_id, reason } => {
-                if self.state.voice.channel() == Some(channel_id) {
-                    match reason {
-                        EndReason::OtherDevice => {
-                            self.end_voice(out);
-                            let text =
-                                "You joined voice on another device, so this one left the channel.";
-                            self.notice(NoticeLevel::Info, text.to_owned());
-                        }
-                        // The server heard nothing of us; the path may be back by now.
-                        EndReason::TimedOut => self.join_voice(now, out),
-                        _ => self.end_voice(out),
-                    }
+                if self.state.voice.channel() == Some(*channel_id) {
+                    self.voice_ended(now, *reason, out);
                 }
             }
             _ => {}
         }
+        out.push(Output::Event(Box::new(event)));
     }
 
-    /// Everyone in `channel`, as its grant says.
-    pub(super) fn fold_participants(&mut self, channel: ChannelId, participants: &[VoiceState]) {
-        let guild = self
+    /// This client's own voice session is over.
+    fn voice_ended(&mut self, now: Instant, reason: EndReason, out: &mut Vec<Output>) {
+        let words = match reason {
+            // The server heard nothing of us; the path may be back by now.
+            EndReason::TimedOut => return self.join_voice(now, out),
+            EndReason::MovedTo(channel) => {
+                let name = self
+                    .state
+                    .guild_of(channel)
+                    .and_then(|guild| guild.channel(channel));
+                let name = name.map_or_else(String::new, |channel| format!(" to {}", channel.name));
+                self.notice(NoticeLevel::Info, format!("A moderator moved you{name}."));
+                self.want_channel(now, channel, out);
+                return;
+            }
+            EndReason::OtherDevice => {
+                "You joined voice on another device, so this one left the channel."
+            }
+            EndReason::Disconnected => "A moderator took you out of the voice channel.",
+            EndReason::NotAllowed => "You may no longer be in that voice channel.",
+            EndReason::ChannelDeleted => "The voice channel you were in is gone.",
+        };
+        self.end_voice(out);
+        self.notice(NoticeLevel::Info, words.to_owned());
+    }
+
+    /// Whose voice ends by an event, before it is folded.
+    fn replaced_voice(&self, event: &Event) -> Vec<VoiceState> {
+        let guild = match event {
+            Event::VoiceJoined { guild_id, .. }
+            | Event::VoiceLeft { guild_id, .. }
+            | Event::ChannelCreated { guild_id, .. }
+            | Event::MemberLeft { guild_id, .. } => self.state.guild(*guild_id),
+            Event::GuildJoined { guild } => self.state.guild(guild.id),
+            _ => None,
+        };
+        let gone = |state: &&VoiceState| match event {
+            Event::VoiceJoined { state: new, .. } => {
+                new.user_id == state.user_id && new.ssrc != state.ssrc
+            }
+            Event::VoiceLeft {
+                channel_id,
+                user_id,
+                ..
+            } => *user_id == state.user_id && *channel_id == state.channel_id,
+            Event::MemberLeft { user_id, .. } => *user_id == state.user_id,
+            _ => false,
+        };
+        let voice = guild.into_iter().flat_map(|guild| guild.voice.values());
+        voice.filter(gone).cloned().collect()
+    }
+
+    /// Asks the server for a count that nobody here can know: marking as read what is read already changes nothing.
+    fn recount(&mut self, now: Instant, channel_id: ChannelId, out: &mut Vec<Output>) {
+        let asked =
+            |pending: &Pending| matches!(pending, Pending::Recount(of) if *of == channel_id);
+        let uncertain = self
             .state
-            .guilds
-            .iter_mut()
-            .find(|guild| guild.channels.iter().any(|c| c.id == channel));
-        if let Some(guild) = guild {
-            guild.voice.retain(|_, state| state.channel_id != channel);
-            guild.voice.extend(
-                participants
-                    .iter()
-                    .map(|state| (state.user_id, state.clone())),
-            );
-        }
-        self.changed = true;
-    }
-
-    pub(super) fn add_message(&mut self, message: Message) {
-        let me = self.state.me.as_ref().map(|me| me.id);
-        let Some(history) = Arc::make_mut(&mut self.state.history).get_mut(&message.channel_id)
-        else {
-            // Nobody looked at this channel yet; its history is loaded when somebody does.
+            .reading
+            .get(&channel_id)
+            .filter(|reading| reading.uncertain);
+        let Some(message_id) = uncertain.and_then(|reading| reading.last_read) else {
             return;
         };
-        if Some(message.author.id) == me {
-            history
-                .pending
-                .retain(|pending| pending.nonce != message.nonce);
+        if self.is_online() && !self.pending.values().any(|(pending, _)| asked(pending)) {
+            self.state.reading_mut(channel_id).uncertain = false;
+            let mark = MarkRead {
+                channel_id,
+                message_id,
+            };
+            self.call(now, &mark, Pending::Recount(channel_id), out);
         }
-        if let Err(place) = history
-            .messages
-            .binary_search_by_key(&message.id, |known| known.id)
-        {
-            history.messages.insert(place, message);
-        }
-        self.changed = true;
-    }
-
-    pub(super) fn add_page(&mut self, channel: ChannelId, page: MessagePage) {
-        for message in page.messages {
-            self.add_message(message);
-        }
-        let history = Arc::make_mut(&mut self.state.history)
-            .entry(channel)
-            .or_default();
-        history.loading = false;
-        history.more = page.more;
-        self.changed = true;
-    }
-
-    fn guild(&mut self, id: GuildId) -> Option<&mut Guild> {
-        self.state.guilds.iter_mut().find(|guild| guild.id == id)
     }
 
     /// Everyone in the voice channel we are in.
     fn people_around(&self) -> Vec<VoiceState> {
         let channel = self.state.voice.channel();
-        let everyone = self
-            .state
-            .guilds
-            .iter()
-            .flat_map(|guild| guild.voice.values());
+        let guilds = self.state.guilds.iter();
+        let everyone = guilds.flat_map(|guild| guild.voice.values());
         everyone
             .filter(|state| Some(state.channel_id) == channel)
             .cloned()
@@ -223,25 +201,15 @@ impl Core {
     }
 }
 
-impl From<control::Guild> for Guild {
-    fn from(guild: control::Guild) -> Self {
-        let mut channels = guild.channels;
-        channels.sort_by_key(|channel| (channel.position, channel.id));
-        Self {
-            id: guild.id,
-            name: guild.name,
-            owner: guild.owner_id,
-            channels,
-            members: guild
-                .members
-                .into_iter()
-                .map(|member| (member.user.id, member))
-                .collect(),
-            voice: guild
-                .voice
-                .into_iter()
-                .map(|state| (state.user_id, state))
-                .collect(),
-        }
+/// The channel whose messages an event is about.
+fn channel_of(event: &Event) -> Option<ChannelId> {
+    match event {
+        Event::MessageCreated { message, .. } => Some(message.channel_id),
+        Event::MessageUpdated { channel_id, .. }
+        | Event::MessageDeleted { channel_id, .. }
+        | Event::MessagePinned { channel_id, .. }
+        | Event::ReactionAdded { channel_id, .. }
+        | Event::ReactionRemoved { channel_id, .. } => Some(*channel_id),
+        _ => None,
     }
 }

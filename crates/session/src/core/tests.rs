@@ -10,6 +10,8 @@ struct Bench {
     core: Core,
     now: Instant,
     out: Vec<Output>,
+    /// Of the last event.
+    seq: u64,
 }
 
 impl Bench {
@@ -19,6 +21,7 @@ impl Bench {
             core: Core::new("test/1".into(), "test".into(), 7, now),
             now,
             out: Vec::new(),
+            seq: 0,
         }
     }
 
@@ -65,7 +68,15 @@ impl Bench {
     }
 
     fn event(&mut self, event: &Event) {
-        self.input(Input::Text(control::encode_event(1, event)));
+        self.seq += 1;
+        self.input(Input::Text(control::encode_event(self.seq, event)));
+    }
+
+    /// What the shell was to do, but for telling the program of events.
+    fn done(&mut self) -> Vec<Output> {
+        let out = self.out.drain(..);
+        out.filter(|output| !matches!(output, Output::Event(_)))
+            .collect()
     }
 
     /// Lets time pass until the next timeout.
@@ -93,7 +104,27 @@ impl Bench {
         self.result(id, reply);
         let (params, id) = self.expect("session.begin");
         assert_eq!(params["access_token"], "a");
+        self.seq = 0;
         self.result(id, ready());
+    }
+
+    /// Back on a new connection, where the server goes on with the session.
+    fn resume(&mut self, missed: u64) {
+        self.hello();
+        let (params, id) = self.expect("session.resume");
+        assert_eq!(params["seq"], self.seq);
+        assert_eq!(params["session"], "s");
+        self.result(id, json!({ "missed": missed }));
+    }
+
+    /// Back on a new connection, where the server knows nothing any more.
+    fn begin_anew(&mut self, ready: Value) {
+        self.hello();
+        let (_, id) = self.expect("session.resume");
+        self.failure(id, FailureKind::FullSyncNeeded);
+        let (_, id) = self.expect("session.begin");
+        self.seq = 0;
+        self.result(id, ready);
     }
 
     /// Online as a guest, in no channel.
@@ -285,8 +316,7 @@ fn a_lost_connection_comes_back_into_the_same_channel_while_voice_goes_on() {
         bench.now - lost
     );
     bench.pass();
-    bench.hello();
-    bench.sign_in_reply("account.refresh");
+    bench.begin_anew(ready());
     let (params, id) = bench.expect("voice.join");
     assert_eq!(params["channel_id"], 2);
     bench.result(id, grant());
@@ -303,13 +333,9 @@ fn voice_that_went_on_is_kept_and_catches_up_with_who_came_and_went() {
     });
     bench.input(Input::Closed);
     bench.pass();
-    bench.hello();
-    let (_, id) = bench.expect("account.refresh");
-    bench.result(id, credentials());
-    let (_, id) = bench.expect("session.begin");
     let mut ready = ready();
     ready["guilds"][0]["voice"] = json!([voice_state(1), voice_state(3)]);
-    bench.result(id, ready);
+    bench.begin_anew(ready);
     assert!(
         bench.out.contains(&Output::VoiceLeft(state(2))),
         "{:?}",
@@ -330,14 +356,10 @@ fn a_channel_chosen_while_away_is_joined_on_return() {
     bench.input(Input::Closed);
     bench.intent(Intent::JoinVoice(ChannelId(3)));
     bench.pass();
-    bench.hello();
-    let (_, id) = bench.expect("account.refresh");
-    bench.result(id, credentials());
-    let (_, id) = bench.expect("session.begin");
     let mut ready = ready();
     // The server still has us where we were.
     ready["guilds"][0]["voice"] = json!([voice_state(1)]);
-    bench.result(id, ready);
+    bench.begin_anew(ready);
     let (params, _) = bench.expect("voice.join");
     assert_eq!(params["channel_id"], 3);
 }
@@ -416,12 +438,13 @@ fn what_is_written_while_away_is_sent_once_on_return() {
     bench.intent(Intent::SendMessage {
         channel: ChannelId(1),
         text: "hi".into(),
+        reply_to: None,
+        uploads: vec![],
     });
     let (first, _) = bench.expect("message.send");
     bench.input(Input::Closed);
     bench.pass();
-    bench.hello();
-    bench.sign_in_reply("account.refresh");
+    bench.resume(0);
     let sent: Vec<Value> = bench
         .out
         .iter()
@@ -453,9 +476,11 @@ fn a_refused_message_is_sent_again_as_itself_or_dropped() {
     bench.intent(Intent::SendMessage {
         channel,
         text: "hi".into(),
+        reply_to: None,
+        uploads: vec![],
     });
     let (first, id) = bench.expect("message.send");
-    bench.failure(id, FailureKind::RateLimited);
+    bench.failure(id, FailureKind::SlowMode);
     let nonce = first["nonce"].as_str().unwrap().to_owned();
     let pending = |bench: &Bench| bench.core.state().history[&channel].pending.clone();
     assert_eq!(
@@ -493,7 +518,7 @@ fn an_invite_is_made_or_says_why_not() {
         panic!("no invite")
     };
     bench.intent(Intent::CreateInvite(GuildId(1)));
-    assert!(bench.out.is_empty(), "the same is shown again");
+    assert!(bench.done().is_empty(), "the same is shown again");
     assert_eq!(bench.core.state().invite, InviteLink::Made(first));
     bench.input(Input::Closed);
     bench.intent(Intent::CreateInvite(GuildId(2)));
@@ -508,10 +533,7 @@ fn the_channel_follows_what_the_server_tells() {
         guild_id: GuildId(1),
         state: state.clone(),
     });
-    assert_eq!(
-        bench.out.drain(..).collect::<Vec<_>>(),
-        [Output::VoiceJoined(state.clone())]
-    );
+    assert_eq!(bench.done(), [Output::VoiceJoined(state.clone())]);
     assert_eq!(
         bench.core.state().guilds[0].people_in(ChannelId(2)).len(),
         2
@@ -522,17 +544,14 @@ fn the_channel_follows_what_the_server_tells() {
         key: key.clone(),
     });
     assert!(
-        bench.out.is_empty(),
+        bench.done().is_empty(),
         "another channel's key is not ours to use"
     );
     bench.event(&Event::VoiceRekeyed {
         channel_id: ChannelId(2),
         key: key.clone(),
     });
-    assert_eq!(
-        bench.out.drain(..).collect::<Vec<_>>(),
-        [Output::VoiceKey(key)]
-    );
+    assert_eq!(bench.done(), [Output::VoiceKey(key)]);
     let (guild_id, channel_id, user_id) = (GuildId(1), ChannelId(2), UserId(2));
     bench.event(&Event::VoiceLeft {
         guild_id,
@@ -540,15 +559,12 @@ fn the_channel_follows_what_the_server_tells() {
         user_id,
         reason: control::LeaveReason::Left,
     });
-    assert_eq!(
-        bench.out.drain(..).collect::<Vec<_>>(),
-        [Output::VoiceLeft(state)]
-    );
+    assert_eq!(bench.done(), [Output::VoiceLeft(state)]);
     bench.event(&Event::VoiceEnded {
         channel_id,
         reason: control::EndReason::OtherDevice,
     });
-    assert_eq!(bench.out.drain(..).collect::<Vec<_>>(), [Output::StopVoice]);
+    assert_eq!(bench.done(), [Output::StopVoice]);
     assert_eq!(bench.core.state().notices.len(), 1);
 }
 
@@ -628,7 +644,9 @@ fn any_input() -> impl Strategy<Value = Input> {
         Just(Intent::SetTransmit(Transmit::Open)),
         Just(Intent::SendMessage {
             channel: ChannelId(1),
-            text: "x".into()
+            text: "x".into(),
+            reply_to: None,
+            uploads: vec![],
         }),
         Just(Intent::LoadMessages(ChannelId(1))),
     ];

@@ -32,13 +32,21 @@ impl Core {
         }
     }
 
+    /// The person, or a moderator, wants us there.
+    pub(super) fn want_channel(&mut self, now: Instant, channel: ChannelId, out: &mut Vec<Output>) {
+        self.wanted_channel = Some(channel);
+        self.wish += 1;
+        self.set_path(VoicePath::Joining(channel));
+        self.join_voice(now, out);
+    }
+
     pub(super) fn granted(&mut self, wish: u32, grant: VoiceGrant, out: &mut Vec<Output>) {
         // Left, or chose another channel, before the answer came: the server has been told that too.
         let Some(channel) = self.wanted_channel.filter(|_| wish == self.wish) else {
             return;
         };
         self.granted = Some((channel, grant.ssrc));
-        self.fold_participants(channel, &grant.participants);
+        self.state.fold_participants(channel, &grant.participants);
         self.set_path(VoicePath::Opening(channel));
         self.rejoin_at = None;
         out.push(Output::StartVoice(Box::new(grant)));
