@@ -132,7 +132,8 @@ async fn a_full_guild_takes_nobody_and_is_left_as_it_was() {
     let refused = SignUpError::Invite(InviteError::GuildFull);
     assert_eq!(sign_up("late", 2).await, Err(refused));
     let late = "SELECT count(*) FROM users WHERE name = 'late'";
-    let users = store.read(move |c| Ok::<u32, StoreError>(c.query_row(late, [], |row| row.get(0))?));
+    let users =
+        store.read(move |c| Ok::<u32, StoreError>(c.query_row(late, [], |row| row.get(0))?));
     assert_eq!(users.await, Ok(0));
     // Who is a member already is let through.
     let again = store.redeem_invite("g-invite", last.user.id, None, 0).await;
