@@ -8,24 +8,32 @@ pub mod conformance;
 mod accounts;
 mod change;
 mod error;
+mod files;
 mod guilds;
 mod invites;
+mod keys;
 mod messages;
+mod moderation;
 mod people;
 mod settings;
 mod sqlite;
+mod totals;
 
 pub use accounts::*;
 pub use change::{Change, Removal};
 pub use error::StoreError;
+pub use files::*;
 pub use guilds::*;
 pub use invites::*;
+pub use keys::*;
 pub use messages::*;
+pub use moderation::*;
 pub use people::*;
 pub use settings::*;
 pub use sqlite::{OpenError, SqliteStore, maintenance};
+pub use totals::*;
 
 /// All concerns at once: what a server needs.
-pub trait Store: Accounts + Guilds + Invites + Messages + Settings {}
-impl<T: Accounts + Guilds + Invites + Messages + Settings> Store for T {}
+pub trait Store: Accounts + SigningKeys + People + Conversations + Guilds + Channels + Roles + Members + Audit + ServerBans + Figures + Invites + Messages + Files + Settings {}
+impl<T: Accounts + SigningKeys + People + Conversations + Guilds + Channels + Roles + Members + Audit + ServerBans + Figures + Invites + Messages + Files + Settings> Store for T {}
 

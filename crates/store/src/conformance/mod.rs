@@ -1,8 +1,11 @@
 //! What every backend must do, as tests, one file for each concern. A backend's own tests call [`run_all`] with a maker of empty stores.
 
 mod accounts;
+mod files;
 mod guilds;
 mod invites;
+mod moderation;
+mod people;
 mod settings;
 mod text;
 
@@ -18,8 +21,11 @@ pub async fn run_all<S: Store>(fresh: impl Fn() -> S) {
     settings::run_all(&fresh).await;
     guilds::run_all(&fresh).await;
     accounts::run_all(&fresh).await;
+    people::run_all(&fresh).await;
     invites::run_all(&fresh).await;
+    moderation::run_all(&fresh).await;
     text::run_all(&fresh).await;
+    files::run_all(&fresh).await;
 }
 
 /// A member, a text channel and a voice channel.
@@ -53,6 +59,7 @@ pub(crate) fn new_guild(name: &str) -> NewGuild {
 
 pub(crate) fn device(token: u8) -> NewDevice {
     NewDevice {
+        family: [token; 16],
         token_sha256: [token; 32],
         label: "laptop".into(),
         now: 1,
@@ -65,6 +72,7 @@ pub(crate) fn guest(name: &str, token: u8) -> SignUp {
         kind: NewUserKind::Guest,
         device: device(token),
         joins: FirstGuild::None,
+        from: None,
         now: 1,
     }
 }

@@ -1,25 +1,32 @@
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{OptionalExtension, Row};
 use voxhall_protocol::{
     DeviceId, UserId,
-    control::{OwnPresence, UnixMs, User, UserKind},
+    control::{UnixMs, User, UserKind},
 };
 
-use super::{SqliteStore, invites};
-use crate::{
-    Account, Accounts, FirstGuild, MAX_DEVICES, NewDevice, NewUserKind, SignUp, SignUpError,
-    SignedUp, StoreError, UserRecord,
+use super::{
+    SqliteStore, devices, forget, invites, settings,
+    users,
+    writer::WriteTx,
 };
+use crate::{
+    Account, AccountState, Accounts, DeviceRecord, Devices, FirstGuild, ForgetGuests,
+    NewDevice, NewUserKind, PasswordChange, PasswordError, ProfileError, ProfileUpdate, Rotated,
+    Rotation, SignUp, SignUpError, SignedUp, StoreError, UpgradeError, UserRecord,
+};
+
+pub(super) use users::{id, to_sql, user_by_id};
 
 impl Accounts for SqliteStore {
     async fn sign_up(&self, new: SignUp) -> Result<SignedUp, SignUpError> {
-        self.run(move |c| {
-            let user = insert_user(c, &new)?;
+        self.write(move |tx| {
+            let user = insert_user(tx, &new.name, &new.kind, new.now)?;
             let joined = match &new.joins {
                 FirstGuild::None => None,
-                FirstGuild::Open(guild) => Some(invites::join_open(c, *guild, user.id, new.now)?),
-                FirstGuild::Invite(code) => Some(invites::redeem(c, code, user.id, new.now)?),
+                FirstGuild::Open(guild) => Some(invites::join_open(tx, *guild, user.id, new.from, new.now)?),
+                FirstGuild::Invite(code) => Some(invites::redeem(tx, code, user.id, new.from, new.now)?),
             };
-            let device = insert_device(c, user.id, &new.device)?;
+            let device = devices::insert(tx, user.id, &new.device)?;
             Ok(SignedUp {
                 user,
                 device,
@@ -31,152 +38,256 @@ impl Accounts for SqliteStore {
 
     async fn account_by_name(&self, name: &str) -> Result<Option<Account>, StoreError> {
         let key = name_key(name);
-        self.run(move |c| {
-            Ok(c.prepare_cached(
-                "SELECT id, name, kind, password_hash FROM users WHERE name_key = ?1 AND kind = 'account'",
-            )?
-            .query_row([key], |row| {
-                Ok(Account {
-                    user: read_user(row)?,
-                    password_hash: row.get(3)?,
-                })
-            })
-            .optional()?)
+        self.read(move |c| {
+            let account = format!("SELECT {ACCOUNT} WHERE u.name_key = ?1 AND u.kind = 'account'");
+            Ok(c.prepare_cached(&account)?
+                .query_row([key], read_account)
+                .optional()?)
+        })
+        .await
+    }
+
+    async fn account(&self, user: UserId) -> Result<Option<Account>, StoreError> {
+        self.read(move |c| {
+            let account = format!("SELECT {ACCOUNT} WHERE u.id = ?1 AND u.kind = 'account'");
+            Ok(c.prepare_cached(&account)?
+                .query_row([to_sql(user.0)], read_account)
+                .optional()?)
         })
         .await
     }
 
     async fn add_device(&self, user: UserId, device: NewDevice) -> Result<DeviceId, StoreError> {
-        self.run(move |c| Ok(insert_device(c, user, &device)?))
+        self.write(move |tx| Ok(devices::insert(tx, user, &device)?))
             .await
     }
 
-    async fn device_by_token(
-        &self,
-        token_sha256: [u8; 32],
-        now: UnixMs,
-    ) -> Result<Option<(User, DeviceId)>, StoreError> {
-        self.run(move |c| {
-            let found = c
+    async fn rotate_token(&self, rotation: Rotation) -> Result<Rotated, StoreError> {
+        self.write(move |tx| devices::rotate(tx, &rotation)).await
+    }
+
+    async fn device_user(&self, device: DeviceId) -> Result<Option<UserRecord>, StoreError> {
+        self.read(move |c| {
+            let user = format!(
+                "SELECT {} FROM devices d JOIN users u ON u.id = d.user_id WHERE d.id = ?1",
+                users::RECORD
+            );
+            Ok(c.prepare_cached(&user)?
+                .query_row([to_sql(device.0)], users::read_record)
+                .optional()?)
+        })
+        .await
+    }
+
+    async fn devices(&self, user: UserId) -> Result<Vec<DeviceRecord>, StoreError> {
+        self.read(move |c| Ok(devices::of(c, user)?)).await
+    }
+
+    async fn end_devices(&self, user: UserId, which: Devices) -> Result<(), StoreError> {
+        self.write(move |tx| Ok(devices::end(tx, user, which)?))
+            .await
+    }
+
+    async fn devices_seen(&self, devices: Vec<DeviceId>, now: UnixMs) -> Result<(), StoreError> {
+        self.write(move |tx| Ok(devices::seen(tx, &devices, now)?))
+            .await
+    }
+
+    async fn change_password(&self, change: PasswordChange) -> Result<(), PasswordError> {
+        self.write(move |tx| {
+            let changed = tx
                 .prepare_cached(
-                    "UPDATE devices SET last_seen_ms = max(last_seen_ms, ?2) WHERE token_sha256 = ?1 RETURNING id, user_id",
+                    "UPDATE users SET password_hash = ?3 WHERE id = ?1 AND kind = 'account' AND password_hash = ?2",
                 )?
-                .query_row((token_sha256, now), |row| Ok((id(row, 0)?, id(row, 1)?)))
-                .optional()?;
-            let Some((device, user)) = found else {
-                return Ok(None);
+                .execute((to_sql(change.user.0), &change.old_hash, &change.new_hash))?;
+            if changed == 0 {
+                return Err(PasswordError::Changed);
+            }
+            devices::end(tx, change.user, Devices::AllBut(change.device))?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn upgrade_guest(
+        &self,
+        user: UserId,
+        name: String,
+        password_hash: String,
+    ) -> Result<User, UpgradeError> {
+        self.write(move |tx| {
+            if users::record(tx, user)?.is_none_or(|record| record.user.kind != UserKind::Guest) {
+                return Err(UpgradeError::NotAGuest);
+            }
+            let changed = tx
+                .prepare_cached(
+                    "UPDATE OR IGNORE users SET kind = 'account', name = ?2, name_key = ?3, password_hash = ?4 WHERE id = ?1",
+                )?
+                .execute((to_sql(user.0), &name, name_key(&name), &password_hash))?;
+            if changed == 0 {
+                return Err(UpgradeError::NameTaken);
+            }
+            let record = users::saved(tx, user)?.ok_or(UpgradeError::NotAGuest)?;
+            Ok(record.user)
+        })
+        .await
+    }
+
+    async fn update_profile(
+        &self,
+        user: UserId,
+        update: ProfileUpdate,
+    ) -> Result<(), ProfileError> {
+        self.write(move |tx| {
+            let before = users::record(tx, user)?.ok_or(ProfileError::NoUser)?.user;
+            let name = match &update.display_name {
+                Some(name) => Some(name.clone()).filter(|name| !name.is_empty()),
+                None => before.display_name,
             };
-            Ok(Some((user_by_id(c, UserId(user))?, DeviceId(device))))
-        })
-        .await
-    }
-
-    async fn device_user(&self, device: DeviceId) -> Result<Option<User>, StoreError> {
-        self.run(move |c| {
-            Ok(c.prepare_cached(
-                "SELECT u.id, u.name, u.kind FROM devices d JOIN users u ON u.id = d.user_id WHERE d.id = ?1",
+            let picture = match update.picture {
+                Some(picture) if picture.0 == 0 => None,
+                Some(picture) if users::owns_picture(tx, user, picture)? => Some(picture),
+                Some(_) => return Err(ProfileError::NoPicture),
+                None => before.picture,
+            };
+            tx.prepare_cached(
+                "UPDATE users SET display_name = ?2, display_key = ?3, picture_id = ?4, about = coalesce(?5, about) WHERE id = ?1",
             )?
-            .query_row([to_sql(device.0)], read_user)
-            .optional()?)
-        })
-        .await
-    }
-
-    async fn remove_device(&self, device: DeviceId) -> Result<(), StoreError> {
-        self.run(move |c| {
-            c.prepare_cached("DELETE FROM devices WHERE id = ?1")?
-                .execute([to_sql(device.0)])?;
+            .execute((
+                to_sql(user.0),
+                &name,
+                name.as_deref().map(name_key),
+                picture.map(|picture| to_sql(picture.0)),
+                &update.about,
+            ))?;
+            users::saved(tx, user)?;
             Ok(())
         })
         .await
     }
 
     async fn users(&self) -> Result<Vec<UserRecord>, StoreError> {
-        self.read(|c| {
-            Ok(
-                c.prepare_cached("SELECT id, name, kind FROM users ORDER BY id")?
-                    .query_map([], |row| {
-                        Ok(UserRecord {
-                            user: read_user(row)?,
-                            is_admin: false,
-                            suspended: false,
-                            presence: OwnPresence::default(),
-                        })
-                    })?
-                    .collect::<Result<_, _>>()?,
-            )
+        self.read(|c| Ok(users::all(c)?)).await
+    }
+
+    async fn forget_guests(&self, forget: ForgetGuests) -> Result<u32, StoreError> {
+        self.write(move |tx| forget::guests(tx, forget)).await
+    }
+
+    async fn delete_user(&self, user: UserId, now: UnixMs) -> Result<bool, StoreError> {
+        self.write(move |tx| forget::user(tx, user, now)).await
+    }
+
+    async fn create_account(
+        &self,
+        name: String,
+        password_hash: String,
+        now: UnixMs,
+    ) -> Result<User, SignUpError> {
+        self.write(move |tx| {
+            let kind = NewUserKind::Account { password_hash };
+            insert_user(tx, &name, &kind, now)
+        })
+        .await
+    }
+
+    async fn list_users(
+        &self,
+        query: &str,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<AccountState>, StoreError> {
+        let query = name_key(query);
+        self.search(move |c| Ok(users::list(c, &query, after, limit)?))
+            .await
+    }
+
+    async fn account_state(&self, user: UserId) -> Result<Option<AccountState>, StoreError> {
+        self.read(move |c| Ok(users::state(c, user)?)).await
+    }
+
+    async fn update_user(
+        &self,
+        user: UserId,
+        suspended: Option<bool>,
+        is_admin: Option<bool>,
+        now: UnixMs,
+    ) -> Result<Option<AccountState>, StoreError> {
+        self.write(move |tx| {
+            // Who is suspended already stays so since when they were.
+            tx.prepare_cached(
+                "UPDATE users SET is_admin = coalesce(?3, is_admin), suspended_at_ms =
+                     CASE ?2 WHEN 1 THEN coalesce(suspended_at_ms, ?4) WHEN 0 THEN NULL ELSE suspended_at_ms END
+                 WHERE id = ?1 AND deleted_at_ms IS NULL",
+            )?
+            .execute((to_sql(user.0), suspended, is_admin, now))?;
+            users::saved(tx, user)?;
+            Ok(users::state(tx, user)?)
+        })
+        .await
+    }
+
+    async fn reset_password(
+        &self,
+        user: UserId,
+        password_hash: String,
+    ) -> Result<bool, StoreError> {
+        self.write(move |tx| {
+            let changed = tx
+                .prepare_cached(
+                    "UPDATE users SET password_hash = ?2 WHERE id = ?1 AND kind = 'account'",
+                )?
+                .execute((to_sql(user.0), &password_hash))?;
+            devices::end(tx, user, Devices::All)?;
+            Ok(changed == 1)
         })
         .await
     }
 }
 
-fn insert_user(c: &Connection, new: &SignUp) -> Result<User, SignUpError> {
-    let (kind, kind_text, hash) = match &new.kind {
-        NewUserKind::Guest => (UserKind::Guest, "guest", None),
-        NewUserKind::Account { password_hash } => {
-            (UserKind::Account, "account", Some(password_hash))
-        }
+fn insert_user(
+    tx: &WriteTx<'_>,
+    name: &str,
+    kind: &NewUserKind,
+    now: UnixMs,
+) -> Result<User, SignUpError> {
+    let (kind, hash) = match kind {
+        NewUserKind::Guest => ("guest", None),
+        NewUserKind::Account { password_hash } => ("account", Some(password_hash)),
     };
-    let inserted = c
+    let inserted = tx
         .prepare_cached(
-            "INSERT INTO users (name, name_key, kind, password_hash, created_at_ms) VALUES (?1, ?2, ?3, ?4, ?5)
+            "INSERT INTO users (name, name_key, kind, password_hash, created_at_ms, last_seen_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?5)
              ON CONFLICT DO NOTHING RETURNING id",
         )?
-        .query_row(
-            (&new.name, name_key(&new.name), kind_text, hash, new.now),
-            |row| id(row, 0),
-        )
+        .query_row((name, name_key(name), kind, hash, now), |row| id(row, 0))
         .optional()?;
     let id = UserId(inserted.ok_or(SignUpError::NameTaken)?);
-    Ok(User::new(id, new.name.clone(), kind))
+    let record = users::saved(tx, id)?.ok_or(SignUpError::NameTaken)?;
+    Ok(record.user)
 }
 
-fn insert_device(c: &Connection, user: UserId, device: &NewDevice) -> rusqlite::Result<DeviceId> {
-    let added = c
-        .prepare_cached(
-            "INSERT INTO devices (user_id, token_sha256, label, created_at_ms, last_seen_ms) VALUES (?1, ?2, ?3, ?4, ?4) RETURNING id",
-        )?
-        .query_row(
-            (to_sql(user.0), device.token_sha256, &device.label, device.now),
-            |row| id(row, 0),
-        )?;
-    c.prepare_cached(
-        "DELETE FROM devices WHERE id IN (
-             SELECT id FROM devices WHERE user_id = ?1 AND id <> ?2 ORDER BY last_seen_ms DESC, id DESC LIMIT -1 OFFSET ?3)",
-    )?
-    .execute((to_sql(user.0), to_sql(added), MAX_DEVICES - 1))?;
-    Ok(DeviceId(added))
+/// Whoever redeems the server's first owner link administers it.
+pub(super) fn make_admin_by(tx: &WriteTx<'_>, code: &str, user: UserId) -> rusqlite::Result<()> {
+    if settings::get(tx, super::guilds::DEFAULT_OWNER_INVITE)?.as_deref() == Some(code.as_bytes()) {
+        tx.prepare_cached("UPDATE users SET is_admin = 1 WHERE id = ?1")?
+            .execute([to_sql(user.0)])?;
+        users::saved(tx, user)?;
+    }
+    Ok(())
 }
 
-pub(super) fn user_by_id(c: &Connection, user: UserId) -> rusqlite::Result<User> {
-    c.prepare_cached("SELECT id, name, kind FROM users WHERE id = ?1")?
-        .query_row([to_sql(user.0)], read_user)
+const ACCOUNT: &str = "u.id, u.name, u.kind, u.display_name, u.picture_id, u.password_hash, u.suspended_at_ms IS NOT NULL FROM users u";
+
+fn read_account(row: &Row<'_>) -> rusqlite::Result<Account> {
+    Ok(Account {
+        user: users::read_user(row)?,
+        password_hash: row.get(5)?,
+        suspended: row.get(6)?,
+    })
 }
 
-/// From columns `id, name, kind` at the front.
-pub(super) fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
-    read_user_at(row, 0)
-}
-
-pub(super) fn read_user_at(row: &Row<'_>, first: usize) -> rusqlite::Result<User> {
-    let kind = match row.get_ref(first + 2)?.as_str()? {
-        "account" => UserKind::Account,
-        _ => UserKind::Guest,
-    };
-    let name: String = row.get(first + 1)?;
-    Ok(User::new(UserId(id(row, first)?), name, kind))
-}
-
-fn name_key(name: &str) -> String {
+/// As names are compared.
+pub(super) fn name_key(name: &str) -> String {
     name.to_lowercase()
-}
-
-/// An id that SQLite gave.
-pub(super) fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
-    row.get(column).map(i64::cast_unsigned)
-}
-
-/// An id as SQLite takes it. One beyond its range is answered as unknown: no row has a negative id.
-pub(super) fn to_sql(id: u64) -> i64 {
-    i64::try_from(id).unwrap_or(-1)
 }

@@ -52,9 +52,20 @@ macro_rules! from_sqlite {
 }
 from_sqlite!(
     crate::SignUpError,
+    crate::UpgradeError,
+    crate::PasswordError,
+    crate::ProfileError,
+    crate::RelateError,
+    crate::ConversationError,
+    crate::GuildError,
+    crate::ChannelError,
+    crate::RoleError,
+    crate::MemberError,
     crate::InviteError,
     crate::CreateInviteError,
-    crate::PostError
+    crate::PostError,
+    crate::MessageError,
+    crate::BeginFileError
 );
 
 /// Runs what may have a fault in it; a panic harms only who asked for it.

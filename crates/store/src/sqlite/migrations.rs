@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_invites_by_creator.sql"),
     include_str!("migrations/0003_accounts.sql"),
     include_str!("migrations/0004_guilds.sql"),
+    include_str!("migrations/0005_text.sql"),
 ];
 
 /// The newest schema that this build knows.

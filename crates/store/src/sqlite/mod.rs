@@ -33,15 +33,30 @@
 
 mod accounts;
 mod announcer;
+mod audit;
+mod channels;
+mod conversations;
+mod devices;
 mod errors;
 mod files;
+mod forget;
 mod guilds;
 mod invites;
+mod members;
+mod keys;
 pub mod maintenance;
 mod messages;
 mod migrations;
+mod people;
 mod readers;
+mod roles;
+mod server_bans;
+mod reads;
+mod search;
 mod settings;
+mod uploads;
+mod users;
+mod totals;
 mod writer;
 
 use std::{
@@ -254,18 +269,6 @@ impl SqliteStore {
             Some(pools) => pools.searching.ask(work).await,
             None => self.write(move |tx| work(tx)).await,
         }
-    }
-
-    /// [`SqliteStore::write`] without changes.
-    async fn run<T, E>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        self.write(move |tx| work(tx)).await
     }
 }
 

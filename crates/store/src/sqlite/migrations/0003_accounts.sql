@@ -59,20 +59,18 @@ CREATE TABLE follows (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX follows_by_followed ON follows (followed_id, follower_id);
 
--- A conversation is a channel without a guild; this is what only conversations have.
-CREATE TABLE conversations (
+-- Conversations are channels without a guild. Between two people there is one: the lower id stands first.
+CREATE TABLE direct_pairs (
     channel_id INTEGER PRIMARY KEY REFERENCES channels (id) ON DELETE CASCADE,
-    -- Of a group.
-    owner_id   INTEGER REFERENCES users (id) ON DELETE SET NULL,
-    -- Of a direct one: the two users, the lower id first.
-    low_id     INTEGER,
-    high_id    INTEGER,
-    CHECK ((low_id IS NULL) = (high_id IS NULL) AND low_id < high_id)
+    low_id     INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    high_id    INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    UNIQUE (low_id, high_id),
+    CHECK (low_id < high_id)
 ) STRICT;
-CREATE UNIQUE INDEX conversations_by_pair ON conversations (low_id, high_id) WHERE low_id IS NOT NULL;
+CREATE INDEX direct_pairs_by_high ON direct_pairs (high_id);
 
 CREATE TABLE conversation_members (
-    channel_id   INTEGER NOT NULL REFERENCES conversations (channel_id) ON DELETE CASCADE,
+    channel_id   INTEGER NOT NULL REFERENCES channels (id) ON DELETE CASCADE,
     user_id      INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     joined_at_ms INTEGER NOT NULL,
     PRIMARY KEY (channel_id, user_id)
