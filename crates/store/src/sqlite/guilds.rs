@@ -5,26 +5,34 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, Row};
 use voxhall_protocol::{
     ChannelId, FileId, GuildId, RoleId, UserId,
-    control::{Channel, ChannelKind, GuildInfo, Overwrite, OverwriteTarget, Role, UnixMs},
+    control::{
+        AdminGuild, AuditAction, Channel, ChannelKind, GuildInfo, Overwrite, OverwriteTarget, Role,
+        UnixMs,
+    },
+    limits::MAX_GUILDS_OF_USER,
     permissions::Permissions,
 };
 
 use super::{
     SqliteStore,
-    accounts::{id, to_sql},
-    settings,
+    audit, members, settings,
+    users::{self, id, optional_id, to_sql, user_by_id},
+    writer::WriteTx,
 };
-use crate::{DefaultGuild, GuildRecord, Guilds, MemberRecord, NewChannel, NewGuild, StoreError};
+use crate::{
+    Act, AuditRecord, Change, DefaultGuild, FoundGuild, GuildError, GuildRecord, GuildUpdate,
+    Guilds, MemberRecord, NewChannel, NewGuild, StoreError,
+};
 
 const DEFAULT_INVITE: &str = "default_guild.invite";
-const DEFAULT_OWNER_INVITE: &str = "default_guild.owner_invite";
+pub(super) const DEFAULT_OWNER_INVITE: &str = "default_guild.owner_invite";
 
 /// What a new guild has beside @everyone.
 const FIRST_ROLE: &str = "Moderator";
 
 impl Guilds for SqliteStore {
     async fn default_guild(&self, new: NewGuild) -> Result<DefaultGuild, StoreError> {
-        self.run(move |c| {
+        self.write(move |c| {
             let guild = match default_guild(c)? {
                 Some(guild) => guild,
                 None => found_default(c, &new)?,
@@ -55,7 +63,7 @@ impl Guilds for SqliteStore {
     }
 
     async fn guilds(&self) -> Result<Vec<GuildRecord>, StoreError> {
-        self.run(|c| {
+        self.read(|c| {
             let ids: Vec<u64> = c
                 .prepare_cached("SELECT id FROM guilds ORDER BY id")?
                 .query_map([], |row| id(row, 0))?
@@ -66,9 +74,185 @@ impl Guilds for SqliteStore {
         })
         .await
     }
+
+    async fn list_guilds(&self) -> Result<Vec<AdminGuild>, StoreError> {
+        self.search(|c| Ok(list(c)?)).await
+    }
+
+    async fn create_guild(&self, new: FoundGuild) -> Result<GuildRecord, GuildError> {
+        self.write(move |tx| {
+            let is_account: Option<bool> = tx
+                .prepare_cached("SELECT kind = 'account' FROM users WHERE id = ?1")?
+                .query_row([to_sql(new.owner.0)], |row| row.get(0))
+                .optional()?;
+            if is_account != Some(true) {
+                return Err(GuildError::Guest);
+            }
+            if count_guilds_of(tx, new.owner)? >= MAX_GUILDS_OF_USER {
+                return Err(GuildError::TooManyGuilds);
+            }
+            let guild = found(tx, &new.name, Some(new.owner), &new.channels, new.now)?;
+            tx.prepare_cached("INSERT INTO members (guild_id, user_id, joined_at_ms) VALUES (?1, ?2, ?3)")?
+                .execute((to_sql(guild.0), to_sql(new.owner.0), new.now))?;
+            let act = Act::new(new.owner, new.now);
+            let record = AuditRecord::new(AuditAction::GuildCreated, &new.name);
+            audit::record(tx, guild, &act, &record)?;
+            let record = read_guild(tx, guild)?;
+            tx.changed(Change::GuildCreated(Box::new(record.clone())));
+            Ok(record)
+        })
+        .await
+    }
+
+    async fn update_guild(
+        &self,
+        guild: GuildId,
+        update: GuildUpdate,
+        act: Act,
+    ) -> Result<GuildInfo, GuildError> {
+        self.write(move |tx| self::update(tx, guild, update, &act)).await
+    }
+
+    async fn delete_guild(&self, guild: GuildId) -> Result<(), GuildError> {
+        self.write(move |tx| {
+            if default_guild(tx)? == Some(guild) {
+                return Err(GuildError::IsDefault);
+            }
+            let deleted = tx
+                .prepare_cached("DELETE FROM guilds WHERE id = ?1")?
+                .execute([to_sql(guild.0)])?;
+            if deleted == 0 {
+                return Err(GuildError::NoGuild);
+            }
+            tx.changed(Change::GuildDeleted(guild));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn transfer_guild(
+        &self,
+        guild: GuildId,
+        to: UserId,
+        act: Act,
+    ) -> Result<GuildInfo, GuildError> {
+        self.write(move |tx| {
+            info(tx, guild)?;
+            if !members::is_member(tx, guild, to)? {
+                return Err(GuildError::NotAMember);
+            }
+            Ok(set_owner(tx, guild, to, &act)?)
+        })
+        .await
+    }
 }
 
-fn default_guild(c: &Connection) -> rusqlite::Result<Option<GuildId>> {
+fn info(c: &Connection, guild: GuildId) -> Result<GuildInfo, GuildError> {
+    read_info(c, guild).optional()?.ok_or(GuildError::NoGuild)
+}
+
+fn update(
+    tx: &WriteTx<'_>,
+    guild: GuildId,
+    update: GuildUpdate,
+    act: &Act,
+) -> Result<GuildInfo, GuildError> {
+    let before = info(tx, guild)?;
+    let mut after = before.clone();
+    after.name = update.name.unwrap_or(after.name);
+    after.description = update.description.unwrap_or(after.description);
+    after.icon = update.icon.unwrap_or(after.icon);
+    if before == after {
+        return Ok(after);
+    }
+    if let Some(icon) = after.icon
+        && before.icon != after.icon
+    {
+        let by = act.by.ok_or(GuildError::NoPicture)?;
+        if !users::owns_picture(tx, by, icon)? {
+            return Err(GuildError::NoPicture);
+        }
+    }
+    tx.prepare_cached("UPDATE guilds SET name = ?2, description = ?3, icon = ?4 WHERE id = ?1")?
+        .execute((
+            to_sql(guild.0),
+            &after.name,
+            &after.description,
+            after.icon.map(|icon| to_sql(icon.0)),
+        ))?;
+    let has = |icon: Option<FileId>| icon.map(|icon| icon.to_string());
+    let record = AuditRecord::new(AuditAction::GuildUpdated, &before.name)
+        .change("name", Some(before.name), Some(after.name.clone()))
+        .change("description", Some(before.description), Some(after.description.clone()))
+        .change("icon", has(before.icon), has(after.icon));
+    audit::record(tx, guild, act, &record)?;
+    tx.changed(Change::GuildUpdated(after.clone()));
+    Ok(after)
+}
+
+pub(super) fn set_owner(
+    tx: &WriteTx<'_>,
+    guild: GuildId,
+    owner: UserId,
+    act: &Act,
+) -> Result<GuildInfo, StoreError> {
+    let before = read_info(tx, guild)?;
+    if before.owner_id == Some(owner) {
+        return Ok(before);
+    }
+    tx.prepare_cached("UPDATE guilds SET owner_id = ?2 WHERE id = ?1")?
+        .execute((to_sql(guild.0), to_sql(owner.0)))?;
+    let name = |owner| user_by_id(tx, owner).map(|user| user.name);
+    let after = name(owner)?;
+    let record = AuditRecord::new(AuditAction::OwnerChanged, &after).user(owner).change(
+        "owner",
+        before.owner_id.map(name).transpose()?,
+        Some(after),
+    );
+    audit::record(tx, guild, act, &record)?;
+    let info = GuildInfo {
+        owner_id: Some(owner),
+        ..before
+    };
+    tx.changed(Change::GuildUpdated(info.clone()));
+    Ok(info)
+}
+
+fn list(c: &Connection) -> rusqlite::Result<Vec<AdminGuild>> {
+    let mut statement = c.prepare_cached(
+        "SELECT g.id, g.name, g.owner_id, g.created_at_ms,
+                (SELECT count(*) FROM members m WHERE m.guild_id = g.id),
+                (SELECT count(*) FROM channels c WHERE c.guild_id = g.id),
+                (SELECT count(*) FROM messages m JOIN channels c ON c.id = m.channel_id WHERE c.guild_id = g.id)
+         FROM guilds g ORDER BY g.id",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut guilds = Vec::new();
+    while let Some(row) = rows.next()? {
+        let guild = GuildId(id(row, 0)?);
+        let owner = optional_id(row, 2)?.map(UserId);
+        guilds.push(AdminGuild {
+            id: guild,
+            name: row.get(1)?,
+            owner: owner.map(|owner| user_by_id(c, owner)).transpose()?,
+            created_at_ms: row.get(3)?,
+            members: row.get(4)?,
+            channels: row.get(5)?,
+            messages: id(row, 6)?,
+            roles: read_roles(c, guild)?,
+        });
+    }
+    Ok(guilds)
+}
+
+/// In how many guilds someone is.
+pub(super) fn count_guilds_of(c: &Connection, user: UserId) -> rusqlite::Result<usize> {
+    c.prepare_cached("SELECT count(*) FROM members WHERE user_id = ?1")?
+        .query_row([to_sql(user.0)], |row| id(row, 0))
+        .map(|count| usize::try_from(count).unwrap_or(usize::MAX))
+}
+
+pub(super) fn default_guild(c: &Connection) -> rusqlite::Result<Option<GuildId>> {
     c.prepare_cached("SELECT id FROM guilds WHERE is_default")?
         .query_row([], |row| id(row, 0).map(GuildId))
         .optional()
@@ -275,13 +459,32 @@ fn member(row: &Row<'_>) -> rusqlite::Result<MemberRecord> {
     })
 }
 
+/// None: not a member.
+pub(super) fn read_member(
+    c: &Connection,
+    guild: GuildId,
+    user: UserId,
+) -> rusqlite::Result<Option<MemberRecord>> {
+    let key = (to_sql(guild.0), to_sql(user.0));
+    let member = c
+        .prepare_cached(&format!("{MEMBER} WHERE guild_id = ?1 AND user_id = ?2"))?
+        .query_row(key, member)
+        .optional()?;
+    let Some(mut member) = member else {
+        return Ok(None);
+    };
+    member.roles = c
+        .prepare_cached(
+            "SELECT role_id FROM member_roles WHERE guild_id = ?1 AND user_id = ?2 ORDER BY role_id",
+        )?
+        .query_map(key, |row| id(row, 0).map(RoleId))?
+        .collect::<Result<_, _>>()?;
+    Ok(Some(member))
+}
+
 pub(super) fn count_members(c: &Connection, guild: GuildId) -> rusqlite::Result<u32> {
     c.prepare_cached("SELECT count(*) FROM members WHERE guild_id = ?1")?
         .query_row([to_sql(guild.0)], |row| row.get(0))
-}
-
-pub(super) fn optional_id(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
-    Ok(row.get::<_, Option<i64>>(column)?.map(i64::cast_unsigned))
 }
 
 fn permissions(row: &Row<'_>, column: usize) -> rusqlite::Result<Permissions> {
