@@ -167,7 +167,7 @@ impl Accounts for SqliteStore {
     }
 
     async fn users(&self) -> Result<Vec<UserRecord>, StoreError> {
-        self.read(|c| Ok(users::all(c)?)).await
+        self.load(|c| Ok(users::all(c)?)).await
     }
 
     async fn forget_guests(&self, forget: ForgetGuests) -> Result<u32, StoreError> {

@@ -104,7 +104,7 @@ impl Conversations for SqliteStore {
     }
 
     async fn conversations(&self) -> Result<Vec<ConversationRecord>, StoreError> {
-        self.read(|c| {
+        self.load(|c| {
             let mut all = c.prepare(&format!("{COLUMNS} WHERE kind IN ('direct', 'group') ORDER BY id"))?;
             let all: Vec<_> = all.query_map([], read_record)?.collect::<Result<_, _>>()?;
             (all.into_iter())

@@ -63,7 +63,7 @@ impl Guilds for SqliteStore {
     }
 
     async fn guilds(&self) -> Result<Vec<GuildRecord>, StoreError> {
-        self.read(|c| {
+        self.load(|c| {
             let ids: Vec<u64> = c
                 .prepare_cached("SELECT id FROM guilds ORDER BY id")?
                 .query_map([], |row| id(row, 0))?

@@ -1,12 +1,13 @@
 //! SQLite: one thread writes, a few read, one tells what was written.
 //!
-//! The SQL of a concern stands in its own file here and uses three calls of [`SqliteStore`]:
+//! The SQL of a concern stands in its own file here and uses these calls of [`SqliteStore`]:
 //!
 //! - [`SqliteStore::write`] runs a piece of work in a transaction. It is given a [`WriteTx`], which is a [`Connection`] (pass it on
 //!   as `&Connection`) on which `tx.changed(Change::…)` says what subscribers are to be told. `Err` undoes what the work did and drops
 //!   its changes.
 //! - [`SqliteStore::read`] runs a question on a consistent snapshot, beside the writer. Whatever was acknowledged before is in it.
 //! - [`SqliteStore::search`] is the same for questions that may take long. They wait for each other and for nobody else.
+//! - [`SqliteStore::load`] reads whole tables when a server starts, however long it takes.
 //!
 //! ```ignore
 //! self.write(move |tx| {
@@ -269,6 +270,18 @@ impl SqliteStore {
             Some(pools) => pools.searching.ask(work).await,
             None => self.write(move |tx| work(tx)).await,
         }
+    }
+
+    /// Reads what a server holds in memory, at its start: without a limit of time, and before there is anything to write.
+    async fn load<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.write(move |tx| work(tx)).await
     }
 }
 

@@ -163,7 +163,7 @@ impl People for SqliteStore {
     }
 
     async fn relations(&self) -> Result<Vec<RelationRecord>, StoreError> {
-        self.read(|c| {
+        self.load(|c| {
             let mut all = c.prepare("SELECT user_id, other_id, kind FROM relations ORDER BY user_id, other_id")?;
             let all = all.query_map([], |row| {
                 Ok(RelationRecord {
