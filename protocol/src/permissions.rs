@@ -95,8 +95,8 @@ impl Permissions {
             | Self::TIMEOUT_MEMBERS.0
             | Self::VIEW_AUDIT_LOG.0,
     );
-    /// What remains to who is timed out.
-    pub const TIMED_OUT: Self = Self::VIEW_CHANNEL;
+    /// What remains to who is timed out: reading, and listening.
+    pub const TIMED_OUT: Self = Self(Self::VIEW_CHANNEL.0 | Self::CONNECT.0);
     /// What only makes sense to who may write.
     pub const OF_WRITING: Self = Self(
         Self::SEND_MESSAGES.0

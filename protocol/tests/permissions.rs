@@ -61,7 +61,7 @@ impl Scene {
         if bit == ADMINISTRATOR {
             return false;
         }
-        if self.timed_out && bit != VIEW_CHANNEL {
+        if self.timed_out && ![VIEW_CHANNEL, CONNECT].contains(&bit) {
             return false;
         }
         if self.layers.is_empty() {
