@@ -51,7 +51,7 @@ pub struct Making {
 }
 
 impl Blobs {
-    pub fn open(data: &Path) -> io::Result<Self> {
+    pub fn at(data: &Path) -> io::Result<Self> {
         let folder = |name| -> io::Result<PathBuf> {
             let path = data.join(name);
             let mut builder = std::fs::DirBuilder::new();

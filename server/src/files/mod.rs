@@ -14,7 +14,7 @@ use std::{io, path::Path};
 
 use voxhall_protocol::{FileId, control::PictureSize};
 
-pub use blobs::{Blob, Blobs, Kind};
+pub use blobs::{Blobs, Kind};
 pub use names::{clean_name, disposition};
 use pictures::{Pictures, Shape};
 pub use sniff::served_as;
@@ -53,7 +53,7 @@ impl Files {
     /// The folders can't be made, or the thread not be started.
     pub fn open(data: &Path) -> io::Result<Self> {
         Ok(Self {
-            blobs: Blobs::open(data)?,
+            blobs: Blobs::at(data)?,
             turns: Turns::default(),
             pictures: Pictures::start()?,
         })
