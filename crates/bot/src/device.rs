@@ -19,7 +19,7 @@ use voxhall_session::{
     audio::{ClockedDevice, DeviceEnds, SAMPLE_RATE},
 };
 
-use crate::Join;
+use crate::join::Join;
 
 /// Chunks of speech a slow disk may be behind.
 const TAP_QUEUE: usize = 4_096;

@@ -1,100 +1,71 @@
-//! `voxhall-bot`: a client without a window. It joins a voice channel, speaks a file, records what it hears, and says how it went.
-//!
-//! It is the same session and the same voice engine as the desktop app's; only the sound card is a clock and a file.
+//! `voxhall-bot`: a client without a window. Everything that can be done on a server can be done with it, by people, scripts and tests.
 
+mod client;
+mod commands;
 mod device;
+mod join;
+mod profile;
 mod report;
 
-use std::{
-    path::PathBuf,
-    sync::mpsc,
-    time::{Duration, Instant},
-};
+use std::path::PathBuf;
 
-use anyhow::{Context, bail};
-use clap::{Args, Parser, Subcommand};
-use voxhall_protocol::{
-    SecretText,
-    control::{Channel, ChannelKind},
-    link::Link,
-};
-use voxhall_session::{
-    Connection, FrameLength, Identity, Intent, Options, Session, State, Transmit, VoicePath,
-    audio::SAMPLE_RATE,
-};
+use clap::{Parser, Subcommand};
 
-use device::{EachRecorder, FileDevice};
-
-/// How long joining may take before the bot gives up.
-const JOIN_TIMEOUT: Duration = Duration::from_secs(20);
-/// What is still on its way when a file has been spoken.
-const TAIL: Duration = Duration::from_millis(1_500);
+use commands::{account, admin, channel, guild, live, people, text, voice};
+use profile::Profile;
 
 #[derive(Parser)]
 #[command(
     name = "voxhall-bot",
     version,
-    about = "Voxhall without a window: join, speak a file, record."
+    about = "Voxhall without a window.",
+    after_help = "Begin with `voxhall-bot --profile bot.json guest LINK NAME`, or `register` or `login`. \
+                  Channels are named as #general, SERVER/general, by id, or @NAME for direct messages."
 )]
 struct Cli {
+    /// File that keeps the login, readable by you alone.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "voxhall-bot.json"
+    )]
+    profile: PathBuf,
+    /// One JSON object a line in place of words.
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Joins a voice channel by an invite link.
-    Join(Join),
-}
-
-#[derive(Args)]
-struct Join {
-    /// Invite link: voxhall://host:9000/CODE#PIN
-    link: Link,
-    /// The name to go by.
-    #[arg(long, default_value = "bot")]
-    name: String,
-    /// Sign in to the account NAME with the password in this environment variable, instead of coming as a guest.
-    #[arg(long, value_name = "VARIABLE")]
-    password_env: Option<String>,
-    /// Voice channel; the first one if not given.
-    #[arg(long)]
-    channel: Option<String>,
-    /// WAV file to speak (48 kHz); then the bot leaves, unless --seconds says otherwise.
-    #[arg(long, value_name = "WAV")]
-    play: Option<PathBuf>,
-    /// Speak the file again and again.
-    #[arg(long, requires = "play")]
-    repeat: bool,
-    /// Wait this long in the channel before speaking.
-    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
-    delay: f32,
-    /// Record everything heard, mixed, into this WAV file.
-    #[arg(long, value_name = "WAV")]
-    record: Option<PathBuf>,
-    /// Record every speaker apart, into DIR/NAME.wav.
-    #[arg(long, value_name = "DIR")]
-    record_each: Option<PathBuf>,
-    /// Stay this long, then leave.
-    #[arg(long)]
-    seconds: Option<f32>,
-    /// Print statistics as one JSON object on the last line.
-    #[arg(long)]
-    stats: bool,
-    /// Send all the time, not only while the voice detector hears speech.
-    #[arg(long)]
-    open: bool,
-    /// Sound per packet, ms: 2.5, 5, 10, 20, 40 or 60.
-    #[arg(long, value_name = "MS", default_value = "10")]
-    frame_ms: FrameLength,
-    /// Period of the clock that stands in for a sound card, in samples at 48 kHz.
-    #[arg(long, value_name = "SAMPLES", default_value_t = 240)]
-    period: usize,
+    /// Joins a voice channel by an invite link; needs no profile.
+    Join(Box<join::Join>),
+    #[command(flatten)]
+    Account(account::Account),
+    #[command(flatten)]
+    People(people::People),
+    /// Servers ("guilds"): making, joining, roles, members, moderation.
+    #[command(subcommand)]
+    Guild(guild::GuildCommand),
+    /// Channels of a server, and who may do what there.
+    #[command(subcommand)]
+    Channel(channel::ChannelCommand),
+    #[command(flatten)]
+    Text(text::Text),
+    /// Others in voice channels: mute, deafen, move, take out.
+    #[command(subcommand)]
+    Voice(voice::VoiceCommand),
+    /// The whole server, for its administrators.
+    #[command(subcommand)]
+    Admin(admin::AdminCommand),
+    #[command(flatten)]
+    Live(live::Live),
 }
 
 fn main() -> std::process::ExitCode {
-    let Command::Join(join) = Cli::parse().command;
-    match run(&join) {
+    match run(Cli::parse()) {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("voxhall-bot: {error:#}");
@@ -103,169 +74,45 @@ fn main() -> std::process::ExitCode {
     }
 }
 
-fn run(join: &Join) -> anyhow::Result<()> {
-    let (wake, woken) = mpsc::sync_channel(1);
-    let interrupt = wake.clone();
-    let interrupted = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let flag = std::sync::Arc::clone(&interrupted);
-    ctrlc::set_handler(move || {
-        flag.store(true, std::sync::atomic::Ordering::Relaxed);
-        let _ = interrupt.try_send(());
-    })
-    .context("can't listen for Ctrl+C")?;
-
-    let each = join
-        .record_each
-        .as_deref()
-        .map(EachRecorder::start)
-        .transpose()?;
-    let session = Session::start(Options {
-        on_change: Box::new(move || {
-            let _ = wake.try_send(());
-        }),
-        tap: each.as_ref().map(EachRecorder::tap),
-        ..Options::new(
-            concat!("voxhall-bot/", env!("CARGO_PKG_VERSION")),
-            "voxhall-bot",
-        )
-    })
-    .context("can't start")?;
-    session.send(Intent::SetFrameLength(join.frame_ms));
-    session.send(Intent::SetTransmit(if join.open {
-        Transmit::Open
-    } else {
-        Transmit::VoiceActivity
-    }));
-    session.send(Intent::Connect {
-        link: join.link.clone(),
-        identity: identity(join)?,
-    });
-
-    let until = |deadline: Instant,
-                 done: &mut dyn FnMut(&State) -> anyhow::Result<bool>|
-     -> anyhow::Result<bool> {
-        loop {
-            if done(&session.state())? {
-                return Ok(true);
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let profile = Profile::new(cli.profile);
+    let json = cli.json;
+    if let Command::Join(join) = cli.command {
+        return join::run(&join);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Account(account) => account.run(&profile, json).await,
+            Command::Live(live) => live.run(&profile, json).await,
+            command => {
+                let client = client::Client::come_back(&profile, json, None).await?;
+                let done = match command {
+                    Command::People(people) => people.run(&client).await,
+                    Command::Guild(guild) => guild.run(&client).await,
+                    Command::Channel(channel) => channel.run(&client).await,
+                    Command::Text(text) => text.run(&client).await,
+                    Command::Voice(voice) => voice.run(&client).await,
+                    Command::Admin(admin) => admin.run(&client).await,
+                    Command::Join(_) | Command::Account(_) | Command::Live(_) => {
+                        unreachable!("handled above")
+                    }
+                };
+                client.session.end().await;
+                done
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || interrupted.load(std::sync::atomic::Ordering::Relaxed) {
-                return Ok(false);
-            }
-            let _ = woken.recv_timeout(left.min(Duration::from_millis(200)));
         }
-    };
-
-    let deadline = Instant::now() + JOIN_TIMEOUT;
-    if !until(deadline, &mut |state| {
-        refused(state).map(|()| state.connection == Connection::Online)
-    })? {
-        bail!(
-            "no answer from {} within {} s",
-            join.link.authority(),
-            JOIN_TIMEOUT.as_secs()
-        );
-    }
-    let channel = find_channel(&session.state(), join.channel.as_deref())?;
-    let device = FileDevice::start(session.attach_audio(), join)?;
-    session.send(Intent::JoinVoice(channel.id));
-    if !until(deadline, &mut |state| {
-        refused(state).map(|()| matches!(state.voice.path, VoicePath::Open(_)))
-    })? {
-        bail!(
-            "no voice path to {}: UDP port {} seems blocked; open it on the server's firewall",
-            join.link.host,
-            join.link.port
-        );
-    }
-    device.speak_after(Duration::from_secs_f32(join.delay.max(0.0)));
-
-    let stay = join.seconds.map(Duration::from_secs_f32).or_else(|| {
-        let spoken = device.file_length().filter(|_| !join.repeat)?;
-        Some(Duration::from_secs_f32(join.delay.max(0.0)) + spoken + TAIL)
-    });
-    let leave_at = stay.map_or_else(
-        || Instant::now() + Duration::from_secs(365 * 24 * 3600),
-        |stay| Instant::now() + stay,
-    );
-    let mut seen = report::Report::default();
-    until(leave_at, &mut |state| {
-        seen.observe(state, &session.meters());
-        Ok(matches!(state.connection, Connection::Failed(_)))
-    })?;
-
-    seen.observe(&session.state(), &session.meters());
-    let state = session.state();
-    let heard = device.stop();
-    drop(session);
-    if let Some(path) = &join.record {
-        device::write_wav(path, &heard)
-            .with_context(|| format!("can't write {}", path.display()))?;
-    }
-    if let Some(each) = each {
-        each.finish(&state)?;
-    }
-    if join.stats {
-        println!(
-            "{}",
-            serde_json::to_string(&seen.finish(heard.len() as f32 / SAMPLE_RATE as f32))?
-        );
-    }
-    match &state.connection {
-        Connection::Failed(problem) => bail!("{problem} {}", problem.advice()),
-        _ => Ok(()),
-    }
+    })
 }
 
-fn identity(join: &Join) -> anyhow::Result<Identity> {
-    let name = join.name.clone();
-    match &join.password_env {
-        None => Ok(Identity::Guest { name }),
-        Some(variable) => {
-            let password = std::env::var(variable)
-                .with_context(|| format!("the variable {variable} holds no password"))?;
-            Ok(Identity::Login {
-                name,
-                password: SecretText(password),
-            })
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
 
-/// Stops at whatever a person would have to decide.
-fn refused(state: &State) -> anyhow::Result<()> {
-    match &state.connection {
-        Connection::Failed(problem)
-        | Connection::NeedsIdentity {
-            problem: Some(problem),
-            ..
-        } => {
-            bail!("{problem} {}", problem.advice())
-        }
-        _ => Ok(()),
-    }
-}
-
-fn find_channel(state: &State, name: Option<&str>) -> anyhow::Result<Channel> {
-    let voice = || {
-        state
-            .guilds
-            .iter()
-            .flat_map(|guild| guild.channels_of(ChannelKind::Voice))
-    };
-    let found = match name {
-        Some(name) => voice().find(|channel| channel.name == name.trim_start_matches('#')),
-        None => voice().next(),
-    };
-    match found {
-        Some(channel) => Ok(channel.clone()),
-        None => {
-            let names: Vec<_> = voice().map(|channel| channel.name.as_str()).collect();
-            bail!(
-                "no voice channel {}; there are: {}",
-                name.unwrap_or(""),
-                names.join(", ")
-            )
-        }
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
     }
 }

@@ -90,6 +90,7 @@ pub struct Session {
     intents: mpsc::Sender<Intent>,
     questions: Questions,
     state: Arc<ArcSwap<State>>,
+    changes: watch::Receiver<()>,
     voice: Option<VoiceEngine>,
     next_id: AtomicU64,
     life: Option<Life>,
@@ -151,9 +152,11 @@ impl Session {
         );
         let state = Arc::new(ArcSwap::from_pointee(State::default()));
         let (reports, report_queue) = mpsc::channel(64);
+        let (changes, changed) = watch::channel(());
         let shell = Shell {
             core,
             state: Arc::clone(&state),
+            changes,
             on_change: options.on_change,
             on_event: options.on_event,
             keep_login: options.keep_login,
@@ -175,6 +178,7 @@ impl Session {
             intents,
             questions,
             state,
+            changes: changed,
             voice,
             next_id: AtomicU64::new(1),
             life: None,
@@ -203,6 +207,21 @@ impl Session {
     /// The state as of now.
     pub fn state(&self) -> Arc<State> {
         self.state.load_full()
+    }
+
+    /// Waits until the state has what is looked for.
+    pub async fn until<T>(&self, mut look: impl FnMut(&State) -> Option<T>) -> T {
+        let mut changes = self.changes.clone();
+        loop {
+            changes.mark_unchanged();
+            if let Some(found) = look(&self.state()) {
+                return found;
+            }
+            if changes.changed().await.is_err() {
+                // The session has ended, and its state changes no more.
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// What moves while people talk.
@@ -304,6 +323,7 @@ enum Next {
 struct Shell {
     core: Core,
     state: Arc<ArcSwap<State>>,
+    changes: watch::Sender<()>,
     on_change: Box<dyn Fn() + Send + Sync>,
     on_event: Option<Box<dyn FnMut(Happening<'_>) + Send>>,
     keep_login: Option<Box<dyn FnMut(Option<&StoredLogin>) + Send>>,
@@ -509,6 +529,7 @@ impl Shell {
     fn publish(&mut self) {
         if self.core.take_changed() {
             self.state.store(Arc::new(self.core.state().clone()));
+            self.changes.send_replace(());
             (self.on_change)();
         }
     }

@@ -1,0 +1,243 @@
+//! `join`: comes into a voice channel, speaks a file, records what it hears, and says how it went.
+//!
+//! It is the same session and the same voice engine as the desktop app's; only the sound card is a clock and a file.
+
+use std::{
+    path::PathBuf,
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use voxhall_protocol::{
+    SecretText,
+    control::{Channel, ChannelKind},
+    link::Link,
+};
+use voxhall_session::{
+    Connection, FrameLength, Identity, Intent, Options, Session, State, Transmit, VoicePath,
+    audio::SAMPLE_RATE,
+};
+
+use crate::{
+    device::{self, EachRecorder, FileDevice},
+    report,
+};
+
+/// How long joining may take before the bot gives up.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// What is still on its way when a file has been spoken.
+const TAIL: Duration = Duration::from_millis(1_500);
+
+#[derive(Args)]
+pub struct Join {
+    /// Invite link: voxhall://host:9000/CODE#PIN
+    link: Link,
+    /// The name to go by.
+    #[arg(long, default_value = "bot")]
+    name: String,
+    /// Sign in to the account NAME with the password in this environment variable, instead of coming as a guest.
+    #[arg(long, value_name = "VARIABLE")]
+    password_env: Option<String>,
+    /// Voice channel; the first one if not given.
+    #[arg(long)]
+    channel: Option<String>,
+    /// WAV file to speak (48 kHz); then the bot leaves, unless --seconds says otherwise.
+    #[arg(long, value_name = "WAV")]
+    pub play: Option<PathBuf>,
+    /// Speak the file again and again.
+    #[arg(long, requires = "play")]
+    pub repeat: bool,
+    /// Wait this long in the channel before speaking.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    delay: f32,
+    /// Record everything heard, mixed, into this WAV file.
+    #[arg(long, value_name = "WAV")]
+    pub record: Option<PathBuf>,
+    /// Record every speaker apart, into DIR/NAME.wav.
+    #[arg(long, value_name = "DIR")]
+    record_each: Option<PathBuf>,
+    /// Stay this long, then leave.
+    #[arg(long)]
+    seconds: Option<f32>,
+    /// Print statistics as one JSON object on the last line.
+    #[arg(long)]
+    stats: bool,
+    /// Send all the time, not only while the voice detector hears speech.
+    #[arg(long)]
+    open: bool,
+    /// Sound per packet, ms: 2.5, 5, 10, 20, 40 or 60.
+    #[arg(long, value_name = "MS", default_value = "10")]
+    frame_ms: FrameLength,
+    /// Period of the clock that stands in for a sound card, in samples at 48 kHz.
+    #[arg(long, value_name = "SAMPLES", default_value_t = 240)]
+    pub period: usize,
+}
+
+pub fn run(join: &Join) -> anyhow::Result<()> {
+    let (wake, woken) = mpsc::sync_channel(1);
+    let interrupt = wake.clone();
+    let interrupted = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let flag = std::sync::Arc::clone(&interrupted);
+    ctrlc::set_handler(move || {
+        flag.store(true, std::sync::atomic::Ordering::Relaxed);
+        let _ = interrupt.try_send(());
+    })
+    .context("can't listen for Ctrl+C")?;
+
+    let each = join
+        .record_each
+        .as_deref()
+        .map(EachRecorder::start)
+        .transpose()?;
+    let session = Session::start(Options {
+        on_change: Box::new(move || {
+            let _ = wake.try_send(());
+        }),
+        tap: each.as_ref().map(EachRecorder::tap),
+        ..Options::new(
+            concat!("voxhall-bot/", env!("CARGO_PKG_VERSION")),
+            "voxhall-bot",
+        )
+    })
+    .context("can't start")?;
+    session.send(Intent::SetFrameLength(join.frame_ms));
+    session.send(Intent::SetTransmit(if join.open {
+        Transmit::Open
+    } else {
+        Transmit::VoiceActivity
+    }));
+    session.send(Intent::Connect {
+        link: join.link.clone(),
+        identity: identity(join)?,
+    });
+
+    let until = |deadline: Instant,
+                 done: &mut dyn FnMut(&State) -> anyhow::Result<bool>|
+     -> anyhow::Result<bool> {
+        loop {
+            if done(&session.state())? {
+                return Ok(true);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || interrupted.load(std::sync::atomic::Ordering::Relaxed) {
+                return Ok(false);
+            }
+            let _ = woken.recv_timeout(left.min(Duration::from_millis(200)));
+        }
+    };
+
+    let deadline = Instant::now() + JOIN_TIMEOUT;
+    if !until(deadline, &mut |state| {
+        refused(state).map(|()| state.connection == Connection::Online)
+    })? {
+        bail!(
+            "no answer from {} within {} s",
+            join.link.authority(),
+            JOIN_TIMEOUT.as_secs()
+        );
+    }
+    let channel = find_channel(&session.state(), join.channel.as_deref())?;
+    let device = FileDevice::start(session.attach_audio(), join)?;
+    session.send(Intent::JoinVoice(channel.id));
+    if !until(deadline, &mut |state| {
+        refused(state).map(|()| matches!(state.voice.path, VoicePath::Open(_)))
+    })? {
+        bail!(
+            "no voice path to {}: UDP port {} seems blocked; open it on the server's firewall",
+            join.link.host,
+            join.link.port
+        );
+    }
+    device.speak_after(Duration::from_secs_f32(join.delay.max(0.0)));
+
+    let stay = join.seconds.map(Duration::from_secs_f32).or_else(|| {
+        let spoken = device.file_length().filter(|_| !join.repeat)?;
+        Some(Duration::from_secs_f32(join.delay.max(0.0)) + spoken + TAIL)
+    });
+    let leave_at = stay.map_or_else(
+        || Instant::now() + Duration::from_secs(365 * 24 * 3600),
+        |stay| Instant::now() + stay,
+    );
+    let mut seen = report::Report::default();
+    until(leave_at, &mut |state| {
+        seen.observe(state, &session.meters());
+        Ok(matches!(state.connection, Connection::Failed(_)))
+    })?;
+
+    seen.observe(&session.state(), &session.meters());
+    let state = session.state();
+    let heard = device.stop();
+    drop(session);
+    if let Some(path) = &join.record {
+        device::write_wav(path, &heard)
+            .with_context(|| format!("can't write {}", path.display()))?;
+    }
+    if let Some(each) = each {
+        each.finish(&state)?;
+    }
+    if join.stats {
+        println!(
+            "{}",
+            serde_json::to_string(&seen.finish(heard.len() as f32 / SAMPLE_RATE as f32))?
+        );
+    }
+    match &state.connection {
+        Connection::Failed(problem) => bail!("{problem} {}", problem.advice()),
+        _ => Ok(()),
+    }
+}
+
+fn identity(join: &Join) -> anyhow::Result<Identity> {
+    let name = join.name.clone();
+    match &join.password_env {
+        None => Ok(Identity::Guest { name }),
+        Some(variable) => {
+            let password = std::env::var(variable)
+                .with_context(|| format!("the variable {variable} holds no password"))?;
+            Ok(Identity::Login {
+                name,
+                password: SecretText(password),
+            })
+        }
+    }
+}
+
+/// Stops at whatever a person would have to decide.
+fn refused(state: &State) -> anyhow::Result<()> {
+    match &state.connection {
+        Connection::Failed(problem)
+        | Connection::NeedsIdentity {
+            problem: Some(problem),
+            ..
+        } => {
+            bail!("{problem} {}", problem.advice())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn find_channel(state: &State, name: Option<&str>) -> anyhow::Result<Channel> {
+    let voice = || {
+        state
+            .guilds
+            .iter()
+            .flat_map(|guild| guild.channels_of(ChannelKind::Voice))
+    };
+    let found = match name {
+        Some(name) => voice().find(|channel| channel.name == name.trim_start_matches('#')),
+        None => voice().next(),
+    };
+    match found {
+        Some(channel) => Ok(channel.clone()),
+        None => {
+            let names: Vec<_> = voice().map(|channel| channel.name.as_str()).collect();
+            bail!(
+                "no voice channel {}; there are: {}",
+                name.unwrap_or(""),
+                names.join(", ")
+            )
+        }
+    }
+}
