@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Instant,
 };
@@ -12,8 +12,8 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, mpsc};
 use voxhall_protocol::{
-    DeviceId, VoiceSessionId,
-    control::{EventFrame, encode_failure, encode_result},
+    DeviceId, UserId, VoiceSessionId,
+    control::{Failure, Ready, RequestId, Resume, Resumed, encode_failure, encode_result},
     voice::SessionKeys,
 };
 use voxhall_relay::{RouteTable, Routes, SessionRoute};
@@ -21,10 +21,18 @@ use voxhall_store::Change;
 
 use crate::{
     clock::unix_ms,
-    gateway::{End, Outbox},
-    live::{Answer, ConnectionId, Live, Now, Output, RouteChange, World},
+    gateway::{End, Frame, Log, Outbox},
+    live::{Answer, ConnectionId, Live, Now, Output, RouteChange, SessionId, World, full_sync_needed},
     random,
 };
+
+/// Text of events that are kept for everyone together, each counted once; beyond it, sessions that wait for nobody are given up first.
+const MAX_KEPT_BYTES: usize = 64 << 20;
+/// Clients come back after a drain spread over a time that grows with their number.
+const RECONNECT_MS_EACH: u64 = 10;
+const RECONNECT_WITHIN_MS: std::ops::RangeInclusive<u64> = 1_000..=10_000;
+/// Time for the next server to start.
+const RECONNECT_AFTER_MS: u64 = 500;
 
 pub struct Hub {
     state: Mutex<State>,
@@ -33,96 +41,146 @@ pub struct Hub {
     /// There is an earlier deadline, maybe.
     deadline_changed: Notify,
     next_connection: AtomicU64,
+    /// Bytes of the text of all frames there are.
+    kept_bytes: Arc<AtomicUsize>,
 }
 
 struct State {
     live: Live,
     outboxes: HashMap<ConnectionId, Arc<Outbox>>,
+    readers: HashMap<SessionId, Reader>,
     routes: Routes,
+    /// The server is going to stop: why.
+    draining: Option<String>,
 }
 
-impl State {
-    fn tell(&self, output: Output) {
-        match output {
-            Output::Answer {
-                to,
-                request,
-                answer,
-            } => {
-                let Some(outbox) = self.outboxes.get(&to) else {
-                    return;
-                };
-                outbox.push(match answer {
-                    Answer::Ready(ready) => encode_result(request, &ready),
-                    Answer::Granted(grant) => encode_result(request, &grant),
-                    Answer::Refused(failure) => encode_failure(Some(request), &failure),
-                });
-            }
-            Output::Event { to, event } => {
-                let frame = Arc::new(EventFrame::new(&event));
-                for connection in to {
-                    if let Some(outbox) = self.outboxes.get(&connection) {
-                        outbox.push_event(Arc::clone(&frame));
-                    }
-                }
-            }
-            Output::HangUp(connection, why) => {
-                if let Some(outbox) = self.outboxes.get(&connection) {
-                    outbox.end(why.into());
-                }
-            }
-            Output::Route(_) => unreachable!("routes are applied before"),
-        }
-    }
+/// Who is told the events of one session.
+#[derive(Default)]
+struct Reader {
+    log: Log<Arc<Frame>>,
+    /// None while it has no connection, or before it was given everything that events build upon.
+    outbox: Option<Arc<Outbox>>,
 }
 
 impl Hub {
     pub fn new(world: World, table: Arc<ArcSwap<RouteTable>>) -> Self {
         Self {
             state: Mutex::new(State {
-                live: Live::new(world, Box::new(random::fill)),
+                live: Live::new(world, now(), Box::new(random::fill)),
                 outboxes: HashMap::new(),
+                readers: HashMap::new(),
                 routes: Routes::new(),
+                draining: None,
             }),
             table,
             deadline_changed: Notify::new(),
             next_connection: AtomicU64::new(0),
+            kept_bytes: Arc::default(),
         }
     }
 
     /// A connection is open; what is to be sent to it goes into its outbox.
     pub fn open(&self, outbox: &Arc<Outbox>) -> ConnectionId {
         let id = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
-        self.lock().outboxes.insert(id, Arc::clone(outbox));
+        let mut state = self.lock();
+        state.outboxes.insert(id, Arc::clone(outbox));
+        if let Some(reason) = state.draining.clone() {
+            outbox.end(shutting_down(reason, state.outboxes.len()));
+        }
         id
     }
 
     pub fn close(&self, connection: ConnectionId) {
-        self.act(|live, now, out| live.disconnect(connection, now, out));
-        self.lock().outboxes.remove(&connection);
-    }
-
-    /// Ends every connection, the reason being made for each.
-    pub fn end_all(&self, end: impl Fn() -> End) {
-        for outbox in self.lock().outboxes.values() {
-            outbox.end(end());
+        let mut state = self.lock();
+        if let Some(session) = state.live.session_of(connection)
+            && let Some(reader) = state.readers.get_mut(&session)
+        {
+            reader.outbox = None;
         }
+        state.outboxes.remove(&connection);
+        self.change(&mut state, |live, now, out| live.disconnect(connection, now, out));
     }
 
-    /// Ends the connections of a device but one.
-    pub fn end_device(&self, device: DeviceId, but: ConnectionId, end: &End) {
-        let state = self.lock();
-        for connection in state.live.connections_of_device(device) {
-            if let Some(outbox) = state.outboxes.get(&connection)
-                && connection != but
-            {
-                outbox.end(end.clone());
-            }
+    /// Begins a session. Its events are kept from here on, and go out after [`Hub::ready`].
+    ///
+    /// # Errors
+    /// This user is no more, or suspended.
+    pub fn begin(&self, connection: ConnectionId, user: UserId, device: DeviceId) -> Result<Ready, Failure> {
+        let mut state = self.lock();
+        let mut out = Vec::new();
+        let (session, ready) = state.live.begin(connection, user, device, now(), &mut out)?;
+        state.readers.insert(session, Reader::default());
+        self.carry_out(&mut state, out);
+        Ok(ready)
+    }
+
+    /// Sends everything that a client needs to draw itself, then what happened since it was gathered, then all that follows.
+    ///
+    /// # Errors
+    /// Too much happened meanwhile, or the session was ended.
+    pub fn ready(&self, connection: ConnectionId, request: RequestId, ready: &Ready) -> Result<(), Failure> {
+        let text = encode_result(request, ready);
+        let mut state = self.lock();
+        self.attach(&mut state, connection, 0, text)
+    }
+
+    /// Goes on with a session whose last event that arrived was `seq`.
+    ///
+    /// # Errors
+    /// What was missed is no longer known.
+    pub fn resume(
+        &self,
+        connection: ConnectionId,
+        request: RequestId,
+        user: UserId,
+        device: DeviceId,
+        resume: &Resume,
+    ) -> Result<(), Failure> {
+        let mut state = self.lock();
+        let session = (state.live.lost_session(user, device, &resume.session)).ok_or_else(full_sync_needed)?;
+        let reader = state.readers.get_mut(&session).ok_or_else(full_sync_needed)?;
+        let missed = reader.log.after(resume.seq).ok_or_else(full_sync_needed)?.len() as u64;
+        // The connection that it may still seem to have is told nothing more.
+        reader.outbox = None;
+        let mut out = Vec::new();
+        state.live.resume(connection, session, now(), &mut out)?;
+        let text = encode_result(request, &Resumed { missed });
+        let attached = self.attach(&mut state, connection, resume.seq, text);
+        self.carry_out(&mut state, out);
+        attached
+    }
+
+    /// Sends an answer, all events after a number, and all that follow.
+    fn attach(&self, state: &mut State, connection: ConnectionId, seq: u64, answer: String) -> Result<(), Failure> {
+        let session = state.live.session_of(connection).ok_or_else(full_sync_needed)?;
+        let (Some(reader), Some(outbox)) = (state.readers.get_mut(&session), state.outboxes.get(&connection)) else {
+            return Err(full_sync_needed());
+        };
+        let missed = reader.log.after(seq).ok_or_else(full_sync_needed)?;
+        outbox.push(answer);
+        for (seq, frame) in missed {
+            outbox.push_event(seq, Arc::clone(frame));
+        }
+        reader.outbox = Some(Arc::clone(outbox));
+        Ok(())
+    }
+
+    /// Tells everyone that the server is about to stop and when to come back, and lets nobody in any more.
+    pub fn drain(&self, reason: &str) {
+        let mut state = self.lock();
+        state.draining = Some(reason.to_owned());
+        for outbox in state.outboxes.values() {
+            outbox.end(shutting_down(reason.to_owned(), state.outboxes.len()));
         }
     }
 
     pub fn open_connections(&self) -> usize {
         self.lock().outboxes.len()
+    }
+
+    /// Bytes of events that are kept or wait, each counted once.
+    pub fn kept_bytes(&self) -> usize {
+        self.kept_bytes.load(Ordering::Relaxed)
     }
 
     pub fn read<T>(&self, read: impl FnOnce(&Live) -> T) -> T {
@@ -139,14 +197,18 @@ impl Hub {
     }
 
     /// Changes the live state and does what it wants done before anyone else changes it.
-    pub fn act(&self, act: impl FnOnce(&mut Live, Now, &mut Vec<Output>)) {
+    pub fn act<T>(&self, act: impl FnOnce(&mut Live, Now, &mut Vec<Output>) -> T) -> T {
+        self.change(&mut self.lock(), act)
+    }
+
+    fn change<T>(&self, state: &mut State, act: impl FnOnce(&mut Live, Now, &mut Vec<Output>) -> T) -> T {
         let mut out = Vec::new();
-        let mut state = self.lock();
-        let now = Now {
-            at: Instant::now(),
-            unix_ms: unix_ms(),
-        };
-        act(&mut state.live, now, &mut out);
+        let result = act(&mut state.live, now(), &mut out);
+        self.carry_out(state, out);
+        result
+    }
+
+    fn carry_out(&self, state: &mut State, out: Vec<Output>) {
         // Routes first: who is told of a voice session may use it in the same moment.
         let mut routes_changed = false;
         let mut told = Vec::with_capacity(out.len());
@@ -163,10 +225,69 @@ impl Hub {
             self.table.store(state.routes.publish());
         }
         for output in told {
-            state.tell(output);
+            self.tell(state, output);
         }
-        drop(state);
+        if self.kept_bytes() > MAX_KEPT_BYTES {
+            self.make_room(state);
+        }
         self.deadline_changed.notify_one();
+    }
+
+    fn tell(&self, state: &mut State, output: Output) {
+        match output {
+            Output::Answer {
+                to,
+                request,
+                answer,
+            } => {
+                let Some(outbox) = state.outboxes.get(&to) else {
+                    return;
+                };
+                outbox.push(match answer {
+                    Answer::Granted(grant) => encode_result(request, &grant),
+                    Answer::Refused(failure) => encode_failure(Some(request), &failure),
+                });
+            }
+            Output::Event { to, event } => {
+                let frame = Arc::new(Frame::new(&event, &self.kept_bytes));
+                for session in to {
+                    if let Some(reader) = state.readers.get_mut(&session) {
+                        let seq = reader.log.push(Arc::clone(&frame), frame.max_len());
+                        if let Some(outbox) = &reader.outbox {
+                            outbox.push_event(seq, Arc::clone(&frame));
+                        }
+                    }
+                }
+            }
+            Output::HangUp(connection, why) => {
+                if let Some(outbox) = state.outboxes.get(&connection) {
+                    outbox.end(why.into());
+                }
+            }
+            Output::Forget(session) => {
+                state.readers.remove(&session);
+            }
+            Output::Route(_) => unreachable!("routes are applied before"),
+        }
+    }
+
+    /// Too much is kept: sessions that wait for nobody go, the oldest first; were that not enough, all keep less.
+    fn make_room(&self, state: &mut State) {
+        while self.kept_bytes() > MAX_KEPT_BYTES {
+            let mut out = Vec::new();
+            if !state.live.forget_the_oldest(now(), &mut out) {
+                break;
+            }
+            for output in out {
+                self.tell(state, output);
+            }
+        }
+        if self.kept_bytes() > MAX_KEPT_BYTES {
+            tracing::warn!("much is going on: clients that lose their connection now may have to load everything anew");
+            for reader in state.readers.values_mut() {
+                reader.log.halve();
+            }
+        }
     }
 
     /// Runs the live state's timers. Never returns.
@@ -232,7 +353,7 @@ fn apply(routes: &mut Routes, change: RouteChange) {
                 sender: route.sender_index,
                 keys: SessionKeys::derive(&route.secret),
                 channel: route.channel,
-                may_speak: true,
+                may_speak: route.may_speak,
                 deafened: route.deafened,
                 takes_bundles: route.bundles,
             });
@@ -240,9 +361,29 @@ fn apply(routes: &mut Routes, change: RouteChange) {
                 tracing::error!(%error, "a voice session can't be routed");
             }
         }
-        RouteChange::Deafen { session, deafened } => {
-            there(session, routes.set_rights(session, true, deafened));
-        }
+        RouteChange::Rights {
+            session,
+            may_speak,
+            deafened,
+        } => there(session, routes.set_rights(session, may_speak, deafened)),
         RouteChange::Remove(session) => there(session, routes.remove(session)),
+    }
+}
+
+fn now() -> Now {
+    Now {
+        at: Instant::now(),
+        unix_ms: unix_ms(),
+    }
+}
+
+/// Each comes back at another moment.
+fn shutting_down(reason: String, connections: usize) -> End {
+    let spread = (connections as u64).saturating_mul(RECONNECT_MS_EACH);
+    let spread = spread.clamp(*RECONNECT_WITHIN_MS.start(), *RECONNECT_WITHIN_MS.end());
+    let after_ms = RECONNECT_AFTER_MS + u64::from_be_bytes(random::bytes()) % spread;
+    End::ShuttingDown {
+        reason,
+        reconnect_after_ms: u32::try_from(after_ms).unwrap_or(u32::MAX),
     }
 }

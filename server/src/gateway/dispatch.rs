@@ -9,10 +9,11 @@ use serde::Serialize;
 use voxhall_protocol::{
     DeviceId, SecretText,
     control::{
-        Done, Failure, FailureKind, Hello, HelloReply, Request, RequestId, User, encode_failure,
+        Done, Failure, FailureKind, Hello, HelloReply, Request, RequestId, Resume, User, encode_failure,
         encode_result, parse_from_client,
     },
 };
+use voxhall_store::Change;
 
 use super::{End, HEARTBEAT, Outbox};
 use crate::{
@@ -151,12 +152,7 @@ impl<'a> Session<'a> {
                 return Ok(Some(encode_result(id, &reply)));
             }
             Request::Begin(begin) => return self.begin(id, &begin.access_token).await,
-            Request::Resume(_) => {
-                return Err(Failure::new(
-                    FailureKind::FullSyncNeeded,
-                    "Begin a new session.",
-                ));
-            }
+            Request::Resume(resume) => return self.resume(id, &resume).await,
             _ => {}
         }
 
@@ -175,32 +171,27 @@ impl<'a> Session<'a> {
         };
         match request {
             Request::Logout(_) => {
-                services.logout(*device).await?;
-                services
-                    .hub
-                    .end_device(*device, connection, &End::SignedOut);
-                services
-                    .hub
-                    .act(|live, now, out| live.leave_voice(connection, now, out));
+                services.logout(user.id, *device).await?;
+                services.hub.apply(vec![Change::DevicesEnded(vec![*device])]);
                 done()
             }
             Request::CreateInvite(create) => {
                 services.budgets.take(Budget::Invites, user.id)?;
-                let reply = services.create_invite(user.id, &create).await?;
+                let reply = services.create_invite(&caller, create).await?;
                 Ok(Some(encode_result(id, &reply)))
             }
             Request::RedeemInvite(redeem) => {
-                let reply = services.redeem_invite(source, user, &redeem.code).await?;
+                let reply = services.redeem_invite(&caller, redeem).await?;
                 Ok(Some(encode_result(id, &reply)))
             }
             Request::SendMessage(send) => {
                 services.budgets.take(Budget::Messages, user.id)?;
-                let reply = services.send_message(user.id, send).await?;
+                let reply = services.send_message(&caller, send).await?;
                 Ok(Some(encode_result(id, &reply)))
             }
             Request::ListMessages(list) => {
                 services.budgets.take(Budget::History, user.id)?;
-                let reply = services.list_messages(user.id, list).await?;
+                let reply = services.list_messages(&caller, list).await?;
                 Ok(Some(encode_result(id, &reply)))
             }
             Request::JoinVoice(join) => {
@@ -306,7 +297,7 @@ impl<'a> Session<'a> {
             | Request::AdminBackup(_)
             | Request::AdminRotateKeys(_)
             | Request::AdminDrain(_)) => {
-                let by = services.administrator(&caller).await?;
+                let by = services.administrator(&caller)?;
                 Ok(Some(services.administer(by, id, admin).await?))
             }
             Request::Hello(_)
@@ -335,29 +326,51 @@ impl<'a> Session<'a> {
             server: concat!("voxhall-server ", env!("CARGO_PKG_VERSION")).to_owned(),
             server_name: services.server_name.clone(),
             registration: services.registration,
-            guests: true,
+            guests: services.guests,
             heartbeat_ms: u32::try_from(HEARTBEAT.as_millis()).unwrap_or(u32::MAX),
         })
     }
 
+    /// Events are kept for the session before anything is read from the store, so that nothing is lost in between.
     async fn begin(&mut self, id: RequestId, token: &SecretText) -> Reply {
+        let (user, device) = self.proven(token).await?;
+        let services = self.services;
+        let mut ready = services.hub.begin(self.connection, user.id, device)?;
+        let begun = async {
+            ready.read_states = services.read_states(user.id).await?;
+            // It may have been signed out just before there was a session to end.
+            services.authenticate(token).await?;
+            services.hub.ready(self.connection, id, &ready)
+        };
+        if let Err(failure) = begun.await {
+            let connection = self.connection;
+            services.hub.act(|live, now, out| live.abandon(connection, now, out));
+            return Err(failure);
+        }
+        self.begun(user, device);
+        Ok(None)
+    }
+
+    async fn resume(&mut self, id: RequestId, resume: &Resume) -> Reply {
+        let (user, device) = self.proven(&resume.access_token).await?;
+        (self.services.hub).resume(self.connection, id, user.id, device, resume)?;
+        self.begun(user, device);
+        Ok(None)
+    }
+
+    async fn proven(&self, token: &SecretText) -> Result<(User, DeviceId), Failure> {
         if self.has_begun() {
             return Err(Failure::new(
                 FailureKind::OutOfOrder,
                 "this connection's session has begun already",
             ));
         }
-        let (user, device) = self.services.authenticate(token).await?;
-        self.stage = Stage::Begun {
-            user: user.clone(),
-            device,
-        };
+        self.services.authenticate(token).await
+    }
+
+    fn begun(&mut self, user: User, device: DeviceId) {
+        self.stage = Stage::Begun { user, device };
         self.pending = None;
-        let connection = self.connection;
-        self.services
-            .hub
-            .act(|live, now, out| live.connect(connection, id, user, device, now, out));
-        Ok(None)
     }
 
     fn admit(&mut self) -> Result<(), Failure> {

@@ -1,6 +1,7 @@
 //! The WebSocket: one task for each connection.
 
 mod dispatch;
+mod log;
 mod outbox;
 
 use std::{sync::Arc, time::Duration};
@@ -23,7 +24,7 @@ use tokio_tungstenite::{
     },
 };
 use voxhall_protocol::{
-    control::{Event, EventFrame},
+    control::{Event, encode_event},
     limits::MAX_CONTROL_MESSAGE_BYTES,
 };
 
@@ -33,7 +34,8 @@ use crate::{
 };
 use dispatch::Session;
 use outbox::Next;
-pub use outbox::{End, Outbox};
+pub use log::Log;
+pub use outbox::{End, Frame, Outbox};
 
 /// A client that sent nothing for this long sends a ping; after three times this it is taken for gone.
 pub const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -103,7 +105,18 @@ where
         }
         outbox.end(End::Gone);
     };
-    tokio::join!(reading, writing);
+    let banned = async {
+        services.bans.banned(peer.address.ip()).await;
+        outbox.end(End::Banned);
+        services
+            .hub
+            .act(|live, now, out| live.leave_voice(connection, now, out));
+        std::future::pending().await
+    };
+    tokio::select! {
+        _ = async { tokio::join!(reading, writing) } => {}
+        () = banned => {}
+    }
     services.hub.close(connection);
     tracing::debug!(id = connection.0, "disconnected");
 }
@@ -136,7 +149,10 @@ async fn read(
         };
         match message {
             Ok(Message::Text(text)) => {
-                if let Some(end) = session.request(&text).await {
+                outbox.set_answering(true);
+                let end = session.request(&text).await;
+                outbox.set_answering(false);
+                if let Some(end) = end {
                     return end;
                 }
             }
@@ -175,26 +191,34 @@ async fn write(mut sink: impl Sink<Message, Error = tungstenite::Error> + Unpin,
     };
     let close = CloseFrame {
         code: close_code(&end),
-        reason: end.reason().into(),
+        reason: short(end.reason()).into(),
     };
     // Whether they arrive is the client's matter.
     let _ = async {
-        sink.feed(Message::text(
-            EventFrame::new(&event).numbered(outbox.last_seq() + 1),
-        ))
-        .await?;
+        // It is no event of the session, which may go on: it counts as the last one did.
+        let text = encode_event(outbox.last_seq(), &event);
+        sink.feed(Message::text(text)).await?;
         sink.feed(Message::Close(Some(close))).await?;
         sink.flush().await
     }
     .await;
 }
 
+/// A close frame has room for 123 bytes.
+fn short(reason: &str) -> String {
+    reason.chars().scan(0, |bytes, c| {
+        *bytes += c.len_utf8();
+        (*bytes <= 123).then_some(c)
+    })
+    .collect()
+}
+
 fn close_code(end: &End) -> CloseCode {
     match end {
-        End::TooSlow | End::NotSignedIn | End::Silent | End::TooMany => CloseCode::Policy,
+        End::TooSlow | End::NotSignedIn | End::Silent | End::TooMany | End::Banned => CloseCode::Policy,
         End::Unreadable(_) => CloseCode::Unsupported,
         End::TooLong => CloseCode::Size,
-        End::SignedOut | End::Suspended | End::AccountDeleted | End::Gone => CloseCode::Normal,
+        End::SignedOut | End::Suspended | End::AccountDeleted | End::Resumed | End::Gone => CloseCode::Normal,
         End::ShuttingDown { .. } => CloseCode::Restart,
     }
 }

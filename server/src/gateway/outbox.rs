@@ -2,11 +2,14 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tokio::sync::{Notify, watch};
-use voxhall_protocol::{control::EventFrame, limits::MAX_BACKLOG_BYTES};
+use voxhall_protocol::{control::{Event, EventFrame}, limits::MAX_BACKLOG_BYTES};
 
 use crate::live::HangUp;
 
@@ -25,14 +28,44 @@ struct State {
     waiting: VecDeque<Waiting>,
     /// Sum of [`counted`] of all that waits.
     bytes: usize,
-    /// Number of the last event.
+    /// Number of the last event that was sent.
     seq: u64,
+    /// A request is being answered: the end waits for the answer.
+    answering: bool,
     end: Option<End>,
 }
 
 enum Waiting {
     Text(String),
-    Event(Arc<EventFrame>),
+    Event(u64, Arc<Frame>),
+}
+
+/// An event's text, shared by all who are told it.
+pub struct Frame {
+    event: EventFrame,
+    /// Where the bytes of all frames are counted.
+    kept: Arc<AtomicUsize>,
+}
+
+impl Frame {
+    pub fn new(event: &Event, kept: &Arc<AtomicUsize>) -> Self {
+        let frame = Self {
+            event: EventFrame::new(event),
+            kept: Arc::clone(kept),
+        };
+        kept.fetch_add(frame.max_len(), Ordering::Relaxed);
+        frame
+    }
+
+    pub fn max_len(&self) -> usize {
+        self.event.max_len()
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        self.kept.fetch_sub(self.max_len(), Ordering::Relaxed);
+    }
 }
 
 /// Why the server hangs up.
@@ -53,11 +86,16 @@ pub enum End {
     Suspended,
     /// The account is no more.
     AccountDeleted,
+    /// The address may not use this server any more.
+    Banned,
     /// The same user opened more connections than one may have; this was the oldest.
     TooMany,
     ShuttingDown {
+        reason: String,
         reconnect_after_ms: u32,
     },
+    /// The session goes on with another connection.
+    Resumed,
     /// The other side did, or the line is dead.
     Gone,
 }
@@ -74,10 +112,15 @@ impl Outbox {
         self.add(Waiting::Text(text), bytes);
     }
 
-    /// An event, which gets its number when it is sent.
-    pub fn push_event(&self, event: Arc<EventFrame>) {
+    pub fn push_event(&self, seq: u64, event: Arc<Frame>) {
         let bytes = event.max_len();
-        self.add(Waiting::Event(event), bytes);
+        self.add(Waiting::Event(seq, event), bytes);
+    }
+
+    /// A request is being answered, or no longer is.
+    pub fn set_answering(&self, answering: bool) {
+        self.lock().answering = answering;
+        self.changed.notify_one();
     }
 
     /// Hangs up when what waits has been sent, or can't be. The first reason counts.
@@ -113,7 +156,7 @@ impl Outbox {
 
     /// Returns when there is no sense in waiting for this reader any longer.
     pub async fn cut_off(&self) {
-        while !matches!(self.lock().end, Some(End::TooSlow | End::Gone)) {
+        while !self.lock().is_given_up() {
             self.changed.notified().await;
         }
     }
@@ -130,18 +173,20 @@ impl Outbox {
                 state.bytes -= counted(text.len());
                 Some(Next::Text(text))
             }
-            Some(Waiting::Event(event)) => {
+            Some(Waiting::Event(seq, event)) => {
                 state.bytes -= counted(event.max_len());
-                state.seq += 1;
-                Some(Next::Text(event.numbered(state.seq)))
+                state.seq = seq;
+                Some(Next::Text(event.event.numbered(seq)))
             }
+            None if state.answering && !state.is_given_up() => None,
             None => state.end.clone().map(Next::End),
         }
     }
 
     fn add(&self, waiting: Waiting, bytes: usize) {
         let mut state = self.lock();
-        if state.end.is_some() {
+        let is_answer = matches!(waiting, Waiting::Text(_));
+        if state.end.is_some() && !(is_answer && state.answering && !state.is_given_up()) {
             return;
         }
         let bytes = counted(bytes);
@@ -164,6 +209,11 @@ impl Outbox {
 }
 
 impl State {
+    /// There is no sense in sending anything.
+    fn is_given_up(&self) -> bool {
+        matches!(self.end, Some(End::TooSlow | End::Gone))
+    }
+
     fn drop_waiting(&mut self) {
         self.waiting.clear();
         self.bytes = 0;
@@ -183,13 +233,14 @@ impl From<HangUp> for End {
             HangUp::SignedOut => Self::SignedOut,
             HangUp::Suspended => Self::Suspended,
             HangUp::Deleted => Self::AccountDeleted,
+            HangUp::Resumed => Self::Resumed,
         }
     }
 }
 
 impl End {
     /// For the `session.closed` event: words for people.
-    pub fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> &str {
         match self {
             Self::TooSlow => "this connection read too slowly, and too much was waiting for it",
             Self::Silent => "nothing was heard from this app for too long",
@@ -199,15 +250,19 @@ impl End {
             Self::SignedOut => "this device signed out",
             Self::Suspended => "this account is suspended",
             Self::AccountDeleted => "this account was deleted",
+            Self::Banned => "this address may not use this server any more",
             Self::TooMany => "this user opened too many connections; the oldest was ended",
-            Self::ShuttingDown { .. } => "the server is shutting down, or starting again",
+            Self::ShuttingDown { reason, .. } => reason,
+            Self::Resumed => "this app came back on another connection",
             Self::Gone => "this app hung up",
         }
     }
 
     pub fn reconnect_after_ms(&self) -> u32 {
         match self {
-            Self::ShuttingDown { reconnect_after_ms } => *reconnect_after_ms,
+            Self::ShuttingDown {
+                reconnect_after_ms, ..
+            } => *reconnect_after_ms,
             // So that nine apps of one user don't drive each other out in turns all the time.
             Self::TooMany => 30_000,
             _ => 1_000,
@@ -217,7 +272,7 @@ impl End {
 
 #[cfg(test)]
 mod tests {
-    use voxhall_protocol::{UserId, control::Event};
+    use voxhall_protocol::UserId;
 
     use super::*;
 
@@ -235,10 +290,14 @@ mod tests {
             user_id: UserId(1),
             presence: voxhall_protocol::control::Presence::online(),
         };
-        let frame = Arc::new(EventFrame::new(&event));
-        outbox.push_event(Arc::clone(&frame));
+        let kept = Arc::default();
+        let frame = Arc::new(Frame::new(&event, &kept));
+        let bytes = kept.load(Ordering::Relaxed);
+        assert_eq!(bytes, frame.max_len());
+        outbox.push_event(1, Arc::clone(&frame));
         outbox.push("answer".into());
-        outbox.push_event(frame);
+        outbox.push_event(2, frame);
+        assert_eq!(kept.load(Ordering::Relaxed), bytes, "one text for all");
         outbox.end(End::SignedOut);
         outbox.push("too late".into());
         assert!(text(outbox.next().await).contains(r#""seq":1"#));
@@ -256,7 +315,7 @@ mod tests {
             user_id: UserId(1),
             presence: voxhall_protocol::control::Presence::online(),
         };
-        outbox.push_event(Arc::new(EventFrame::new(&event)));
+        outbox.push_event(1, Arc::new(Frame::new(&event, &Arc::default())));
         assert_eq!(text(outbox.next().await), "greeted");
         assert_eq!(text(outbox.next().await).len(), MAX_BACKLOG_BYTES * 2);
         assert!(text(outbox.next().await).contains(r#""seq":1"#));
@@ -271,6 +330,19 @@ mod tests {
         outbox.ended().await;
         outbox.end(End::Gone);
         assert_eq!(text(outbox.next().await), "last answer");
+        assert!(matches!(outbox.next().await, Next::End(End::SignedOut)));
+    }
+
+    #[tokio::test]
+    async fn what_was_asked_before_the_end_is_answered_before_it() {
+        let outbox = Outbox::default();
+        outbox.set_answering(true);
+        outbox.end(End::SignedOut);
+        assert!(outbox.take().is_none(), "the answer comes first");
+        outbox.push("done".into());
+        outbox.set_answering(false);
+        outbox.push("too late".into());
+        assert_eq!(text(outbox.next().await), "done");
         assert!(matches!(outbox.next().await, Next::End(End::SignedOut)));
     }
 

@@ -4,15 +4,19 @@
 //! Guilds and members are held here too, as they were committed, so that what a client is shown at its beginning and the events that
 //! follow come from one place and fit together.
 
+mod figures;
 mod people;
+mod reading;
 mod rights;
 mod room;
+mod sessions;
 mod structure;
 #[cfg(test)]
 mod tests;
 mod text;
 mod view;
 mod voice;
+mod voice_rights;
 mod world;
 
 use std::{
@@ -21,13 +25,15 @@ use std::{
 };
 
 use voxhall_protocol::{
-    ChannelId, DeviceId, GuildId, SecretText, SenderIndex, SessionSecret, Ssrc, UserId, VoiceSessionId,
-    control::{Event, Failure, Ready, RequestId, UnixMs, User, VoiceGrant},
+    ChannelId, GuildId, SenderIndex, SessionSecret, Ssrc, UserId, VoiceSessionId,
+    control::{Event, Failure, RequestId, UnixMs, VoiceGrant},
 };
-use voxhall_store::{Change, ConversationRecord, UserRecord};
+use voxhall_store::{Change, ConversationRecord, RelationRecord};
 
 pub use rights::Place;
+pub use sessions::full_sync_needed;
 use room::Room;
+use sessions::Session;
 pub use world::World;
 use world::{GuildState, Person};
 
@@ -36,12 +42,13 @@ pub const REKEY_EVERY: Duration = Duration::from_millis(300);
 /// Voice goes on this long after the control connection was lost.
 pub const VOICE_GRACE: Duration = Duration::from_secs(30);
 
-/// Connections one user may have at once.
-pub const MAX_CONNECTIONS_PER_USER: usize = 8;
-
-/// One WebSocket connection that has begun its session.
+/// One WebSocket connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
+
+/// What a client began with `session.begin`; it may outlive its connection, and go on with another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
 
 /// Fills a buffer with random bytes.
 pub type Entropy = Box<dyn FnMut(&mut [u8]) + Send>;
@@ -56,11 +63,13 @@ pub enum Output {
         answer: Answer,
     },
     Event {
-        to: Vec<ConnectionId>,
+        to: Vec<SessionId>,
         event: Event,
     },
     Route(RouteChange),
     HangUp(ConnectionId, HangUp),
+    /// The session is over: nobody comes back to it.
+    Forget(SessionId),
 }
 
 /// Why the server ends a session.
@@ -74,6 +83,8 @@ pub enum HangUp {
     Suspended,
     /// The account is no more.
     Deleted,
+    /// The session goes on with another connection.
+    Resumed,
 }
 
 /// The time, for pauses and of day.
@@ -83,9 +94,16 @@ pub struct Now {
     pub unix_ms: UnixMs,
 }
 
+impl Now {
+    /// When it will be so late, as far as clocks go on as they do now. None: never.
+    fn instant_of(self, unix_ms: UnixMs) -> Option<Instant> {
+        let wait = unix_ms.saturating_sub(self.unix_ms).max(0).unsigned_abs();
+        self.at.checked_add(Duration::from_millis(wait))
+    }
+}
+
 #[derive(Debug)]
 pub enum Answer {
-    Ready(Ready),
     Granted(VoiceGrant),
     Refused(Failure),
 }
@@ -94,8 +112,9 @@ pub enum Answer {
 #[derive(Debug)]
 pub enum RouteChange {
     Add(VoiceRoute),
-    Deafen {
+    Rights {
         session: VoiceSessionId,
+        may_speak: bool,
         deafened: bool,
     },
     Remove(VoiceSessionId),
@@ -108,6 +127,7 @@ pub struct VoiceRoute {
     pub ssrc: Ssrc,
     pub sender_index: SenderIndex,
     pub channel: ChannelId,
+    pub may_speak: bool,
     pub deafened: bool,
     pub bundles: bool,
 }
@@ -119,12 +139,20 @@ enum Timer {
     Rekey(ChannelId),
     /// This voice session's control connection did not come back.
     Grace(VoiceSessionId),
+    /// This member's timeout is over, and they may speak again.
+    TimeoutOver(VoiceSessionId),
+    /// This session's client did not come back.
+    Lost(SessionId),
+    /// This user's custom status goes away.
+    StatusOver(UserId),
 }
 
 /// How much there is of everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
     pub users_online: usize,
+    /// Whose clients may come back.
+    pub lost_sessions: usize,
     pub voice_sessions: usize,
     pub guilds: usize,
 }
@@ -138,7 +166,10 @@ pub struct Live {
     conversations: BTreeMap<ChannelId, ConversationRecord>,
     /// Voice channels only.
     rooms: BTreeMap<ChannelId, Room>,
-    connections: BTreeMap<ConnectionId, Connection>,
+    sessions: BTreeMap<SessionId, Session>,
+    next_session: u64,
+    /// Those that are open, and have begun their session.
+    connections: BTreeMap<ConnectionId, SessionId>,
     /// In which voice channel a user is: one at most.
     in_voice: BTreeMap<UserId, ChannelId>,
     voice_sessions: BTreeMap<VoiceSessionId, UserId>,
@@ -146,13 +177,8 @@ pub struct Live {
     timers: BTreeSet<(Instant, Timer)>,
 }
 
-struct Connection {
-    user: UserId,
-    device: DeviceId,
-}
-
 impl Live {
-    pub fn new(world: World, entropy: Entropy) -> Self {
+    pub fn new(world: World, now: Now, entropy: Entropy) -> Self {
         let mut live = Self {
             entropy,
             people: BTreeMap::new(),
@@ -160,21 +186,23 @@ impl Live {
             guild_of: BTreeMap::new(),
             conversations: BTreeMap::new(),
             rooms: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            next_session: 0,
             connections: BTreeMap::new(),
             in_voice: BTreeMap::new(),
             voice_sessions: BTreeMap::new(),
             ssrcs: BTreeSet::new(),
             timers: BTreeSet::new(),
         };
+        // Nobody is there yet to be told.
+        let mut unheard = Vec::new();
         for record in world.users {
-            live.people.insert(record.user.id, Person::new(record));
+            live.save_user(record, now, &mut unheard);
         }
         for guild in world.guilds {
             live.hold_guild(guild);
         }
-        // Nobody is there yet to be told.
-        let mut unheard = Vec::new();
-        for (user, other, kind) in world.relations {
+        for RelationRecord { user, other, kind } in world.relations {
             live.relate(user, other, Some(kind), &mut unheard);
         }
         for conversation in world.conversations {
@@ -276,82 +304,6 @@ impl Live {
         }
     }
 
-    /// A connection has proven who is there. Answers with everything to draw; from here on it gets events.
-    pub fn connect(
-        &mut self,
-        connection: ConnectionId,
-        request: RequestId,
-        user: User,
-        device: DeviceId,
-        now: Now,
-        out: &mut Vec<Output>,
-    ) {
-        let id = user.id;
-        // Known from the commit that made them, but for who signed up before commits were told.
-        let person = self.people.entry(id).or_insert_with(|| {
-            Person::new(UserRecord {
-                user,
-                is_admin: false,
-                suspended: false,
-                presence: voxhall_protocol::control::OwnPresence::default(),
-            })
-        });
-        person.sessions.insert(connection);
-        let guilds = person.guilds.clone();
-        for guild in guilds {
-            if let Some(guild) = self.guilds.get_mut(&guild) {
-                guild.sessions.insert((id, connection));
-            }
-        }
-        self.connections.insert(connection, Connection { user: id, device });
-        self.show_presence(id, Some(connection), out);
-        let ready = self.ready(&self.people[&id], device, SecretText::from(""));
-        out.push(Output::Answer {
-            to: connection,
-            request,
-            answer: Answer::Ready(ready),
-        });
-        self.resume_voice(connection, out);
-        // Ids count up. Those told before, and not yet gone, are told again, which changes nothing.
-        let open: Vec<_> = self.sessions_of(id).collect();
-        let too_many = open.len().saturating_sub(MAX_CONNECTIONS_PER_USER);
-        for connection in open.into_iter().take(too_many) {
-            out.push(Output::HangUp(connection, HangUp::TooMany));
-        }
-        let _ = now;
-    }
-
-    /// A connection is gone, for whatever reason.
-    pub fn disconnect(&mut self, connection: ConnectionId, now: Now, out: &mut Vec<Output>) {
-        let Some(Connection { user, device }) = self.connections.remove(&connection) else {
-            return;
-        };
-        if let Some(person) = self.people.get_mut(&user) {
-            person.sessions.remove(&connection);
-            for guild in &person.guilds {
-                if let Some(guild) = self.guilds.get_mut(guild) {
-                    guild.sessions.remove(&(user, connection));
-                }
-            }
-        }
-        self.lose_control(connection, user, device, now, out);
-        self.show_presence(user, None, out);
-    }
-
-    /// Ends a session from this side; nothing more is told to it.
-    fn hang_up(&mut self, connection: ConnectionId, why: HangUp, now: Now, out: &mut Vec<Output>) {
-        out.push(Output::HangUp(connection, why));
-        self.leave_voice(connection, now, out);
-        self.disconnect(connection, now, out);
-    }
-
-    pub fn connections_of_device(&self, device: DeviceId) -> impl Iterator<Item = ConnectionId> {
-        self.connections
-            .iter()
-            .filter(move |(_, connection)| connection.device == device)
-            .map(|(id, _)| *id)
-    }
-
     /// Members who are seen online now.
     pub fn online_count(&self, guild_id: GuildId) -> u32 {
         let online = self.guilds.get(&guild_id).map_or(0, |guild| {
@@ -362,9 +314,11 @@ impl Live {
     }
 
     pub fn counts(&self) -> Counts {
-        let users: BTreeSet<_> = self.connections.values().map(|open| open.user).collect();
+        let open = self.connections.values().filter_map(|id| self.sessions.get(id));
+        let users: BTreeSet<_> = open.map(|session| session.user).collect();
         Counts {
             users_online: users.len(),
+            lost_sessions: self.lost_count(),
             voice_sessions: self.voice_sessions.len(),
             guilds: self.guilds.len(),
         }
@@ -383,6 +337,9 @@ impl Live {
             match timer {
                 Timer::Rekey(channel) => self.rekey_due(channel, now, out),
                 Timer::Grace(session) => self.grace_over(session, now, out),
+                Timer::TimeoutOver(session) => self.timeout_over(session, now, out),
+                Timer::Lost(session) => self.forget(session, now, out),
+                Timer::StatusOver(user) => self.status_over(user, now, out),
             }
         }
     }
@@ -394,7 +351,7 @@ impl Live {
     }
 }
 
-fn tell(out: &mut Vec<Output>, to: impl IntoIterator<Item = ConnectionId>, event: Event) {
+fn tell(out: &mut Vec<Output>, to: impl IntoIterator<Item = SessionId>, event: Event) {
     let to: Vec<_> = to.into_iter().collect();
     if !to.is_empty() {
         out.push(Output::Event { to, event });

@@ -3,20 +3,22 @@
 use std::collections::BTreeSet;
 
 use voxhall_protocol::{
-    ChannelId, DeviceId, UserId,
+    ChannelId, UserId,
     control::{Event, OwnPresence, Presence, RelationKind, Status, StatusChoice},
 };
 use voxhall_store::{ConversationRecord, Removal, UserRecord};
 
-use super::{ConnectionId, HangUp, Live, Now, Output, tell, world::Person};
+use super::{HangUp, Live, Now, Output, SessionId, Timer, tell, world::Person};
 
 impl Live {
     pub(super) fn save_user(&mut self, record: UserRecord, now: Now, out: &mut Vec<Output>) {
         let id = record.user.id;
-        let Some(person) = self.people.get_mut(&id) else {
-            self.people.insert(id, Person::new(record));
-            return;
-        };
+        let person = self.people.entry(id).or_insert_with(|| {
+            Person::new(UserRecord {
+                presence: OwnPresence::default(),
+                ..record.clone()
+            })
+        });
         let user_changed = person.record.user != record.user;
         let presence = record.presence.clone();
         person.record = UserRecord {
@@ -29,7 +31,7 @@ impl Live {
         }
         self.choose_presence(id, presence, now, out);
         if self.people.get(&id).is_some_and(|person| person.record.suspended) {
-            self.hang_up_user(id, HangUp::Suspended, now, out);
+            self.hang_up_where(id, HangUp::Suspended, |_| true, now, out);
         }
     }
 
@@ -41,7 +43,7 @@ impl Live {
         let conversations: Vec<_> = person.conversations.iter().copied().collect();
         let own: Vec<_> = person.relations.keys().copied().collect();
         let others: Vec<_> = own.iter().chain(&person.blocked_by).copied().collect();
-        self.hang_up_user(id, HangUp::Deleted, now, out);
+        self.hang_up_where(id, HangUp::Deleted, |_| true, now, out);
         for guild in guilds {
             self.remove_member(guild, id, Removal::Deleted, now, out);
         }
@@ -55,23 +57,10 @@ impl Live {
             self.relate(id, other, None, out);
             self.relate(other, id, None, out);
         }
-        self.people.remove(&id);
-    }
-
-    pub(super) fn end_devices(&mut self, devices: &[DeviceId], now: Now, out: &mut Vec<Output>) {
-        let concerned: Vec<_> = (self.connections.iter())
-            .filter(|(_, connection)| devices.contains(&connection.device))
-            .map(|(id, _)| *id)
-            .collect();
-        for session in concerned {
-            self.hang_up(session, HangUp::SignedOut, now, out);
-        }
-    }
-
-    fn hang_up_user(&mut self, user: UserId, why: HangUp, now: Now, out: &mut Vec<Output>) {
-        let sessions: Vec<_> = self.sessions_of(user).collect();
-        for session in sessions {
-            self.hang_up(session, why, now, out);
+        if let Some(person) = self.people.remove(&id)
+            && let Some(at) = person.status_over
+        {
+            self.timers.remove(&(at, Timer::StatusOver(id)));
         }
     }
 
@@ -79,17 +68,46 @@ impl Live {
         let Some(person) = self.people.get_mut(&user) else {
             return;
         };
+        let presence = current(presence, now);
         if person.record.presence == presence {
             return;
         }
         person.record.presence = presence.clone();
-        tell(out, person.sessions.iter().copied(), Event::PresenceChosen { presence });
+        self.time_status(user, now);
+        self.tell_user(user, Event::PresenceChosen { presence }, out);
         self.show_presence(user, None, out);
-        let _ = now;
+    }
+
+    pub(super) fn status_over(&mut self, user: UserId, now: Now, out: &mut Vec<Output>) {
+        let Some(person) = self.people.get_mut(&user) else {
+            return;
+        };
+        person.status_over = None;
+        let presence = person.record.presence.clone();
+        // Where the clock was set back meanwhile, it is not over yet.
+        self.time_status(user, now);
+        self.choose_presence(user, presence, now, out);
+    }
+
+    /// Foresees the end of a custom status.
+    fn time_status(&mut self, user: UserId, now: Now) {
+        let Some(person) = self.people.get_mut(&user) else {
+            return;
+        };
+        if let Some(at) = person.status_over.take() {
+            self.timers.remove(&(at, Timer::StatusOver(user)));
+        }
+        let presence = &person.record.presence;
+        if let (Some(_), Some(until_ms)) = (&presence.custom_status, presence.custom_until_ms)
+            && let Some(at) = now.instant_of(until_ms)
+        {
+            person.status_over = Some(at);
+            self.timers.insert((at, Timer::StatusOver(user)));
+        }
     }
 
     /// Works out anew how someone is seen, and tells it if it changed; a session that is just beginning is shown it otherwise.
-    pub(super) fn show_presence(&mut self, user_id: UserId, but: Option<ConnectionId>, out: &mut Vec<Output>) {
+    pub(super) fn show_presence(&mut self, user_id: UserId, but: Option<SessionId>, out: &mut Vec<Output>) {
         let Some(person) = self.people.get(&user_id) else {
             return;
         };
@@ -106,13 +124,16 @@ impl Live {
         tell(out, told, Event::PresenceChanged { user_id, presence });
     }
 
-    fn presence_now(&self, person: &Person) -> Presence {
+    /// Voice that goes on without a connection is someone being there.
+    pub(super) fn presence_now(&self, person: &Person) -> Presence {
         let own = &person.record.presence;
-        let is_there = !person.sessions.is_empty() || self.in_voice.contains_key(&person.record.user.id);
+        let open = || person.sessions.iter().filter_map(|id| self.sessions.get(id)).filter(|session| session.connection().is_some());
+        let is_there = open().next().is_some() || self.in_voice.contains_key(&person.record.user.id);
         let status = match own.choice {
             _ if !is_there => Status::Offline,
             StatusChoice::Invisible => Status::Offline,
             StatusChoice::DoNotDisturb => Status::DoNotDisturb,
+            StatusChoice::Online if open().next().is_some() && open().all(|session| session.idle) => Status::Idle,
             StatusChoice::Online => Status::Online,
         };
         Presence {
@@ -122,7 +143,7 @@ impl Live {
     }
 
     /// Sessions of everyone who may know whether someone is there, the user's own among them.
-    fn watchers(&self, user: UserId) -> BTreeSet<ConnectionId> {
+    fn watchers(&self, user: UserId) -> BTreeSet<SessionId> {
         let Some(person) = self.people.get(&user) else {
             return BTreeSet::new();
         };
@@ -140,12 +161,14 @@ impl Live {
     }
 
     /// Sessions of everyone who sees this user anywhere.
-    fn acquaintances(&self, user: UserId) -> BTreeSet<ConnectionId> {
+    fn acquaintances(&self, user: UserId) -> BTreeSet<SessionId> {
         let Some(person) = self.people.get(&user) else {
             return BTreeSet::new();
         };
         let mut told = self.watchers(user);
-        for other in (person.relations.keys().copied()).chain(person.blocked_by.iter().copied()).chain(self.partners(person)) {
+        let stands_to = |other: &UserId| self.people.get(other).is_some_and(|other| other.relations.contains_key(&user));
+        let related = person.relations.keys().chain(&person.blocked_by).copied().filter(stands_to);
+        for other in related.chain(self.partners(person)) {
             told.extend(self.sessions_of(other));
         }
         told
@@ -267,8 +290,20 @@ impl Live {
         }
     }
 
-    pub(super) fn sessions_of(&self, user: UserId) -> impl Iterator<Item = ConnectionId> {
+    pub(super) fn sessions_of(&self, user: UserId) -> impl Iterator<Item = SessionId> {
         self.people.get(&user).into_iter().flat_map(|person| person.sessions.iter().copied())
+    }
+}
+
+/// Without a custom status whose time is over.
+fn current(presence: OwnPresence, now: Now) -> OwnPresence {
+    match presence.custom_until_ms {
+        Some(until) if until <= now.unix_ms => OwnPresence {
+            choice: presence.choice,
+            custom_status: None,
+            custom_until_ms: None,
+        },
+        _ => presence,
     }
 }
 

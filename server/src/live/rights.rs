@@ -2,8 +2,8 @@
 
 use voxhall_protocol::{
     ChannelId, GuildId, RoleId, UserId,
-    control::{Channel, ChannelKind, GuildInfo, UnixMs},
-    permissions::{Layer, Permissions, Subject},
+    control::{Channel, ChannelKind, Explanation, GuildInfo, Role, UnixMs},
+    permissions::{Layer, Permissions, Subject, explain},
 };
 use voxhall_store::{ConversationRecord, MemberRecord};
 
@@ -83,6 +83,52 @@ impl Live {
             None => Vec::new(),
         };
         guild.judge(user, now_ms, |subject| judge(subject, &layers))
+    }
+
+    /// Why a member may or may not do a thing, in one channel or in the guild as a whole. None: no member, or no such channel.
+    pub fn explain(
+        &self,
+        guild: GuildId,
+        user: UserId,
+        channel: Option<ChannelId>,
+        now_ms: UnixMs,
+        needs: Permissions,
+    ) -> Option<Explanation> {
+        self.judge(guild, user, channel, now_ms, |subject, layers| explain(subject, layers, needs))
+    }
+
+    /// Judges someone who has this role and no other. None: no such role or channel.
+    pub fn judge_role<T>(
+        &self,
+        guild: GuildId,
+        role: RoleId,
+        channel: Option<ChannelId>,
+        judge: impl FnOnce(&Subject<'_>, &[Layer<'_>]) -> T,
+    ) -> Option<T> {
+        let guild = self.guilds.get(&guild)?;
+        let layers = match channel {
+            Some(channel) => guild.layers(guild.channels.get(&channel)?),
+            None => Vec::new(),
+        };
+        let role = guild.role(role)?;
+        let mut roles = vec![guild.roles.first()?, role];
+        roles.dedup_by_key(|role| role.id);
+        let subject = Subject {
+            user: None,
+            is_owner: false,
+            timed_out_until_ms: None,
+            roles: &roles,
+        };
+        Some(judge(&subject, &layers))
+    }
+
+    /// @everyone first, then upwards.
+    pub fn roles(&self, guild: GuildId) -> &[Role] {
+        self.guilds.get(&guild).map_or(&[], |guild| &guild.roles)
+    }
+
+    pub fn role(&self, guild: GuildId, role: RoleId) -> Option<&Role> {
+        self.guilds.get(&guild)?.role(role)
     }
 
     /// Position of a member's highest role, the owner's above all; None: no member.

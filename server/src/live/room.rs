@@ -11,7 +11,7 @@ use voxhall_protocol::{
     control::{EpochKey, RequestId, VoiceState},
 };
 
-use super::ConnectionId;
+use super::{SessionId, voice_rights::VoiceRights};
 
 pub(super) struct Room {
     pub guild: GuildId,
@@ -34,23 +34,25 @@ pub(super) struct Participant {
     pub sender_index: SenderIndex,
     pub muted: bool,
     pub deafened: bool,
+    pub rights: VoiceRights,
+    /// When the timeout is over that keeps them silent.
+    pub timeout_over: Option<Instant>,
     pub speaking: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Control {
     /// Has no key yet: `voice.join` is answered with the next one.
-    Joining(ConnectionId, RequestId),
-    Attached(ConnectionId),
-    /// The connection is lost; the participant leaves at that time.
-    LostUntil(Instant),
+    Joining(SessionId, RequestId),
+    Attached(SessionId),
+    /// The session's connection is lost; the participant leaves at that time.
+    LostUntil(Instant, SessionId),
 }
 
 impl Control {
-    pub fn connection(self) -> Option<ConnectionId> {
+    pub fn session(self) -> SessionId {
         match self {
-            Self::Joining(connection, _) | Self::Attached(connection) => Some(connection),
-            Self::LostUntil(_) => None,
+            Self::Joining(session, _) | Self::Attached(session) | Self::LostUntil(_, session) => session,
         }
     }
 }
@@ -109,8 +111,8 @@ impl Participant {
             sender_index: self.sender_index,
             muted: self.muted,
             deafened: self.deafened,
-            suppressed: false,
-            server_deafened: false,
+            suppressed: self.rights.suppressed,
+            server_deafened: self.rights.deafened,
             speaking: self.speaking,
         }
     }

@@ -6,12 +6,13 @@ use voxhall_protocol::{
         EndReason, Event, Failure, FailureKind, JoinVoice, LeaveReason, RequestId, UpdateVoice,
         VoiceGrant,
     },
-    limits::MAX_VOICE_PARTICIPANTS,
 };
 
 use super::{
-    Answer, ConnectionId, Live, Now, Output, REKEY_EVERY, RouteChange, Timer, VOICE_GRACE, VoiceRoute,
+    Answer, ConnectionId, Live, Now, Output, REKEY_EVERY, RouteChange, SessionId, Timer, VOICE_GRACE, VoiceRoute,
     room::{Control, Participant},
+    sessions::Session,
+    tell,
 };
 
 impl Live {
@@ -38,29 +39,12 @@ impl Live {
         now: Now,
         out: &mut Vec<Output>,
     ) -> Result<(), Failure> {
-        let (user, device) = match self.connections.get(&connection) {
-            Some(connection) => (connection.user, connection.device),
-            None => return Err(Failure::new(FailureKind::OutOfOrder, "sign in first")),
+        let Some((control, session)) = self.session(connection) else {
+            return Err(Failure::new(FailureKind::OutOfOrder, "sign in first"));
         };
+        let (user, device) = (session.user, session.device);
         let channel = join.channel_id;
-        let unknown = || {
-            Failure::new(
-                FailureKind::NotFound,
-                "there is no such voice channel for you; it may have been deleted",
-            )
-        };
-        let room = self.rooms.get(&channel).ok_or_else(unknown)?;
-        let guild = room.guild;
-        if self.rights_in_channel(channel, user, now.unix_ms).is_none() {
-            return Err(unknown());
-        }
-        let others = room.participants.len() - usize::from(room.participants.contains_key(&user));
-        if others >= MAX_VOICE_PARTICIPANTS {
-            return Err(Failure::new(
-                FailureKind::ChannelFull,
-                format!("this voice channel is full ({MAX_VOICE_PARTICIPANTS} people)"),
-            ));
-        }
+        let (guild, rights) = self.may_join(user, channel, now)?;
         self.leave_for_another_session(user, device, now, out);
 
         let session = self.new_voice_session(user);
@@ -69,27 +53,32 @@ impl Live {
         let room = self.rooms.get_mut(&channel).expect("looked up above");
         let participant = Participant {
             device,
-            control: Control::Joining(connection, request),
+            control: Control::Joining(control, request),
             session,
             secret: secret.clone(),
             ssrc,
             sender_index: room.new_sender_index(),
             muted: join.muted,
             deafened: join.deafened,
+            rights,
+            timeout_over: None,
             speaking: false,
         };
+        let (may_speak, deafened) = participant.routed();
         out.push(Output::Route(RouteChange::Add(VoiceRoute {
             session,
             secret,
             ssrc,
             sender_index: participant.sender_index,
             channel,
-            deafened: join.deafened,
+            may_speak,
+            deafened,
             bundles: join.bundles,
         })));
         let state = participant.state(channel, user);
         room.participants.insert(user, participant);
         self.in_voice.insert(user, channel);
+        self.time_timeout(user, channel, now);
         self.tell_readers(channel, Event::VoiceJoined { guild_id: guild, state }, out);
         self.show_presence(user, None, out);
         self.rekey(channel, now, out);
@@ -115,17 +104,20 @@ impl Live {
         let Some((guild_id, participant)) = self.participant(user, channel) else {
             return;
         };
-        let before = (participant.muted, participant.deafened);
-        if before == (update.muted, update.deafened) {
+        if (participant.muted, participant.deafened) == (update.muted, update.deafened) {
             return;
         }
+        let before = participant.routed();
         (participant.muted, participant.deafened) = (update.muted, update.deafened);
+        let after = participant.routed();
         let session = participant.session;
         let state = participant.state(channel, user);
-        if before.1 != update.deafened {
-            out.push(Output::Route(RouteChange::Deafen {
+        if before != after {
+            let (may_speak, deafened) = after;
+            out.push(Output::Route(RouteChange::Rights {
                 session,
-                deafened: update.deafened,
+                may_speak,
+                deafened,
             }));
         }
         self.tell_readers(channel, Event::VoiceUpdated { guild_id, state }, out);
@@ -139,6 +131,8 @@ impl Live {
         let Some((guild_id, participant)) = self.participant(user_id, channel_id) else {
             return;
         };
+        // It may have been heard just before it was suppressed.
+        let speaking = speaking && !participant.rights.suppressed;
         if participant.speaking != speaking {
             participant.speaking = speaking;
             let event = Event::VoiceSpeaking {
@@ -147,7 +141,7 @@ impl Live {
                 user_id,
                 speaking,
             };
-            self.tell_readers(channel_id, event, out);
+            self.tell_who_is_there(self.readers(channel_id), event, out);
         }
     }
 
@@ -160,63 +154,87 @@ impl Live {
         self.remove(user, channel, LeaveReason::TimedOut, now, out);
     }
 
-    /// Gives a voice session that lost its connection, or is about to, to the new connection of the same device.
-    pub(super) fn resume_voice(&mut self, connection: ConnectionId, out: &mut Vec<Output>) {
-        let Some((user, channel)) = self.voice_of(connection) else {
+    /// Gives a voice session that lost its control, or is about to, to this session of the same device.
+    pub(super) fn take_voice(&mut self, id: SessionId, out: &mut Vec<Output>) {
+        let Some(session) = self.sessions.get(&id) else {
             return;
         };
-        let Some((_, participant)) = self.participant(user, channel) else {
-            return;
-        };
-        let session = participant.session;
-        match participant.control {
-            // Its answer is on its way to the other connection.
-            Control::Joining(..) => return,
-            Control::Attached(_) => participant.control = Control::Attached(connection),
-            Control::LostUntil(at) => {
-                participant.control = Control::Attached(connection);
-                self.timers.remove(&(at, Timer::Grace(session)));
-            }
-        }
-        // Keys may have changed while nobody listened.
-        if let Some(key) = self.rooms[&channel].key.clone() {
-            out.push(Output::Event {
-                to: vec![connection],
-                event: Event::VoiceRekeyed {
-                    channel_id: channel,
-                    key,
-                },
-            });
-        }
-    }
-
-    /// The connection is gone already.
-    pub(super) fn lose_control(
-        &mut self,
-        connection: ConnectionId,
-        user: UserId,
-        device: DeviceId,
-        now: Now,
-        out: &mut Vec<Output>,
-    ) {
+        let (user, device) = (session.user, session.device);
         let Some(&channel) = self.in_voice.get(&user) else {
             return;
         };
-        let other = self.connections_of_device(device).next();
         let Some((_, participant)) = self.participant(user, channel) else {
             return;
         };
-        if participant.control.connection() != Some(connection) {
+        if participant.device != device {
+            return;
+        }
+        let voice = participant.session;
+        let before = participant.control;
+        match before {
+            // Its answer is on its way to the other session.
+            Control::Joining(..) => return,
+            Control::Attached(_) | Control::LostUntil(..) => participant.control = Control::Attached(id),
+        }
+        if let Control::LostUntil(at, _) = before {
+            self.timers.remove(&(at, Timer::Grace(voice)));
+        }
+        // A session is told of all keys while it has no connection, too.
+        if before.session() != id
+            && let Some(key) = self.rooms[&channel].key.clone()
+        {
+            let event = Event::VoiceRekeyed {
+                channel_id: channel,
+                key,
+            };
+            tell(out, [id], event);
+        }
+    }
+
+    /// A session goes on, which was not told who is speaking since it lost its connection.
+    pub(super) fn tell_voice_again(&self, id: SessionId, out: &mut Vec<Output>) {
+        let Some(person) = self.sessions.get(&id).and_then(|session| self.people.get(&session.user)) else {
+            return;
+        };
+        for guild in person.guilds.iter().filter_map(|guild| self.guilds.get(guild)) {
+            for channel in guild.channels.values() {
+                let states = self.voice_states(channel.id);
+                if states.is_empty() || !guild.sees(person.record.user.id, channel) {
+                    continue;
+                }
+                for state in states {
+                    let guild_id = guild.info.id;
+                    tell(out, [id], Event::VoiceUpdated { guild_id, state });
+                }
+            }
+        }
+    }
+
+    /// A session has lost its connection.
+    pub(super) fn lose_control(&mut self, id: SessionId, now: Now, out: &mut Vec<Output>) {
+        let Some(session) = self.sessions.get(&id) else {
+            return;
+        };
+        let (user, device) = (session.user, session.device);
+        let Some(&channel) = self.in_voice.get(&user) else {
+            return;
+        };
+        let of_device = |other: &SessionId| self.sessions.get(other).is_some_and(|s| s.device == device);
+        let other = self.sessions_of(user).find(|other| *other != id && self.is_open(*other) && of_device(other));
+        let Some((_, participant)) = self.participant(user, channel) else {
+            return;
+        };
+        if participant.control.session() != id {
             return;
         }
         if matches!(participant.control, Control::Joining(..)) {
             // Nobody has its keys.
             self.remove(user, channel, LeaveReason::Disconnected, now, out);
         } else if let Some(other) = other {
-            self.resume_voice(other, out);
+            self.take_voice(other, out);
         } else {
             let at = now.at + VOICE_GRACE;
-            participant.control = Control::LostUntil(at);
+            participant.control = Control::LostUntil(at, id);
             let session = participant.session;
             self.timers.insert((at, Timer::Grace(session)));
         }
@@ -260,26 +278,21 @@ impl Live {
         self.remove(user, channel, LeaveReason::Switched, now, out);
     }
 
-    fn tell_ended(
+    pub(super) fn tell_ended(
         &mut self,
         user: UserId,
         channel_id: ChannelId,
         reason: EndReason,
         out: &mut Vec<Output>,
     ) {
-        let connection = self
-            .participant(user, channel_id)
-            .and_then(|(_, participant)| participant.control.connection());
-        if let Some(connection) = connection {
-            out.push(Output::Event {
-                to: vec![connection],
-                event: Event::VoiceEnded { channel_id, reason },
-            });
+        if let Some((_, participant)) = self.participant(user, channel_id) {
+            let session = participant.control.session();
+            tell(out, [session], Event::VoiceEnded { channel_id, reason });
         }
     }
 
     /// Out of the route table at once; those who stay get a key that the leaver never had.
-    fn remove(
+    pub(super) fn remove(
         &mut self,
         user_id: UserId,
         channel_id: ChannelId,
@@ -299,17 +312,22 @@ impl Live {
         self.ssrcs.remove(&gone.ssrc);
         out.push(Output::Route(RouteChange::Remove(gone.session)));
         match gone.control {
-            Control::Joining(connection, request) => {
+            Control::Joining(session, request) => {
                 let failure = Failure::new(
                     FailureKind::OutOfOrder,
                     "voice was left again before it was joined",
                 );
-                refuse(out, connection, request, failure);
+                if let Some(connection) = self.sessions.get(&session).and_then(Session::connection) {
+                    refuse(out, connection, request, failure);
+                }
             }
-            Control::LostUntil(at) => {
+            Control::LostUntil(at, _) => {
                 self.timers.remove(&(at, Timer::Grace(gone.session)));
             }
             Control::Attached(_) => {}
+        }
+        if let Some(at) = gone.timeout_over {
+            self.timers.remove(&(at, Timer::TimeoutOver(gone.session)));
         }
         let event = Event::VoiceLeft {
             guild_id,
@@ -362,24 +380,22 @@ impl Live {
         let mut joining = Vec::new();
         for (user, participant) in &mut room.participants {
             match participant.control {
-                Control::Joining(connection, request) => {
-                    participant.control = Control::Attached(connection);
-                    joining.push((*user, connection, request));
+                Control::Joining(session, request) => {
+                    participant.control = Control::Attached(session);
+                    joining.push((*user, session, request));
                 }
-                Control::Attached(connection) => to.push(connection),
-                Control::LostUntil(_) => {}
+                Control::Attached(session) | Control::LostUntil(_, session) => to.push(session),
             }
         }
-        if !to.is_empty() {
-            out.push(Output::Event {
-                to,
-                event: Event::VoiceRekeyed {
-                    channel_id: channel,
-                    key: key.clone(),
-                },
-            });
-        }
-        for (user, connection, request) in joining {
+        let event = Event::VoiceRekeyed {
+            channel_id: channel,
+            key: key.clone(),
+        };
+        tell(out, to, event);
+        for (user, session, request) in joining {
+            let Some(connection) = self.sessions.get(&session).and_then(Session::connection) else {
+                continue;
+            };
             let participant = &room.participants[&user];
             let grant = VoiceGrant {
                 channel_id: channel,
@@ -399,56 +415,20 @@ impl Live {
         }
     }
 
-    /// Whoever may no longer be where they are is taken out, and routes follow what everyone may do.
-    pub(super) fn review_voice(&mut self, guild: GuildId, now: Now, out: &mut Vec<Output>) {
-        let _ = (guild, now, out);
-    }
-
-    /// The channel is about to be no more.
-    pub(super) fn close_room(&mut self, channel: ChannelId, now: Now, out: &mut Vec<Output>) {
-        let Some(room) = self.rooms.get(&channel) else {
-            return;
-        };
-        let users: Vec<_> = room.participants.keys().copied().collect();
-        for user in users {
-            self.tell_ended(user, channel, EndReason::ChannelDeleted, out);
-            self.remove(user, channel, LeaveReason::NotAllowed, now, out);
-        }
-        if let Some(room) = self.rooms.remove(&channel)
-            && let Some(at) = room.rekey_due
-        {
-            self.timers.remove(&(at, Timer::Rekey(channel)));
-        }
-    }
-
-    /// Takes someone out of the voice of a guild in which they may no longer be.
-    pub(super) fn leave_voice_of(&mut self, guild: GuildId, user: UserId, now: Now, out: &mut Vec<Output>) {
-        if let Some(&channel) = self.in_voice.get(&user)
-            && self.guild_of.get(&channel) == Some(&guild)
-        {
-            self.tell_ended(user, channel, EndReason::NotAllowed, out);
-            self.remove(user, channel, LeaveReason::NotAllowed, now, out);
-        }
-    }
-
     /// The voice channel that this connection's device is in.
     fn voice_of(&self, connection: ConnectionId) -> Option<(UserId, ChannelId)> {
-        let connection = self.connections.get(&connection)?;
-        let channel = *self.in_voice.get(&connection.user)?;
-        let participant = self
-            .rooms
-            .get(&channel)?
-            .participants
-            .get(&connection.user)?;
-        (participant.device == connection.device).then_some((connection.user, channel))
+        let (_, session) = self.session(connection)?;
+        let channel = *self.in_voice.get(&session.user)?;
+        let participant = self.rooms.get(&channel)?.participants.get(&session.user)?;
+        (participant.device == session.device).then_some((session.user, channel))
     }
 
-    fn of_session(&self, session: VoiceSessionId) -> Option<(UserId, ChannelId)> {
+    pub(super) fn of_session(&self, session: VoiceSessionId) -> Option<(UserId, ChannelId)> {
         let user = *self.voice_sessions.get(&session)?;
         Some((user, *self.in_voice.get(&user)?))
     }
 
-    fn participant(
+    pub(super) fn participant(
         &mut self,
         user: UserId,
         channel: ChannelId,

@@ -1,0 +1,244 @@
+//! Who may be in voice, speak and hear there: live voice follows every change of rights at once, and moderators' wishes.
+
+use voxhall_protocol::{
+    ChannelId, DeviceId, GuildId, UserId, VoiceSessionId,
+    control::{EndReason, Event, Failure, FailureKind, LeaveReason, UnixMs},
+    limits::MAX_VOICE_PARTICIPANTS,
+    permissions::Permissions,
+};
+
+use super::{Live, Now, Output, RouteChange, Timer, room::Participant, world::GuildState};
+
+/// What someone who may be in a voice channel may do there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct VoiceRights {
+    /// Listens only.
+    pub suppressed: bool,
+    pub deafened: bool,
+    /// Then they may do more.
+    pub timeout_until_ms: Option<UnixMs>,
+}
+
+impl Live {
+    /// What someone may do who wants to enter a voice channel.
+    pub(super) fn may_join(
+        &self,
+        user: UserId,
+        channel: ChannelId,
+        now: Now,
+    ) -> Result<(GuildId, VoiceRights), Failure> {
+        let unknown = || {
+            Failure::new(
+                FailureKind::NotFound,
+                "there is no such voice channel for you; it may have been deleted",
+            )
+        };
+        let room = self.rooms.get(&channel).ok_or_else(unknown)?;
+        let rights = self.rights_in_channel(channel, user, now.unix_ms).ok_or_else(unknown)?;
+        let guild = self.guilds.get(&room.guild).ok_or_else(unknown)?;
+        let may = voice_rights(guild, user, channel, now)
+            .ok_or_else(|| Failure::new(FailureKind::Forbidden, "You may not connect to this voice channel."))?;
+        let others = room.participants.len() - usize::from(room.participants.contains_key(&user));
+        let own_limit = (guild.channels.get(&channel).map_or(0, |channel| channel.user_limit) as usize)
+            .min(MAX_VOICE_PARTICIPANTS);
+        let limit = match own_limit {
+            0 => MAX_VOICE_PARTICIPANTS,
+            _ if rights.contains(Permissions::MOVE_MEMBERS) => MAX_VOICE_PARTICIPANTS,
+            limit => limit,
+        };
+        if others >= limit {
+            let words = format!("this voice channel is full ({limit} people)");
+            return Err(Failure::new(FailureKind::ChannelFull, words));
+        }
+        Ok((room.guild, may))
+    }
+
+    /// Whoever may no longer be where they are is taken out, and routes follow what everyone may do.
+    pub(super) fn review_voice(&mut self, guild_id: GuildId, now: Now, out: &mut Vec<Output>) {
+        let Some(guild) = self.guilds.get(&guild_id) else {
+            return;
+        };
+        let mut changed = Vec::new();
+        let rooms = guild.channels.keys().filter_map(|channel| Some((*channel, self.rooms.get(channel)?)));
+        for (channel, room) in rooms {
+            for (user, participant) in &room.participants {
+                let rights = voice_rights(guild, *user, channel, now);
+                if rights != Some(participant.rights) {
+                    changed.push((*user, channel, rights));
+                }
+            }
+        }
+        for (user, channel, rights) in changed {
+            match rights {
+                Some(rights) => self.set_rights(user, channel, rights, now, out),
+                None => {
+                    self.tell_ended(user, channel, EndReason::NotAllowed, out);
+                    self.remove(user, channel, LeaveReason::NotAllowed, now, out);
+                }
+            }
+        }
+    }
+
+    fn set_rights(&mut self, user: UserId, channel: ChannelId, rights: VoiceRights, now: Now, out: &mut Vec<Output>) {
+        let Some((guild_id, participant)) = self.participant(user, channel) else {
+            return;
+        };
+        let before = (participant.state(channel, user), participant.routed());
+        participant.rights = rights;
+        participant.speaking &= !rights.suppressed;
+        let after = (participant.state(channel, user), participant.routed());
+        let session = participant.session;
+        self.time_timeout(user, channel, now);
+        if before.1 != after.1 {
+            let (may_speak, deafened) = after.1;
+            out.push(Output::Route(RouteChange::Rights {
+                session,
+                may_speak,
+                deafened,
+            }));
+        }
+        if before.0 != after.0 {
+            let event = Event::VoiceUpdated {
+                guild_id,
+                state: after.0,
+            };
+            self.tell_readers(channel, event, out);
+        }
+    }
+
+    /// Foresees the end of a timeout, by which a participant may do more.
+    pub(super) fn time_timeout(&mut self, user: UserId, channel: ChannelId, now: Now) {
+        let Some((_, participant)) = self.participant(user, channel) else {
+            return;
+        };
+        let timer = Timer::TimeoutOver(participant.session);
+        let until = participant.rights.timeout_until_ms.and_then(|until| now.instant_of(until));
+        let before = std::mem::replace(&mut participant.timeout_over, until);
+        if let Some(at) = before {
+            self.timers.remove(&(at, timer));
+        }
+        if let Some(at) = until {
+            self.timers.insert((at, timer));
+        }
+    }
+
+    pub(super) fn timeout_over(&mut self, session: VoiceSessionId, now: Now, out: &mut Vec<Output>) {
+        let Some((user, channel)) = self.of_session(session) else {
+            return;
+        };
+        let Some((guild, participant)) = self.participant(user, channel) else {
+            return;
+        };
+        participant.timeout_over = None;
+        // Where the clock was set back meanwhile, it is not over yet.
+        self.time_timeout(user, channel, now);
+        self.review_voice(guild, now, out);
+    }
+
+    /// In which voice channel of this guild someone is.
+    pub fn voice_channel(&self, guild: GuildId, user: UserId) -> Option<ChannelId> {
+        let channel = *self.in_voice.get(&user)?;
+        (self.guild_of.get(&channel) == Some(&guild)).then_some(channel)
+    }
+
+    /// Has someone go to another voice channel of their guild: the client joins there by itself.
+    ///
+    /// # Errors
+    /// They are in no voice channel, or may not enter that one, which may be full.
+    pub fn move_voice(
+        &mut self,
+        guild: GuildId,
+        user: UserId,
+        to: ChannelId,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) -> Result<ChannelId, Failure> {
+        let from = self.voice_channel(guild, user).ok_or_else(not_in_voice)?;
+        match self.may_join(user, to, now) {
+            Ok((there, _)) if there == guild => {}
+            Err(full) if full.kind() == FailureKind::ChannelFull => return Err(full),
+            Ok(_) | Err(_) => return Err(Failure::new(FailureKind::Forbidden, "They may not enter that voice channel.")),
+        }
+        if from != to {
+            self.tell_ended(user, from, EndReason::MovedTo(to), out);
+            self.remove(user, from, LeaveReason::Moderated, now, out);
+        }
+        Ok(from)
+    }
+
+    /// Takes someone out of voice.
+    ///
+    /// # Errors
+    /// They are in no voice channel of this guild.
+    pub fn disconnect_voice(
+        &mut self,
+        guild: GuildId,
+        user: UserId,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) -> Result<ChannelId, Failure> {
+        let channel = self.voice_channel(guild, user).ok_or_else(not_in_voice)?;
+        self.tell_ended(user, channel, EndReason::Disconnected, out);
+        self.remove(user, channel, LeaveReason::Moderated, now, out);
+        Ok(channel)
+    }
+
+    /// The channel is about to be no more.
+    pub(super) fn close_room(&mut self, channel: ChannelId, now: Now, out: &mut Vec<Output>) {
+        let Some(room) = self.rooms.get(&channel) else {
+            return;
+        };
+        let users: Vec<_> = room.participants.keys().copied().collect();
+        for user in users {
+            self.tell_ended(user, channel, EndReason::ChannelDeleted, out);
+            self.remove(user, channel, LeaveReason::NotAllowed, now, out);
+        }
+        if let Some(room) = self.rooms.remove(&channel)
+            && let Some(at) = room.rekey_due
+        {
+            self.timers.remove(&(at, Timer::Rekey(channel)));
+        }
+    }
+
+    /// Takes someone out of the voice of a guild in which they may no longer be.
+    pub(super) fn leave_voice_of(&mut self, guild: GuildId, user: UserId, now: Now, out: &mut Vec<Output>) {
+        if let Some(channel) = self.voice_channel(guild, user) {
+            self.tell_ended(user, channel, EndReason::NotAllowed, out);
+            self.remove(user, channel, LeaveReason::NotAllowed, now, out);
+        }
+    }
+
+    /// This device is no longer signed in.
+    pub(super) fn end_voice_of_device(&mut self, user: UserId, device: DeviceId, now: Now, out: &mut Vec<Output>) {
+        if let Some(&channel) = self.in_voice.get(&user)
+            && let Some((_, participant)) = self.participant(user, channel)
+            && participant.device == device
+        {
+            self.tell_ended(user, channel, EndReason::NotAllowed, out);
+            self.remove(user, channel, LeaveReason::Left, now, out);
+        }
+    }
+}
+
+impl Participant {
+    /// As the media thread has to know it: may speak, and hears nothing.
+    pub fn routed(&self) -> (bool, bool) {
+        (!self.rights.suppressed, self.deafened || self.rights.deafened)
+    }
+}
+
+/// None: they may not be there.
+pub(super) fn voice_rights(guild: &GuildState, user: UserId, channel: ChannelId, now: Now) -> Option<VoiceRights> {
+    let member = guild.members.get(&user)?;
+    let rights = guild.rights(user, guild.channels.get(&channel), now.unix_ms);
+    let enters = Permissions::VIEW_CHANNEL.with(Permissions::CONNECT);
+    rights.contains(enters).then(|| VoiceRights {
+        suppressed: member.server_muted || !rights.contains(Permissions::SPEAK),
+        deafened: member.server_deafened,
+        timeout_until_ms: member.timeout_until_ms.filter(|until| now.unix_ms < *until),
+    })
+}
+
+fn not_in_voice() -> Failure {
+    Failure::new(FailureKind::NotFound, "They are in no voice channel here.")
+}
