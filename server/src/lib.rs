@@ -6,13 +6,16 @@
 //! - [`admin`]: commands for the server that runs, and backups
 //! - `metrics`, [`logging`], `notify`: what it tells who watches over it
 //! - `services`: what is done for a request
+//! - `files`: the bytes of uploaded files
 //! - `live`, `hub`: who is online and in voice; a pure state machine, and what ties it to connections and voice
 //! - `media`: the thread that forwards voice
 
 pub mod admin;
 mod announce;
+mod bans;
 mod clock;
 pub mod config;
+mod files;
 mod gateway;
 mod http;
 mod hub;

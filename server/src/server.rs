@@ -12,7 +12,10 @@ use arc_swap::ArcSwap;
 use tokio::{net::TcpListener, sync::mpsc, task::AbortHandle};
 use tokio_rustls::TlsAcceptor;
 use voxhall_relay::{Counters, Limits, RouteTable};
-use voxhall_store::{Accounts, Guilds, OpenError, SqliteStore, StoreError};
+use voxhall_store::{
+    Accounts, Conversations, Guilds, OpenError, People, SqliteStore, StoreError,
+    maintenance::{DATABASE, LOCK},
+};
 
 #[cfg(unix)]
 use crate::admin::{AdminSocket, SocketFile};
@@ -20,7 +23,7 @@ use crate::{
     admin::Backups,
     announce::Announcement,
     config::Config,
-    gateway::End,
+    files::Files,
     http,
     hub::Hub,
     live::World,
@@ -33,17 +36,15 @@ use crate::{
     tls::{Identity, IdentityError},
 };
 
-const DATABASE: &str = "voxhall.db";
-const LOCK: &str = "lock";
 /// Events of the media thread that may wait for the control plane.
 const MEDIA_EVENTS: usize = 1_024;
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 /// How long connections may take to hear that the server stops.
 const GOODBYE_WITHIN: Duration = Duration::from_millis(1_500);
+/// Where nobody said why.
+const STOPPING: &str = "the server is shutting down, or starting again";
 /// How long the store may take to write what it was asked to.
 const CLOSE_WITHIN: Duration = Duration::from_secs(8);
-/// Clients come back spread over this time, not all at once.
-const RECONNECT_AFTER_MS: std::ops::Range<u32> = 500..2_500;
 
 /// Why the server can't start.
 #[derive(Debug, thiserror::Error)]
@@ -128,8 +129,8 @@ pub async fn run(config: Config, log: Arc<LogLimit>) -> Result<(), StartError> {
     let world = World {
         users: store.users().await?,
         guilds: store.guilds().await?,
-        conversations: Vec::new(),
-        relations: Vec::new(),
+        conversations: store.conversations().await?,
+        relations: store.relations().await?,
     };
     let services = Services::new(Parts {
         hub: Hub::new(world, table),
@@ -138,9 +139,17 @@ pub async fn run(config: Config, log: Arc<LogLimit>) -> Result<(), StartError> {
         links,
         server_name: config.server_name.clone(),
         registration: config.registration,
+        guests: config.guests,
+        guest_retention: config.guest_retention,
         sign_ins_per_minute: config.sign_ins_per_minute,
         media,
         backups: Backups::new(&config.data, config.backup.as_ref()),
+        files: Files::open(&config.data).map_err(|source| StartError::Data {
+            path: config.data.clone(),
+            source,
+        })?,
+        attachments: config.attachments,
+        message_retention: config.message_retention,
     })
     .await?;
     let services = Arc::new(services);
@@ -160,6 +169,8 @@ pub async fn run(config: Config, log: Arc<LogLimit>) -> Result<(), StartError> {
     let on = Arc::clone(&services);
     spawn(async move { on.hub.run_media_events(media_events).await });
 
+    spawn(Arc::clone(&services).upkeep());
+    spawn(Arc::clone(&services).tend_accounts());
     spawn(report(reporter));
     if let Some(address) = config.metrics {
         let failed = |source| StartError::Metrics { address, source };
@@ -170,7 +181,7 @@ pub async fn run(config: Config, log: Arc<LogLimit>) -> Result<(), StartError> {
             counters,
             media: media_stats,
             log: Arc::clone(&log),
-            database: config.data.join(DATABASE),
+            data: config.data.clone(),
         };
         spawn(metrics::serve(listener, scrape));
     }
@@ -188,17 +199,21 @@ pub async fn run(config: Config, log: Arc<LogLimit>) -> Result<(), StartError> {
         spawn(stay_alive(Arc::clone(&services), every));
     }
 
-    loop {
-        match signals.next().await {
-            Asked::Reload => reload(&identity),
-            Asked::Stop => break,
+    let mut drain_wanted = services.drain.subscribe();
+    let why = loop {
+        tokio::select! {
+            asked = signals.next() => match asked {
+                Asked::Reload => reload(&identity),
+                Asked::Stop => break String::new(),
+            },
+            Ok(why) = drain_wanted.wait_for(Option::is_some) => break why.clone().unwrap_or_default(),
         }
-    }
+    };
     tracing::info!("stopping; asked once more, the server ends at once");
     notify::tell(notify::State::Stopping);
     accepting.abort();
     tokio::select! {
-        () = drain(&services.hub, &store) => {}
+        () = drain(&services.hub, &store, &why) => {}
         () = signals.stop() => tracing::warn!("asked once more: ending at once"),
     }
     Ok(())
@@ -218,8 +233,8 @@ fn open_admin_socket(path: &Path, services: &Arc<Services>) -> Option<SocketFile
 }
 
 /// Lets everyone go and closes the store, within a bounded time. What was acknowledged is on disk before, and stays there.
-async fn drain(hub: &Hub, store: &SqliteStore) {
-    say_goodbye(hub).await;
+async fn drain(hub: &Hub, store: &SqliteStore, why: &str) {
+    say_goodbye(hub, if why.is_empty() { STOPPING } else { why }).await;
     if tokio::time::timeout(CLOSE_WITHIN, store.close()).await.is_err() {
         tracing::error!("the database does not close; ending without it. Nothing acknowledged is lost");
     }
@@ -262,15 +277,9 @@ fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
     tokio::spawn(task).abort_handle()
 }
 
-async fn say_goodbye(hub: &Hub) {
+async fn say_goodbye(hub: &Hub, why: &str) {
     let until = Instant::now() + GOODBYE_WITHIN;
-    hub.end_all(|| {
-        let spread = RECONNECT_AFTER_MS.end - RECONNECT_AFTER_MS.start;
-        let jitter = u32::from_be_bytes(random::bytes()) % spread;
-        End::ShuttingDown {
-            reconnect_after_ms: RECONNECT_AFTER_MS.start + jitter,
-        }
-    });
+    hub.drain(why);
     while hub.open_connections() > 0 && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -49,6 +49,13 @@ impl Backups {
         }
     }
 
+    /// The write-ahead log included.
+    pub fn database_bytes(&self) -> u64 {
+        let bytes = |name: String| fs::metadata(self.data.join(name)).map_or(0, |file| file.len());
+        let database = maintenance::DATABASE;
+        bytes(database.to_owned()) + bytes(format!("{database}-wal"))
+    }
+
     /// Makes one now, named by the time.
     ///
     /// # Errors

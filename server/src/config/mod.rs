@@ -41,6 +41,8 @@ pub struct Config {
     pub registration: Registration,
     /// An invite lets in who has only a name.
     pub guests: bool,
+    /// Guests who don't come back are forgotten after this; none: never.
+    pub guest_retention: Option<Duration>,
     pub create_guilds: GuildMakers,
     pub certificate: Option<CertificateFiles>,
     pub attachments: AttachmentLimits,
@@ -200,6 +202,7 @@ impl Config {
             server_name: values.required::<Name>("server_name")?.0,
             registration: values.required::<Choice<_>>("registration")?.0,
             guests: values.required::<Choice<_>>("guests")?.0,
+            guest_retention: values.required::<Age>("guest_retention")?.0,
             create_guilds: values.required::<Choice<_>>("create_guilds")?.0,
             certificate,
             attachments: AttachmentLimits {

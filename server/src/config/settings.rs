@@ -73,6 +73,8 @@ settings! {
         "Who may make an account: open (anyone), invite (who holds one), closed (nobody)";
     "guests" "BOOL" Bool Some("true"),
         "Whether an invite lets people in with a name only";
+    "guest_retention" "TIME" Text Some("30 days"),
+        "How long guests who don't come back are kept; what they wrote stays";
     "create_guilds" "WHO" Text Some("everyone"),
         "Who may make guilds: everyone (with an account), admins (of this server)";
     "tls_cert" "FILE" Path None,

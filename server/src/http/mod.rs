@@ -1,5 +1,6 @@
 //! TCP, TLS and HTTP: who may connect, and where requests go.
 
+mod files;
 mod pages;
 
 use std::{
@@ -15,14 +16,14 @@ use axum::{
     body::Body,
     http::{HeaderName, HeaderValue, header},
     response::Response,
-    routing::get,
+    routing::{get, head, options},
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
@@ -44,7 +45,8 @@ const OTHER_FILES: usize = 64;
 const PENDING_SHARE: usize = 4;
 const TLS_WITHIN: Duration = Duration::from_secs(10);
 const REQUEST_WITHIN: Duration = Duration::from_secs(10);
-/// For all requests of a connection and the reading of their answers, unless it becomes a WebSocket.
+/// For all requests of a connection and the reading of their answers, unless it becomes a WebSocket or moves files of someone who is
+/// signed in.
 const HTTP_WITHIN: Duration = Duration::from_secs(30);
 const MAX_REQUEST_HEAD_BYTES: usize = 16 * 1024;
 /// When the system has no file handles left.
@@ -59,6 +61,35 @@ pub struct Peer {
     pub source: Source,
     /// Given back when the connection ends.
     _place: Arc<OwnedSemaphorePermit>,
+}
+
+/// When a connection has to end.
+#[derive(Clone, Debug)]
+pub struct Deadline(Arc<watch::Sender<tokio::time::Instant>>);
+
+impl Deadline {
+    fn new(within: Duration) -> Self {
+        Self(Arc::new(watch::Sender::new(tokio::time::Instant::now() + within)))
+    }
+
+    /// Someone who is signed in moves many bytes.
+    pub fn put_off(&self, by: Duration) {
+        let until = tokio::time::Instant::now() + by;
+        self.0.send_modify(|deadline| *deadline = until.max(*deadline));
+    }
+
+    /// Returns when it has come.
+    async fn passed(&self) {
+        let mut deadline = self.0.subscribe();
+        loop {
+            let until = *deadline.borrow_and_update();
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => return,
+                // The sender is held here.
+                _ = deadline.changed() => {}
+            }
+        }
+    }
 }
 
 /// A place among the connections of an address that are not signed in; given back when the last clone is dropped.
@@ -190,6 +221,11 @@ pub async fn run(
                 continue;
             }
         };
+        if services.bans.is_banned(address.ip()) {
+            metrics.refused(Refusal::Banned);
+            tracing::debug!(%address, "turned away: banned");
+            continue;
+        }
         let source = Source::of(address.ip());
         let admitted = pending.take(source).and_then(|pending| {
             let place = Arc::clone(&places).try_acquire_owned();
@@ -280,10 +316,13 @@ async fn serve_http(
     pending: PendingPlace,
 ) {
     let address = peer.address;
+    let deadline = Deadline::new(HTTP_WITHIN);
+    let until = deadline.clone();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer.clone());
         request.extensions_mut().insert(pending.clone());
+        request.extensions_mut().insert(deadline.clone());
         let router = router.clone();
         async move {
             let response = router.oneshot(request).await?;
@@ -296,10 +335,11 @@ async fn serve_http(
         .max_buf_size(MAX_REQUEST_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    match timeout(HTTP_WITHIN, served).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%address, %error, "HTTP ended"),
-        Err(_) => tracing::debug!(%address, "HTTP took too long"),
+    tokio::select! {
+        served = served => if let Err(error) = served {
+            tracing::debug!(%address, %error, "HTTP ended");
+        },
+        () = until.passed() => tracing::debug!(%address, "HTTP took too long"),
     }
 }
 
@@ -310,6 +350,10 @@ fn router(services: Arc<Services>) -> Router {
         .route("/invite/{code}", get(pages::invite))
         .route("/style.css", get(pages::style))
         .route("/ws", get(gateway::upgrade))
+        .route("/uploads", options(files::options))
+        .route("/uploads/{id}", head(files::head).patch(files::patch).options(files::options))
+        .route("/files/{id}", get(files::whole))
+        .route("/files/{id}/thumbnail", get(files::thumbnail))
         .fallback(pages::not_found)
         .with_state(services)
         .layer(axum::middleware::map_response(async |response| {
@@ -317,7 +361,7 @@ fn router(services: Arc<Services>) -> Router {
         }))
 }
 
-/// Nothing of these pages runs code, is framed, or tells another site where it came from.
+/// Unless it says something stricter itself: nothing of these pages runs code, is framed, or tells another site where it came from.
 fn secured(mut response: Response) -> Response {
     const HEADERS: [(HeaderName, &str); 5] = [
         (
@@ -330,9 +374,8 @@ fn secured(mut response: Response) -> Response {
         (header::CACHE_CONTROL, "no-store"),
     ];
     for (name, value) in HEADERS {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
+        let entry = response.headers_mut().entry(name);
+        entry.or_insert(HeaderValue::from_static(value));
     }
     response
 }

@@ -149,7 +149,7 @@ pub struct Scrape {
     pub counters: Arc<Counters>,
     pub media: Arc<MediaStats>,
     pub log: Arc<LogLimit>,
-    pub database: PathBuf,
+    pub data: PathBuf,
 }
 
 impl Scrape {
@@ -192,23 +192,22 @@ impl Scrape {
             "People in voice channels.",
             live.voice_sessions,
         );
+        page.gauge(
+            "voxhall_sessions_lost",
+            "Sessions whose connection was lost, and which are kept for a while.",
+            live.lost_sessions,
+        );
         page.gauge("voxhall_guilds", "Guilds on this server.", live.guilds);
     }
 
     fn write_store(&self, page: &mut Page) {
-        let bytes = |suffix: &str| {
-            let mut path = self.database.clone().into_os_string();
-            path.push(suffix);
-            std::fs::metadata(path).map_or(0, |file| file.len())
-        };
         page.gauge(
             "voxhall_database_bytes",
             "Size of the database file, its write-ahead log included.",
-            bytes("") + bytes("-wal"),
+            self.services.backups.database_bytes(),
         );
         #[cfg(unix)]
-        if let Some(folder) = self.database.parent()
-            && let Ok(disk) = rustix::fs::statvfs(folder)
+        if let Ok(disk) = rustix::fs::statvfs(&self.data)
         {
             page.gauge(
                 "voxhall_data_free_bytes",

@@ -3,6 +3,8 @@
 use std::fs;
 
 use super::text::Page;
+#[cfg(target_os = "linux")]
+use crate::clock::unix_ms;
 
 pub fn write(page: &mut Page) {
     let Some(figures) = read() else {
@@ -58,13 +60,14 @@ fn read() -> Option<Figures> {
     use rustix::{
         param::{clock_ticks_per_second, page_size},
         process::{Resource, getrlimit},
+        time::{ClockId, clock_gettime},
     };
+    // Only what a process may see of itself when all else of /proc is hidden from it.
     let ticks_per_s = clock_ticks_per_second() as f64;
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    let boot_s: f64 = (fs::read_to_string("/proc/stat").ok()?.lines())
-        .find_map(|line| line.strip_prefix("btime "))?
-        .parse()
-        .ok()?;
+    let since_boot = clock_gettime(ClockId::Boottime);
+    let since_boot_s = since_boot.tv_sec as f64 + since_boot.tv_nsec as f64 / 1e9;
+    let boot_s = unix_ms() as f64 / 1e3 - since_boot_s;
     // The name in brackets may hold anything; the third field comes after it.
     let fields: Vec<_> = stat.rsplit_once(") ")?.1.split(' ').collect();
     let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
