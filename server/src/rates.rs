@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     hash::Hash,
     net::{IpAddr, Ipv6Addr},
     sync::Mutex,
@@ -46,6 +47,12 @@ impl Source {
             network: IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask)),
             prefix_len,
         }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.network, self.prefix_len)
     }
 }
 
@@ -135,6 +142,21 @@ impl<K: Hash + Eq> RateLimit<K> {
             return Err(full_at - limit);
         }
         bucket.full_at = full_at;
+        Ok(())
+    }
+
+    /// Whether one could be taken now; takes none.
+    ///
+    /// # Errors
+    /// How long to wait for the next one.
+    pub fn check(&self, key: &K, now: Instant) -> Result<(), Duration> {
+        let buckets = self.buckets.lock().expect("nothing panics with this lock");
+        let bucket = buckets.by_key.get(key);
+        let full_at = bucket.map_or(now, |bucket| bucket.full_at.max(now)) + self.each;
+        let limit = now + self.each * self.burst + self.each / 2;
+        if full_at > limit {
+            return Err(full_at - limit);
+        }
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! Failures as people read them: what happened, and what to do.
 
+pub mod guild;
+
 use std::time::Duration;
 
 use voxhall_protocol::{
@@ -7,7 +9,7 @@ use voxhall_protocol::{
     limits::{MAX_GUILD_MEMBERS, PROTOCOL_MAX, PROTOCOL_MIN},
 };
 use voxhall_store::{
-    CreateInviteError, InviteError, MAX_OPEN_INVITES, PostError, SignUpError, StoreError,
+    CreateInviteError, InviteError, MAX_GUILD_INVITES, MAX_OPEN_INVITES, SignUpError, StoreError,
 };
 
 use crate::{admin::MakeError, clock::unix_ms, services::HashingFailed};
@@ -95,16 +97,25 @@ pub fn invite(error: &InviteError) -> Failure {
                 "This guild is full ({MAX_GUILD_MEMBERS} members). Tell the person who invited you."
             ),
         ),
+        InviteError::TooManyGuilds => guild::too_many_guilds(),
+        InviteError::Banned => Failure::new(
+            FailureKind::Banned,
+            "You were banned from this guild. Only its moderators can let you in again.",
+        ),
         InviteError::Store(error) => store(error),
     }
 }
 
+pub fn name_taken() -> Failure {
+    Failure::new(
+        FailureKind::NameTaken,
+        "This name is taken. Choose another, or sign in if it is yours.",
+    )
+}
+
 pub fn sign_up(error: &SignUpError) -> Failure {
     match error {
-        SignUpError::NameTaken => Failure::new(
-            FailureKind::NameTaken,
-            "This name is taken. Choose another, or sign in if it is yours.",
-        ),
+        SignUpError::NameTaken => name_taken(),
         SignUpError::Invite(error) => invite(error),
         SignUpError::Store(error) => store(error),
     }
@@ -116,17 +127,21 @@ pub fn create_invite(error: &CreateInviteError) -> Failure {
         CreateInviteError::TooMany { next_expires_at } => {
             too_many_invites(next_expires_at.map(|at| at - unix_ms()))
         }
+        CreateInviteError::TooManyInGuild => Failure::new(
+            FailureKind::TooMany,
+            format!("This guild has {MAX_GUILD_INVITES} open invites, and can't have more. Give one of those away again, or have old ones revoked."),
+        ),
         CreateInviteError::Store(error) => store(error),
     }
 }
 
-/// An invite can't be taken back: there is only waiting, or using what is there.
+/// There is revoking, waiting, or using what is there.
 fn too_many_invites(next_expires_in_ms: Option<i64>) -> Failure {
     let open = format!("You have {MAX_OPEN_INVITES} open invites, and nobody may have more.");
     let Some(ms) = next_expires_in_ms else {
         return Failure::new(
             FailureKind::Forbidden,
-            format!("{open} None of them expires: give away one of those again."),
+            format!("{open} None of them expires: give away one of those again, or revoke one."),
         );
     };
     let minutes = ms.max(1).cast_unsigned().div_ceil(60_000);
@@ -138,21 +153,10 @@ fn too_many_invites(next_expires_in_ms: Option<i64>) -> Failure {
     Failure::new(
         FailureKind::Forbidden,
         format!(
-            "{open} Give away one of those again, or wait {wait} until the next of them expires."
+            "{open} Give away one of those again, revoke one, or wait {wait} until the next of them expires."
         ),
     )
     .retry_after_ms(ms.max(1).cast_unsigned())
-}
-
-pub fn post(error: &PostError) -> Failure {
-    match error {
-        PostError::NoChannel => not_found("channel"),
-        PostError::NotText => invalid("This is not a text channel."),
-        PostError::NonceReused => {
-            invalid("This nonce belongs to another message of yours; each message needs its own.")
-        }
-        PostError::Store(error) => store(error),
-    }
 }
 
 /// Only administrators ask for one, so they may know why there is none.

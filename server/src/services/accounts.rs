@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use voxhall_protocol::{
-    DeviceId, SecretText,
+    DeviceId, SecretText, UserId,
     control::{
         ChannelKind, Credentials, Failure, FailureKind, Guest, Login, Refresh, Register,
         Registration, User,
@@ -11,16 +11,15 @@ use voxhall_protocol::{
     limits::{DEVICE_LABEL_CHARS, PASSWORD_BYTES, clean_name},
 };
 use voxhall_store::{
-    Accounts, FirstGuild, Invites, NewChannel, NewDevice, NewGuild, NewUserKind, SignUp,
+    Accounts, Devices, FirstGuild, Invites, NewChannel, NewDevice, NewGuild, NewUserKind, Rotated,
+    Rotation, SignUp,
 };
 
-use super::{
-    Services,
-    tokens::{ACCESS_TOKEN_LIFE, hash_refresh_token, new_refresh_token},
-};
+use super::{Services, refresh::sha256, tokens::ACCESS_TOKEN_LIFE};
 use crate::{clock::unix_ms, random, rates::Source, words};
 
-const VOICE_BITRATE_BPS: u32 = 64_000;
+/// Of a voice channel for which nobody said another.
+pub(super) const VOICE_BITRATE_BPS: u32 = 64_000;
 
 impl Services {
     pub async fn register(
@@ -31,13 +30,7 @@ impl Services {
         self.try_sign_in(source)?;
         let name =
             clean_name(&register.name).map_err(|error| words::invalid(&error.to_string()))?;
-        if !PASSWORD_BYTES.contains(&register.password.expose().len()) {
-            return Err(words::invalid(&format!(
-                "A password has {} to {} bytes.",
-                PASSWORD_BYTES.start(),
-                PASSWORD_BYTES.end()
-            )));
-        }
+        check_password(&register.password)?;
         let joins = self
             .first_guild_of_account(register.invite.as_deref())
             .await?;
@@ -48,10 +41,16 @@ impl Services {
             .await
             .map_err(words::hashing)?;
         let kind = NewUserKind::Account { password_hash };
-        self.sign_up(name, kind, joins, &register.device).await
+        self.sign_up(source, name, kind, joins, &register.device).await
     }
 
     pub async fn guest(&self, source: Source, guest: Guest) -> Result<Credentials, Failure> {
+        if !self.guests {
+            return Err(Failure::new(
+                FailureKind::RegistrationClosed,
+                "This server lets nobody in with a name only. Make an account with your invite.",
+            ));
+        }
         self.try_sign_in(source)?;
         let name = clean_name(&guest.name).map_err(|error| words::invalid(&error.to_string()))?;
         // Who only guesses codes uses up nothing of what all share.
@@ -61,7 +60,7 @@ impl Services {
             .map_err(|error| words::invite(&error))?;
         self.try_sign_up()?;
         let joins = FirstGuild::Invite(guest.invite);
-        self.sign_up(name, NewUserKind::Guest, joins, &guest.device)
+        self.sign_up(source, name, NewUserKind::Guest, joins, &guest.device)
             .await
     }
 
@@ -72,75 +71,101 @@ impl Services {
         }
         // A name that can't be one is nobody's, after the same time.
         let name = clean_name(&login.name).unwrap_or_default();
-        // Taken before the work, and given back for the right password: who tries many at once gets no more tries.
-        let guessed = name.to_lowercase();
-        self.failed_logins
-            .take(guessed.clone(), Instant::now())
+        let guess = self
+            .sign_in_limits
+            .password(&name, source, Instant::now())
             .map_err(words::rate_limited)?;
         let account = self
             .store
             .account_by_name(&name)
             .await
             .map_err(|error| words::store(&error))?;
-        let (user, hash) = match account {
-            Some(account) => (Some(account.user), Some(account.password_hash)),
-            None => (None, None),
-        };
+        let hash = account.as_ref().map(|account| account.password_hash.clone());
         let fits = self
             .passwords
             .verify(login.password, hash)
             .await
             .map_err(words::hashing)?;
-        let user = user.filter(|_| fits).ok_or_else(words::wrong_password)?;
-        self.failed_logins.forget(&guessed);
-        let (token, device) = new_device(&login.device);
+        let Some(account) = account.filter(|_| fits) else {
+            self.sign_in_limits.was_wrong(source, Instant::now());
+            return Err(words::wrong_password());
+        };
+        self.sign_in_limits.was_right(guess, source);
+        // Only who knows the password learns of it.
+        if account.suspended {
+            return Err(suspended());
+        }
+        let (token, device) = self.new_device(&login.device);
         let device = self
             .store
-            .add_device(user.id, device)
+            .add_device(account.user.id, device)
             .await
             .map_err(|error| words::store(&error))?;
-        Ok(self.credentials(user, device, token))
+        self.saw_address(account.user.id, source).await;
+        Ok(self.credentials(account.user, device, token))
     }
 
+    /// A new access token, and a new refresh token in the place of the one that is shown.
     pub async fn refresh(&self, source: Source, refresh: Refresh) -> Result<Credentials, Failure> {
-        let hash = hash_refresh_token(refresh.refresh_token.expose());
-        let found = self
-            .store
-            .device_by_token(hash, unix_ms())
-            .await
-            .map_err(|error| words::store(&error))?;
-        let Some((user, device)) = found else {
-            // Only who guesses is slowed down.
+        let Some(shown) = self.refresh_tokens.read(&refresh.refresh_token) else {
             self.try_sign_in(source)?;
             return Err(signed_out());
         };
-        Ok(self.credentials(user, device, refresh.refresh_token))
+        let next = self.refresh_tokens.next(&shown);
+        let token = self.refresh_tokens.write(&next);
+        let rotation = Rotation {
+            family: shown.family,
+            generation: shown.generation,
+            shown_sha256: sha256(&refresh.refresh_token),
+            next_sha256: sha256(&token),
+            now: unix_ms(),
+        };
+        let rotated = self.store.rotate_token(rotation).await;
+        match rotated.map_err(|error| words::store(&error))? {
+            Rotated::Good { user, device } => {
+                self.saw_address(user.id, source).await;
+                Ok(self.credentials(user, device, token))
+            }
+            Rotated::Suspended => Err(suspended()),
+            Rotated::Reused { user, device } => {
+                tracing::warn!(%user, %device, "a spent refresh token was shown; the device is signed out, as someone has a copy");
+                Err(signed_out())
+            }
+            Rotated::Unknown => {
+                // Only who guesses is slowed down.
+                self.try_sign_in(source)?;
+                Err(signed_out())
+            }
+        }
     }
 
-    pub async fn logout(&self, device: DeviceId) -> Result<(), Failure> {
+    pub async fn logout(&self, user: UserId, device: DeviceId) -> Result<(), Failure> {
         self.store
-            .remove_device(device)
+            .end_devices(user, Devices::One(device))
             .await
             .map_err(|error| words::store(&error))
     }
 
     /// Who shows this access token, on which device.
     pub async fn authenticate(&self, token: &SecretText) -> Result<(User, DeviceId), Failure> {
-        let (user_id, device) = self.access_tokens.check(token).ok_or_else(|| {
+        let (user_id, device) = self.access_tokens.check(token, unix_ms()).ok_or_else(|| {
             Failure::new(
                 FailureKind::Unauthorized,
                 "The access token is not valid, or no longer. Get a new one with account.refresh.",
             )
         })?;
-        let user = self
+        let record = self
             .store
             .device_user(device)
             .await
             .map_err(|error| words::store(&error))?;
-        let user = user
-            .filter(|user| user.id == user_id)
+        let record = record
+            .filter(|record| record.user.id == user_id)
             .ok_or_else(signed_out)?;
-        Ok((user, device))
+        if record.suspended {
+            return Err(suspended());
+        }
+        Ok((record.user, device))
     }
 
     async fn first_guild_of_account(&self, invite: Option<&str>) -> Result<FirstGuild, Failure> {
@@ -168,17 +193,19 @@ impl Services {
 
     async fn sign_up(
         &self,
+        source: Source,
         name: String,
         kind: NewUserKind,
         joins: FirstGuild,
         device_label: &str,
     ) -> Result<Credentials, Failure> {
-        let (token, device) = new_device(device_label);
+        let (token, device) = self.new_device(device_label);
         let new = SignUp {
             name,
             kind,
             device,
             joins,
+            from: Some(self.address_hash(source)),
             now: unix_ms(),
         };
         let signed_up = self
@@ -186,9 +213,7 @@ impl Services {
             .sign_up(new)
             .await
             .map_err(|error| words::sign_up(&error))?;
-        if let Some(joined) = &signed_up.joined {
-            self.announce_join(joined, &signed_up.user);
-        }
+        self.saw_address(signed_up.user.id, source).await;
         tracing::info!(user = %signed_up.user.id, kind = ?signed_up.user.kind, "signed up");
         Ok(self.credentials(signed_up.user, signed_up.device, token))
     }
@@ -207,16 +232,33 @@ impl Services {
             refresh_token,
         }
     }
+
+    fn new_device(&self, label: &str) -> (SecretText, NewDevice) {
+        let first = self.refresh_tokens.first();
+        let token = self.refresh_tokens.write(&first);
+        let device = NewDevice {
+            family: first.family,
+            token_sha256: sha256(&token),
+            label: label.chars().filter(|c| !c.is_control()).take(DEVICE_LABEL_CHARS).collect(),
+            now: unix_ms(),
+        };
+        (token, device)
+    }
 }
 
-fn new_device(label: &str) -> (SecretText, NewDevice) {
-    let (token, token_sha256) = new_refresh_token();
-    let device = NewDevice {
-        token_sha256,
-        label: label.chars().take(DEVICE_LABEL_CHARS).collect(),
-        now: unix_ms(),
-    };
-    (token, device)
+/// A password that someone chooses.
+///
+/// # Errors
+/// Says what it has to be.
+pub(super) fn check_password(password: &SecretText) -> Result<(), Failure> {
+    if PASSWORD_BYTES.contains(&password.expose().len()) {
+        return Ok(());
+    }
+    Err(words::invalid(&format!(
+        "A password has {} to {} bytes.",
+        PASSWORD_BYTES.start(),
+        PASSWORD_BYTES.end()
+    )))
 }
 
 fn signed_out() -> Failure {
@@ -226,7 +268,14 @@ fn signed_out() -> Failure {
     )
 }
 
-fn registration_closed() -> Failure {
+fn suspended() -> Failure {
+    Failure::new(
+        FailureKind::Suspended,
+        "This account is suspended. Ask the server's owner.",
+    )
+}
+
+pub(super) fn registration_closed() -> Failure {
     Failure::new(
         FailureKind::RegistrationClosed,
         "This server makes no new accounts. Join as a guest by an invite, or ask the server's owner.",
@@ -235,20 +284,25 @@ fn registration_closed() -> Failure {
 
 /// What a fresh server has.
 pub(super) fn first_guild(name: &str) -> NewGuild {
+    NewGuild {
+        name: name.to_owned(),
+        channels: first_channels(),
+        invite_code: random::invite_code(),
+        owner_code: random::owner_code(),
+        now: unix_ms(),
+    }
+}
+
+/// What a new guild has.
+pub(super) fn first_channels() -> Vec<NewChannel> {
     let channel = |name: &str, kind, bitrate_bps| NewChannel {
         name: name.to_owned(),
         kind,
         bitrate_bps,
     };
-    NewGuild {
-        name: name.to_owned(),
-        channels: vec![
-            channel("general", ChannelKind::Text, 0),
-            channel("lounge", ChannelKind::Voice, VOICE_BITRATE_BPS),
-            channel("hangout", ChannelKind::Voice, VOICE_BITRATE_BPS),
-        ],
-        invite_code: random::invite_code(),
-        owner_code: random::owner_code(),
-        now: unix_ms(),
-    }
+    vec![
+        channel("general", ChannelKind::Text, 0),
+        channel("lounge", ChannelKind::Voice, VOICE_BITRATE_BPS),
+        channel("hangout", ChannelKind::Voice, VOICE_BITRATE_BPS),
+    ]
 }

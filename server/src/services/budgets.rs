@@ -17,16 +17,34 @@ pub enum Budget {
     Messages,
     History,
     Invites,
+    /// Finding others, asking them to be friends, opening conversations: each looks around in the store, or writes to it.
+    People,
+    /// Each is told to all who read the channel.
+    Reactions,
+    /// How far one has read.
+    Reading,
+    /// Each may keep a thread busy for seconds.
+    Searches,
+    /// Files that are announced.
+    Uploads,
+    /// Files that are sent or fetched, each in one request or several.
+    Transfers,
 }
 
 impl Budget {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 12] = [
         Self::Requests,
         Self::VoiceJoins,
         Self::VoiceUpdates,
         Self::Messages,
         Self::History,
         Self::Invites,
+        Self::People,
+        Self::Reactions,
+        Self::Reading,
+        Self::Searches,
+        Self::Uploads,
+        Self::Transfers,
     ];
 
     /// For long, and at once.
@@ -35,9 +53,13 @@ impl Budget {
         match self {
             Self::Requests => (per_s(30), 120),
             Self::VoiceJoins => (per_s(2), 20),
+            Self::People => (per_s(2), 30),
             Self::VoiceUpdates => (per_s(10), 30),
             Self::Invites => (Duration::from_secs(60), 10),
             Self::Messages | Self::History => (per_s(5), 10),
+            Self::Reactions | Self::Reading => (per_s(10), 40),
+            Self::Searches | Self::Uploads => (per_s(1), 20),
+            Self::Transfers => (per_s(20), 200),
         }
     }
 }

@@ -2,38 +2,51 @@
 
 mod access;
 mod accounts;
-mod accounts_more;
+mod addresses;
 mod admin;
 mod audit;
+mod authority;
 mod budgets;
 mod channels;
 mod conversations;
-mod files;
+mod devices;
+pub(crate) mod files;
 mod guilds;
 mod invites;
-mod invites_more;
 mod members;
 mod messages;
-mod messages_more;
 mod passwords;
 mod people;
+mod query;
+mod profile;
+mod refresh;
 mod roles;
 mod search;
+mod sessions;
+mod sign_in_limits;
+mod texts;
 mod tokens;
+mod upkeep;
 mod voice;
 
 use std::time::{Duration, Instant};
 
+use tokio::sync::{Notify, watch};
 use voxhall_protocol::{
     DeviceId, GuildId, UserId,
-    control::{Event, Failure, GuildInfo, OwnPresence, Registration, User},
+    control::{Failure, Registration},
     link::{CertificatePin, Link},
 };
-use voxhall_store::{Change, DefaultGuild, Guilds, Joined, MemberRecord, Settings, SqliteStore, StoreError, UserRecord};
+use voxhall_store::{
+    DefaultGuild, Guilds, ServerBans, Settings, SigningKeys, SqliteStore, StoreError,
+};
 
 use crate::{
     admin::Backups,
+    bans::Bans,
     clock::unix_ms,
+    config::AttachmentLimits,
+    files::Files,
     hub::Hub,
     live::ConnectionId,
     media::MediaThread,
@@ -47,11 +60,12 @@ pub use budgets::Budget;
 use budgets::Budgets;
 pub use passwords::HashingFailed;
 use passwords::Passwords;
+use access::{InChannel, InGuild};
+use addresses::Addresses;
+use refresh::RefreshTokens;
+use sign_in_limits::SignInLimits;
 use tokens::AccessTokens;
 
-/// Wrong passwords for one name: so many at once, and one in this time for long.
-const FAILED_LOGINS: u32 = 20;
-const FAILED_LOGIN_EVERY: Duration = Duration::from_secs(6);
 /// All addresses together make this many times as many users as one address may sign in.
 const SIGN_UPS_FACTOR: u32 = 10;
 
@@ -75,22 +89,35 @@ pub struct Services {
     pub hub: Hub,
     pub server_name: String,
     pub registration: Registration,
+    /// An invite lets in who has only a name.
+    pub guests: bool,
+    /// Guests who are not seen for this long are forgotten; none: never.
+    guest_retention: Option<Duration>,
     pub budgets: Budgets,
     pub metrics: Metrics,
     pub backups: Backups,
+    pub bans: Bans,
+    /// What is said here ends the server.
+    pub drain: watch::Sender<Option<String>>,
+    totals: admin::CountedTotals,
     store: SqliteStore,
     default_guild: GuildId,
     links: LinkMaker,
     access_tokens: AccessTokens,
+    refresh_tokens: RefreshTokens,
+    addresses: Addresses,
     passwords: Passwords,
-    sign_ins: SourceLimit,
+    sign_in_limits: SignInLimits,
     invite_tries: SourceLimit,
-    /// Wrong passwords for one name, from wherever they come.
-    failed_logins: RateLimit<String>,
     /// New users, from wherever they come.
     sign_ups: RateLimit<()>,
     media: MediaThread,
     started: Instant,
+    pub(crate) files: Files,
+    /// Some files are no more, and their bytes are to be removed.
+    files_died: Notify,
+    attachments: AttachmentLimits,
+    message_retention: Option<Duration>,
 }
 
 /// Where this server is, as far as it knows.
@@ -109,42 +136,60 @@ pub struct Parts {
     pub links: LinkMaker,
     pub server_name: String,
     pub registration: Registration,
+    pub guests: bool,
+    pub guest_retention: Option<Duration>,
     pub sign_ins_per_minute: u32,
     pub media: MediaThread,
     pub backups: Backups,
+    pub files: Files,
+    pub attachments: AttachmentLimits,
+    /// Where channels say nothing of it; None: forever.
+    pub message_retention: Option<Duration>,
 }
 
 impl Services {
     /// # Errors
-    /// The store failed to keep the key that access tokens are signed with.
+    /// The store failed to keep the keys of tokens.
     pub async fn new(parts: Parts) -> Result<Self, StoreError> {
-        let fresh = random::bytes::<{ tokens::KEY_BYTES }>().to_vec();
-        let key = parts
-            .store
-            .setting_or_insert(tokens::KEY_SETTING, fresh)
-            .await?;
+        let store = &parts.store;
+        let (fresh, forget_before) = (tokens::fresh_key(unix_ms()), tokens::forget_keys_before(unix_ms()));
+        let signing_keys = store.signing_keys(fresh, forget_before).await?;
+        let key = |name, fresh: [u8; 32]| store.setting_or_insert(name, fresh.to_vec());
+        let refresh_key = key(refresh::KEY_SETTING, random::bytes()).await?;
+        let bans = store.server_bans().await?;
+        let address_key = key(addresses::KEY_SETTING, random::bytes()).await?;
         let now = Instant::now();
         Ok(Self {
             hub: parts.hub,
             server_name: parts.server_name,
             registration: parts.registration,
+            guests: parts.guests,
+            guest_retention: parts.guest_retention,
             store: parts.store,
             default_guild: parts.default_guild.id,
             links: parts.links,
-            access_tokens: AccessTokens::new(&key),
+            access_tokens: AccessTokens::new(&signing_keys),
+            refresh_tokens: RefreshTokens::new(&refresh_key),
+            addresses: Addresses::new(&address_key),
             budgets: Budgets::new(now),
             metrics: Metrics::default(),
             backups: parts.backups,
+            bans: Bans::new(&bans),
+            drain: watch::Sender::new(None),
+            totals: admin::CountedTotals::default(),
             passwords: Passwords::new(),
-            sign_ins: SourceLimit::new(parts.sign_ins_per_minute, now),
+            sign_in_limits: SignInLimits::new(parts.sign_ins_per_minute, now),
             invite_tries: SourceLimit::new(parts.sign_ins_per_minute, now),
-            failed_logins: RateLimit::new(FAILED_LOGIN_EVERY, FAILED_LOGINS, now),
             sign_ups: RateLimit::per_minute(
                 parts.sign_ins_per_minute.saturating_mul(SIGN_UPS_FACTOR),
                 now,
             ),
             media: parts.media,
             started: now,
+            files: parts.files,
+            files_died: Notify::new(),
+            attachments: parts.attachments,
+            message_retention: parts.message_retention,
         })
     }
 
@@ -160,51 +205,9 @@ impl Services {
         self.started.elapsed()
     }
 
-    /// Tells everyone what a committed join changed, until the store tells of it by itself. Twice is once.
-    fn announce_join(&self, joined: &Joined, user: &User) {
-        let guild = self.hub.read(|live| live.guild_info(joined.guild));
-        let mut changes = vec![Change::MemberSaved {
-            guild: joined.guild,
-            member: MemberRecord {
-                user: user.id,
-                nick: None,
-                roles: Vec::new(),
-                joined_at_ms: unix_ms(),
-                timeout_until_ms: None,
-                server_muted: false,
-                server_deafened: false,
-            },
-        }];
-        if self.hub.read(|live| live.user(user.id).is_none()) {
-            let record = UserRecord {
-                user: user.clone(),
-                is_admin: false,
-                suspended: false,
-                presence: OwnPresence::default(),
-            };
-            changes.insert(0, Change::UserSaved(record));
-        }
-        if self.hub.read(|live| live.is_member(joined.guild, user.id)) {
-            changes.clear();
-        }
-        if let Some(info) = guild.filter(|_| joined.became_owner) {
-            changes.push(Change::GuildUpdated(GuildInfo {
-                owner_id: Some(user.id),
-                ..info
-            }));
-        }
-        self.hub.apply(changes);
-    }
-
-    fn tell_guild(&self, _: GuildId, event: Event) {
-        if let Event::MessageCreated { message, .. } = event {
-            self.hub.apply(vec![Change::MessageCreated(message)]);
-        }
-    }
-
     fn try_sign_in(&self, source: Source) -> Result<(), Failure> {
-        self.sign_ins
-            .take(source, Instant::now())
+        self.sign_in_limits
+            .any(source, Instant::now())
             .map_err(words::rate_limited)
     }
 
