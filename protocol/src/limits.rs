@@ -62,6 +62,8 @@ pub const MAX_RELATIONS: usize = 1_000;
 pub const MAX_SLOW_MODE_S: u32 = 6 * 3600;
 /// A timeout at most, seconds.
 pub const MAX_TIMEOUT_S: u32 = 28 * 24 * 3600;
+/// A ban deletes what was written in this time at most, seconds.
+pub const MAX_BAN_DELETES_S: u32 = 7 * 24 * 3600;
 /// A file's name, characters.
 pub const FILE_NAME_CHARS: usize = 120;
 /// Entries of one page of anything but history.

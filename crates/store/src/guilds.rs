@@ -30,7 +30,7 @@ pub trait Guilds: Send + Sync {
     /// Makes a guild with @everyone and a role for moderators; the owner is its first member.
     ///
     /// # Errors
-    /// [`GuildError::Guest`], [`GuildError::TooManyGuilds`].
+    /// [`GuildError::NoUser`], [`GuildError::TooManyGuilds`].
     fn create_guild(
         &self,
         new: FoundGuild,
@@ -268,8 +268,8 @@ pub enum GuildError {
     NoGuild,
     #[error("not a member")]
     NotAMember,
-    #[error("guests make no guilds")]
-    Guest,
+    #[error("no such user")]
+    NoUser,
     #[error("in as many guilds as one may be")]
     TooManyGuilds,
     #[error("the guild that the server began with stays")]

@@ -2,7 +2,7 @@
 
 use voxhall_protocol::{
     ChannelId, GuildId, RoleId, UserId,
-    control::{ChannelKind, Failure, FailureKind},
+    control::{ChannelKind, Explanation, Failure},
     permissions::Permissions,
 };
 
@@ -50,7 +50,9 @@ impl Services {
             let permissions = live
                 .rights_in_guild(guild, user, unix_ms())
                 .ok_or_else(|| words::not_found("guild"))?;
-            allowed(permissions, needs)?;
+            allowed(permissions, needs, || {
+                live.explain(guild, user, None, unix_ms(), needs)
+            })?;
             Ok(InGuild {
                 permissions,
                 is_owner: live.owner(guild) == Some(user),
@@ -73,8 +75,12 @@ impl Services {
             let permissions = live
                 .rights_in_channel(channel, user, unix_ms())
                 .ok_or_else(unknown)?;
-            allowed(permissions, needs)?;
-            Ok(match live.place(channel).ok_or_else(unknown)? {
+            let place = live.place(channel).ok_or_else(unknown)?;
+            allowed(permissions, needs, || match place {
+                Place::Guild(guild, _) => live.explain(guild, user, Some(channel), unix_ms(), needs),
+                Place::Conversation(_) => None,
+            })?;
+            Ok(match place {
                 Place::Guild(guild, channel) => InChannel {
                     guild: Some(guild),
                     kind: channel.kind,
@@ -112,13 +118,16 @@ impl Services {
     }
 }
 
-fn allowed(has: Permissions, needs: Permissions) -> Result<(), Failure> {
-    let lacking = needs.without(has);
-    let Some((_, _, what)) = (Permissions::EACH.iter()).find(|(each, ..)| lacking.contains(*each)) else {
+fn allowed(
+    has: Permissions,
+    needs: Permissions,
+    why: impl FnOnce() -> Option<Explanation>,
+) -> Result<(), Failure> {
+    if has.contains(needs) {
         return Ok(());
-    };
-    Err(Failure::new(
-        FailureKind::Forbidden,
-        format!("You may not {what} here. Ask who manages roles."),
-    ))
+    }
+    Err(match why() {
+        Some(why) => words::guild::not_allowed(&why),
+        None => words::guild::forbidden("Nobody may do this in a conversation."),
+    })
 }

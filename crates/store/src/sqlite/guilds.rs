@@ -81,12 +81,8 @@ impl Guilds for SqliteStore {
 
     async fn create_guild(&self, new: FoundGuild) -> Result<GuildRecord, GuildError> {
         self.write(move |tx| {
-            let is_account: Option<bool> = tx
-                .prepare_cached("SELECT kind = 'account' FROM users WHERE id = ?1")?
-                .query_row([to_sql(new.owner.0)], |row| row.get(0))
-                .optional()?;
-            if is_account != Some(true) {
-                return Err(GuildError::Guest);
+            if !users::exists(tx, new.owner)? {
+                return Err(GuildError::NoUser);
             }
             if count_guilds_of(tx, new.owner)? >= MAX_GUILDS_OF_USER {
                 return Err(GuildError::TooManyGuilds);
