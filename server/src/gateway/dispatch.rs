@@ -169,6 +169,9 @@ impl<'a> Session<'a> {
             connection,
             source,
         };
+        if let Some(budget) = Budget::of(&request) {
+            services.budgets.take(budget, user.id)?;
+        }
         match request {
             Request::Logout(_) => {
                 services.logout(user.id, *device).await?;
@@ -176,7 +179,6 @@ impl<'a> Session<'a> {
                 done()
             }
             Request::CreateInvite(create) => {
-                services.budgets.take(Budget::Invites, user.id)?;
                 let reply = services.create_invite(&caller, create).await?;
                 Ok(Some(encode_result(id, &reply)))
             }
@@ -185,31 +187,26 @@ impl<'a> Session<'a> {
                 Ok(Some(encode_result(id, &reply)))
             }
             Request::SendMessage(send) => {
-                services.budgets.take(Budget::Messages, user.id)?;
                 let reply = services.send_message(&caller, send).await?;
                 Ok(Some(encode_result(id, &reply)))
             }
             Request::ListMessages(list) => {
-                services.budgets.take(Budget::History, user.id)?;
                 let reply = services.list_messages(&caller, list).await?;
                 Ok(Some(encode_result(id, &reply)))
             }
             Request::JoinVoice(join) => {
-                services.budgets.take(Budget::VoiceJoins, user.id)?;
                 services
                     .hub
                     .act(|live, now, out| live.join_voice(connection, id, join, now, out));
                 Ok(None)
             }
             Request::LeaveVoice(_) => {
-                services.budgets.take(Budget::VoiceJoins, user.id)?;
                 services
                     .hub
                     .act(|live, now, out| live.leave_voice(connection, now, out));
                 done()
             }
             Request::UpdateVoice(update) => {
-                services.budgets.take(Budget::VoiceUpdates, user.id)?;
                 services
                     .hub
                     .act(|live, _, out| live.update_voice(connection, update, out));

@@ -32,6 +32,7 @@ use voxhall_store::{Change, ConversationRecord, RelationRecord};
 
 pub use rights::Place;
 pub use sessions::full_sync_needed;
+pub use voice_rights::not_in_voice;
 use room::Room;
 use sessions::Session;
 pub use world::World;

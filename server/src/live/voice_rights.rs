@@ -239,6 +239,6 @@ pub(super) fn voice_rights(guild: &GuildState, user: UserId, channel: ChannelId,
     })
 }
 
-fn not_in_voice() -> Failure {
+pub fn not_in_voice() -> Failure {
     Failure::new(FailureKind::NotFound, "They are in no voice channel here.")
 }

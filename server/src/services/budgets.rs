@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use voxhall_protocol::{UserId, control::Failure};
+use voxhall_protocol::{
+    UserId,
+    control::{Failure, Request},
+};
 
 use crate::{rates::RateLimit, words};
 
@@ -29,10 +32,53 @@ pub enum Budget {
     Uploads,
     /// Files that are sent or fetched, each in one request or several.
     Transfers,
+    /// That one is writing: the client says so every few seconds.
+    Typing,
+    /// Each is told to everyone who knows this user.
+    Presence,
+    /// What managers and moderators do: each may change what a whole guild sees.
+    Structure,
 }
 
 impl Budget {
-    const ALL: [Self; 12] = [
+    /// Of what a request asks for, where the service doesn't take it itself.
+    pub fn of(request: &Request) -> Option<Self> {
+        use Request as R;
+        match request {
+            R::StartTyping(_) => Some(Self::Typing),
+            R::SetPresence(_) | R::SetIdle(_) | R::UpdateAccount(_) => Some(Self::Presence),
+            R::JoinVoice(_) | R::LeaveVoice(_) => Some(Self::VoiceJoins),
+            R::UpdateVoice(_) => Some(Self::VoiceUpdates),
+            R::CreateInvite(_) => Some(Self::Invites),
+            R::SendMessage(_) => Some(Self::Messages),
+            R::ListMessages(_) => Some(Self::History),
+            R::CreateGuild(_)
+            | R::UpdateGuild(_)
+            | R::DeleteGuild(_)
+            | R::LeaveGuild(_)
+            | R::TransferGuild(_)
+            | R::CreateChannel(_)
+            | R::UpdateChannel(_)
+            | R::DeleteChannel(_)
+            | R::ReorderChannels(_)
+            | R::SetOverwrite(_)
+            | R::CreateRole(_)
+            | R::UpdateRole(_)
+            | R::DeleteRole(_)
+            | R::ReorderRoles(_)
+            | R::UpdateMember(_)
+            | R::KickMember(_)
+            | R::BanMember(_)
+            | R::UnbanMember(_)
+            | R::TimeoutMember(_)
+            | R::ModerateVoice(_)
+            | R::MoveVoice(_)
+            | R::DisconnectVoice(_) => Some(Self::Structure),
+            _ => None,
+        }
+    }
+
+    const ALL: [Self; 15] = [
         Self::Requests,
         Self::VoiceJoins,
         Self::VoiceUpdates,
@@ -45,6 +91,9 @@ impl Budget {
         Self::Searches,
         Self::Uploads,
         Self::Transfers,
+        Self::Typing,
+        Self::Presence,
+        Self::Structure,
     ];
 
     /// For long, and at once.
@@ -60,6 +109,9 @@ impl Budget {
             Self::Reactions | Self::Reading => (per_s(10), 40),
             Self::Searches | Self::Uploads => (per_s(1), 20),
             Self::Transfers => (per_s(20), 200),
+            Self::Typing => (per_s(1), 10),
+            Self::Presence => (Duration::from_secs(2), 10),
+            Self::Structure => (per_s(4), 60),
         }
     }
 }
