@@ -9,14 +9,12 @@ use voxhall_protocol::{
     control::{Call, ChannelKind, FindUsers, OpenConversation},
     link::Link,
 };
-use voxhall_session::{Connection, Guild, Happening, Identity, Intent, Options, Session, State};
+use voxhall_session::{Connection, EventHook, Guild, Identity, Intent, Options, Session, State};
 
 use crate::profile::Profile;
 
 /// How long signing in may take before the bot gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-pub type OnEvent = Box<dyn FnMut(Happening<'_>) + Send>;
 
 pub struct Client {
     pub session: Session,
@@ -30,7 +28,7 @@ impl Client {
         link: Link,
         identity: Identity,
         json: bool,
-        on_event: Option<OnEvent>,
+        on_event: Option<EventHook>,
     ) -> anyhow::Result<Self> {
         let kept = profile.clone();
         let address = link.authority();
@@ -67,7 +65,7 @@ impl Client {
     pub async fn come_back(
         profile: &Profile,
         json: bool,
-        on_event: Option<OnEvent>,
+        on_event: Option<EventHook>,
     ) -> anyhow::Result<Self> {
         let login = profile.load()?;
         Self::sign_in(

@@ -493,7 +493,7 @@ impl Core {
             Intent::LoadMessages(channel) => self.load_messages(now, channel, out),
             Intent::LoadNewer(channel) => self.load_newer(now, channel, out),
             Intent::JumpTo { channel, place } => self.jump_to(now, channel, place, out),
-            Intent::Search(search) => self.search(now, search, out),
+            Intent::Search(search) => self.search(now, &search, out),
             Intent::EndSearch => {
                 self.state.search = None;
                 self.changed = true;

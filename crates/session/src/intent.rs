@@ -48,7 +48,6 @@ pub enum Place {
 /// What the session itself keeps or repeats has an intent of its own: connections, voice, histories, and what is written while offline.
 /// Everything else that can be asked of a server is [`Intent::Ask`].
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "few exist at once")]
 pub enum Intent {
     /// Leaves whatever server there is and goes to this one.
     Connect {

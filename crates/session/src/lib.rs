@@ -17,7 +17,7 @@ mod tls;
 mod voice;
 
 pub use intent::{Identity, Intent, Place};
-pub use shell::{Happening, Options, Session, SpeakerTap};
+pub use shell::{EventHook, Happening, LoginKeeper, Options, Session, SpeakerTap};
 pub use state::{
     Answer, AskError, Connection, Guild, History, InviteLink, Notice, NoticeLevel, PendingEdit,
     PendingMessage, Problem, Reading, Search, SpeakerMeter, State, StoredLogin, Tag, Terms,

@@ -48,6 +48,12 @@ const MOST_UNSEEN: usize = 64;
 /// Receives each speaker's decoded sound apart from the others, on the receive worker: 48 kHz mono, in order, gaps filled.
 pub type SpeakerTap = Box<dyn FnMut(UserId, &[f32]) + Send>;
 
+/// Is told of everything that happens.
+pub type EventHook = Box<dyn FnMut(Happening<'_>) + Send>;
+
+/// Keeps the login for next time; `None` after signing out.
+pub type LoginKeeper = Box<dyn FnMut(Option<&StoredLogin>) + Send>;
+
 /// What a program is told of as it happens.
 #[derive(Debug)]
 pub enum Happening<'a> {
@@ -65,10 +71,10 @@ pub struct Options {
     /// Called on the session's thread after each change of state; must not block.
     pub on_change: Box<dyn Fn() + Send + Sync>,
     /// Called on the session's thread for everything that happens. While it blocks, nothing else is read from the server.
-    pub on_event: Option<Box<dyn FnMut(Happening<'_>) + Send>>,
+    pub on_event: Option<EventHook>,
     /// Called on the session's thread with each new login, before the one it replaces is forgotten, and with `None` after signing out. Keep
     /// it where only this user can read it: the refresh token in it is spent by its use, so an older one is worth nothing.
-    pub keep_login: Option<Box<dyn FnMut(Option<&StoredLogin>) + Send>>,
+    pub keep_login: Option<LoginKeeper>,
     pub tap: Option<SpeakerTap>,
 }
 
@@ -325,8 +331,8 @@ struct Shell {
     state: Arc<ArcSwap<State>>,
     changes: watch::Sender<()>,
     on_change: Box<dyn Fn() + Send + Sync>,
-    on_event: Option<Box<dyn FnMut(Happening<'_>) + Send>>,
-    keep_login: Option<Box<dyn FnMut(Option<&StoredLogin>) + Send>>,
+    on_event: Option<EventHook>,
+    keep_login: Option<LoginKeeper>,
     voice: Option<VoiceEngine>,
     /// Where the control connection went.
     server: Option<SocketAddr>,

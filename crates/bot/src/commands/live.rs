@@ -12,13 +12,10 @@ use voxhall_protocol::{
     ChannelId, MessageId,
     control::{Event, Message, Request, SendMessage},
 };
-use voxhall_session::{Answer, Connection, Happening, Intent, Tag};
+use voxhall_session::{Answer, Connection, EventHook, Happening, Intent, Tag};
 
 use super::text::{line, nonce};
-use crate::{
-    client::{Client, OnEvent},
-    profile::Profile,
-};
+use crate::{client::Client, profile::Profile};
 
 /// Messages that may wait for an answer; more at once go unanswered, and that is said.
 const QUEUE: usize = 256;
@@ -81,7 +78,7 @@ struct Line<'a> {
 }
 
 async fn listen(profile: &Profile, json: bool, seconds: Option<u64>) -> anyhow::Result<()> {
-    let on_event: OnEvent = Box::new(|happening| {
+    let on_event: EventHook = Box::new(|happening| {
         let line = match happening {
             Happening::Synced => Line {
                 event: "synced",
@@ -139,7 +136,7 @@ async fn answer(
     times: Option<u64>,
 ) -> anyhow::Result<()> {
     let (messages, mut queue) = mpsc::channel::<Message>(QUEUE);
-    let on_event: OnEvent = Box::new(move |happening| {
+    let on_event: EventHook = Box::new(move |happening| {
         if let Happening::Event(Event::MessageCreated { message, .. }) = happening
             && messages.try_send(message.clone()).is_err()
         {

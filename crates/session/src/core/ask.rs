@@ -26,8 +26,9 @@ impl Core {
         if let Asker::View(tag) = asker {
             self.show_answer(tag, Answer::Waiting);
         }
-        let id = self.new_request(now, Pending::Ask(asker, Box::new(request.clone())));
-        out.push(Output::Send(request.encode(id)));
+        let text = request.encode(self.next_request);
+        self.new_request(now, Pending::Ask(asker, Box::new(request)));
+        out.push(Output::Send(text));
     }
 
     pub(super) fn answered(

@@ -97,10 +97,10 @@ impl Core {
             Event::VoiceRekeyed { channel_id, key } => {
                 self.tell_voice(*channel_id, Output::VoiceKey(key.clone()), out);
             }
-            Event::VoiceEnded { channel_id, reason } => {
-                if self.state.voice.channel() == Some(*channel_id) {
-                    self.voice_ended(now, *reason, out);
-                }
+            Event::VoiceEnded { channel_id, reason }
+                if self.state.voice.channel() == Some(*channel_id) =>
+            {
+                self.voice_ended(now, *reason, out);
             }
             _ => {}
         }

@@ -204,7 +204,7 @@ impl Core {
         }
     }
 
-    pub(super) fn search(&mut self, now: Instant, request: SearchMessages, out: &mut Vec<Output>) {
+    pub(super) fn search(&mut self, now: Instant, request: &SearchMessages, out: &mut Vec<Output>) {
         let found = match self.state.search.take() {
             Some(search) if request.before.is_some() => Arc::unwrap_or_clone(search).found,
             _ => Vec::new(),
@@ -223,7 +223,7 @@ impl Core {
             // Only the answer to the newest search matters.
             self.pending
                 .retain(|_, (pending, _)| !matches!(pending, Pending::Search));
-            self.call(now, &request, Pending::Search, out);
+            self.call(now, request, Pending::Search, out);
         }
     }
 

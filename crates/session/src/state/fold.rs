@@ -137,7 +137,7 @@ impl State {
             }),
 
             Event::MessageCreated { guild_id, message } => {
-                self.fold_created(*guild_id, message, event)
+                self.fold_created(*guild_id, message, event);
             }
             Event::MessageUpdated {
                 channel_id,

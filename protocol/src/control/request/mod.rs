@@ -88,7 +88,6 @@ macro_rules! methods {
         /// What was answered to the [`Request`] of the same name.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
         #[serde(untagged)]
-        #[expect(clippy::large_enum_variant, reason = "few exist at once")]
         pub enum Reply {
             $($name($reply),)*
         }
