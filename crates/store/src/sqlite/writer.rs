@@ -56,6 +56,12 @@ impl Deref for WriteTx<'_> {
     }
 }
 
+/// The database lets nobody write now.
+struct Refused {
+    why: StoreError,
+    jobs: Vec<Job>,
+}
+
 pub(super) struct Writer {
     pub connection: Connection,
     pub work: mpsc::Receiver<Work>,
@@ -93,13 +99,14 @@ impl Writer {
                 break;
             }
             let jobs = take_jobs(&mut batch, &mut closing);
-            if let Err(refused) = self.run_batch(jobs) {
-                // It took its time to refuse, and would for each of those that wait.
+            if let Err(Refused { why, mut jobs }) = self.run_batch(jobs) {
+                // It took its time to refuse, and would for each of those that wait. Only then is anyone answered: who asks after
+                // hearing of it is tried.
                 while let Ok(item) = self.work.try_recv() {
                     batch.push(item);
                 }
-                let jobs = take_jobs(&mut batch, &mut closing);
-                self.refuse(jobs.into_iter(), &refused);
+                jobs.append(&mut take_jobs(&mut batch, &mut closing));
+                self.refuse(jobs, &why);
             }
             transactions = transactions.wrapping_add(1);
             if transactions.is_multiple_of(LOOK_EVERY)
@@ -125,7 +132,7 @@ impl Writer {
     }
 
     /// Fails where the database lets nobody write now.
-    fn run_batch(&self, jobs: Vec<Job>) -> Result<(), StoreError> {
+    fn run_batch(&self, jobs: Vec<Job>) -> Result<(), Refused> {
         let mut changes = Vec::new();
         let mut answers = Vec::with_capacity(jobs.len());
         let mut jobs = jobs.into_iter();
@@ -134,9 +141,10 @@ impl Writer {
                 && let Err(error) = self.connection.execute_batch("BEGIN IMMEDIATE")
             {
                 tracing::error!(%error, "the database refuses to begin a transaction");
-                let refused = StoreError::from(error);
-                self.refuse(std::iter::once(job).chain(jobs), &refused);
-                return Err(refused);
+                return Err(Refused {
+                    why: error.into(),
+                    jobs: std::iter::once(job).chain(jobs).collect(),
+                });
             }
             answers.push(self.run_job(job, &mut changes));
             if self.connection.is_autocommit() {
@@ -185,7 +193,8 @@ impl Writer {
         answer
     }
 
-    fn refuse(&self, jobs: impl Iterator<Item = Job>, why: &StoreError) {
+    fn refuse(&self, jobs: Vec<Job>, why: &StoreError) {
+        let jobs = jobs.into_iter();
         let mut answers = jobs.map(|job| job(Err(why.clone())).answer).collect();
         self.tell(Err(why.clone()), &mut Vec::new(), &mut answers);
     }
