@@ -4,7 +4,7 @@ use voxhall_protocol::{
     ChannelId, MessageId, UserId,
     control::{
         DeleteMessage, Done, EditMessage, Failure, FailureKind, ListMessages, ListPins, MarkRead, Mentions, Message, MessagePage, PinMessage,
-        ReactToMessage, ReadState, SendMessage, UnpinMessage, UnreactToMessage,
+        ReactToMessage, ReadState, SendMessage, StartTyping, UnpinMessage, UnreactToMessage,
     },
     limits::{
         EMOJI_BYTES, HISTORY_PAGE, HISTORY_PAGE_BYTES, MAX_ATTACHMENTS, MAX_PINS, MAX_REACTIONS, MESSAGE_CHARS, NONCE_BYTES,
@@ -177,6 +177,13 @@ impl Services {
         self.readable_channel(caller, mark.channel_id)?;
         let marked = self.store.mark_read(self.reader(caller.user), mark.channel_id, mark.message_id).await;
         marked.map_err(|error| words::store(&error))
+    }
+
+    /// Tells the others that the caller is writing.
+    pub async fn start_typing(&self, caller: &Caller, params: StartTyping) -> Result<Done, Failure> {
+        self.writable(caller, params.channel_id, Permissions::SEND_MESSAGES)?;
+        self.hub.act(|live, now, out| live.typing(caller.user, params.channel_id, now, out));
+        Ok(Done {})
     }
 
     fn reader(&self, user: UserId) -> Reader {
