@@ -4,6 +4,7 @@
 
 mod client;
 mod control;
+mod faults;
 mod jitter;
 mod mouth_to_ear;
 mod proc_fs;
@@ -34,6 +35,8 @@ enum Command {
     Jitter(jitter::Args),
     /// Sign-ins, messages and their way to everyone, and what an idle session costs.
     Control(control::Args),
+    /// Breaks things on purpose, and sees whether what was promised holds.
+    Faults(faults::Args),
     #[command(hide = true)]
     RelayLoad,
     #[command(hide = true)]
@@ -46,6 +49,7 @@ fn main() -> std::process::ExitCode {
         Command::Relay(args) => relay::run(&args),
         Command::Jitter(args) => jitter::run(&args),
         Command::Control(args) => control::run(&args),
+        Command::Faults(args) => faults::run(&args),
         Command::RelayLoad => relay::run_load(),
         Command::RelayBare => relay::run_bare(),
     };

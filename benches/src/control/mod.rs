@@ -5,6 +5,7 @@
 //! the machine with the server's; the server's CPU time is read from the system.
 
 mod crowd;
+pub use crowd::text_channel;
 mod messages;
 mod sign_ins;
 

@@ -56,6 +56,9 @@ pub struct Args {
     /// Samples that our receiver is asked for at a time.
     #[arg(long, default_value_t = 240)]
     pull: usize,
+    /// Loss that the encoder is told of, 0 to 1, so that packets carry redundancy. Only ours is given it.
+    #[arg(long, default_value_t = 0.0)]
+    reported_loss: f32,
     /// Instead of the profiles: so many hours of a clean path with clocks 200 ppm apart, both ways.
     #[arg(long)]
     endurance_hours: Option<f64>,
@@ -70,6 +73,7 @@ struct Report {
     minutes: f64,
     frame_ms: f32,
     pull: usize,
+    reported_loss: f32,
     speech: &'static str,
     neteq_crate_missing: &'static str,
     profiles: BTreeMap<String, ProfileFigures>,
@@ -127,7 +131,7 @@ struct Run {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let speech = Speech::new(args.frame_ms)?;
+    let speech = Speech::new(args.frame_ms, args.reported_loss)?;
     if let Some(hours) = args.endurance_hours {
         return endure(args, &speech, hours);
     }
@@ -148,6 +152,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             minutes: args.minutes,
             frame_ms: args.frame_ms.as_ms(),
             pull: args.pull,
+            reported_loss: args.reported_loss,
             speech: speech.source,
             neteq_crate_missing: NO_CRATE,
             profiles,

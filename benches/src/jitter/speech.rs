@@ -20,7 +20,8 @@ pub struct Speech {
 }
 
 impl Speech {
-    pub fn new(length: FrameLength) -> anyhow::Result<Self> {
+    /// `reported_loss`: what the encoder is told that listeners miss, for which it sends redundancy.
+    pub fn new(length: FrameLength, reported_loss: f32) -> anyhow::Result<Self> {
         let (said, source) = match recorded() {
             Some(said) => (said, "recorded speech"),
             None => (signal::speech(1, 48_000, 30.0), "synthetic speech"),
@@ -36,6 +37,8 @@ impl Speech {
         let mut starts = Vec::new();
         let mut silent = SECOND;
         for chunk in said.chunks_exact(frame) {
+            // Reports come again and again; an old one is forgotten.
+            sender.set_reported_loss(reported_loss);
             sender.push(chunk, |encoded| payloads.push(encoded.payload.to_vec()));
             let energy: f32 = chunk.iter().map(|sample| sample * sample).sum();
             if energy / frame as f32 > QUIET {

@@ -50,7 +50,16 @@ impl ServerProcess {
 
     /// The same with more arguments.
     pub fn start_with<'a>(args: impl IntoIterator<Item = &'a str>) -> io::Result<Self> {
+        Self::start_prepared(|_| Ok(()), args)
+    }
+
+    /// The same, its data folder being made ready by `prepare` before it starts.
+    pub fn start_prepared<'a>(
+        prepare: impl FnOnce(&Path) -> io::Result<()>,
+        args: impl IntoIterator<Item = &'a str>,
+    ) -> io::Result<Self> {
         let data = tempfile::tempdir()?;
+        prepare(data.path())?;
         let args: Vec<_> = args.into_iter().map(OsString::from).collect();
         let (program, announcement) = Self::launch(data.path(), &args, 0)?;
         Ok(Self {

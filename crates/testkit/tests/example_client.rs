@@ -26,6 +26,7 @@ fn the_example_client_talks_and_comes_back_without_losing_a_message() {
     server.restart().unwrap();
     bob.prints("In Voxhall as Bob.");
     ann.prints("Ann: said while nobody listened");
+    bob.prints("Ann: said while nobody listened");
     bob.types("and an answer");
     ann.prints("Bob: and an answer");
     ann.ends_well();

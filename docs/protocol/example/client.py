@@ -3,7 +3,7 @@
 
     client.py 'voxhall://host:9000/CODE#PIN' Ann        Needs Python 3.9 and the package `websockets`.
 """
-import asyncio, base64, hashlib, itertools, json, random, ssl, sys, uuid
+import asyncio, base64, hashlib, itertools, json, random, ssl, sys, threading, uuid
 from urllib.parse import urlsplit
 
 import websockets
@@ -91,7 +91,7 @@ class Client:
             self.unsent.append({"text": line.rstrip("\n"), "nonce": uuid.uuid4().hex})
 
     async def run(self):
-        asyncio.get_running_loop().run_in_executor(None, self.type, asyncio.get_running_loop())
+        threading.Thread(target=self.type, args=[asyncio.get_running_loop()], daemon=True).start()
         for attempt in itertools.count():
             try:
                 self.socket, self.waiting = await self.open(), {}

@@ -23,7 +23,7 @@ use voxhall_protocol::{
     SecretText,
     control::{
         Begin, Call, Credentials, Event, Failure, FailureKind, Guest, Hello, HelloReply, Incoming,
-        Ready, encode_request, parse_from_server,
+        Ready, Resume, Resumed, encode_request, parse_from_server,
     },
     limits::{PROTOCOL_MAX, PROTOCOL_MIN},
     link::Link,
@@ -98,6 +98,28 @@ impl Client {
         .await
     }
 
+    /// Number of the last event that arrived.
+    pub fn last_seq(&self) -> u64 {
+        self.last_seq
+    }
+
+    /// Goes on with a session behind an event.
+    pub async fn resume(&mut self, resume: &Resume) -> Result<Resumed, Failure> {
+        self.last_seq = resume.seq;
+        self.call(resume).await
+    }
+
+    /// All events that have arrived and were not looked at.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        self.events.drain(..).collect()
+    }
+
+    /// Takes what comes within this time.
+    pub async fn listen(&mut self, time: Duration) {
+        let until = tokio::time::Instant::now() + time;
+        while tokio::time::timeout_at(until, self.incoming()).await.is_ok() {}
+    }
+
     /// Sends a request and waits for its answer; events meanwhile are kept.
     pub async fn call<C: Call>(&mut self, call: &C) -> Result<C::Reply, Failure> {
         let id = self.send(call).await;
@@ -105,6 +127,18 @@ impl Client {
             Ok(result) => Ok(serde_json::from_value(result).unwrap()),
             Err(failure) => Err(failure),
         }
+    }
+
+    /// A request that need not be of any known form.
+    pub async fn call_by_name(&mut self, method: &str, params: &Value) -> Result<Value, Failure> {
+        self.next_id += 1;
+        let request = serde_json::json!({
+            "jsonrpc": "2.0", "id": self.next_id, "method": method, "params": params,
+        });
+        self.send_raw(Message::text(request.to_string()))
+            .await
+            .unwrap();
+        self.answer(self.next_id).await
     }
 
     /// What a call is refused with.
@@ -159,11 +193,29 @@ impl Client {
         let message = self.message().await.expect("the connection is open");
         let incoming = parse_from_server(message.to_text().unwrap()).unwrap();
         if let Incoming::Event { seq, event } = &incoming {
-            assert_eq!(*seq, self.last_seq + 1, "events are numbered without gaps");
+            // The last word is no event of the session.
+            let is_last = matches!(event, Some(Event::SessionClosed { .. }));
+            let expected = self.last_seq + u64::from(!is_last);
+            assert_eq!(*seq, expected, "events are numbered without gaps");
             self.last_seq = *seq;
             self.events.push_back(event.clone().expect("a known event"));
         }
         incoming
+    }
+
+    /// Reads one more message, where there is one; an event is kept.
+    pub async fn next_event(&mut self) -> Option<()> {
+        let message = self.message().await?;
+        let Message::Text(text) = message else {
+            return None;
+        };
+        if let Ok(Incoming::Event { seq, event: Some(event) }) = parse_from_server(&text)
+            && !matches!(event, Event::SessionClosed { .. })
+        {
+            self.last_seq = seq;
+            self.events.push_back(event);
+        }
+        Some(())
     }
 
     async fn message(&mut self) -> Option<Message> {

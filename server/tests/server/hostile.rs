@@ -9,7 +9,7 @@ use tokio::{
 use tokio_tungstenite::tungstenite::Message;
 use voxhall_protocol::{
     control::{
-        Begin, ChannelKind, Event, FailureKind, LeaveVoice, ListMessages, Ping, SendMessage,
+        Begin, ChannelKind, Event, FailureKind, LeaveVoice, ListMessages, Ping, Presence, SendMessage, Status,
     },
     limits::MAX_CONTROL_MESSAGE_BYTES,
 };
@@ -104,11 +104,11 @@ async fn random_bytes_at_every_layer_disturb_nobody() {
         ann.call(&Ping {}).await.unwrap();
         // No more than one user may send.
         if round % 5 == 0 {
-            let send = SendMessage {
-                channel_id: channel(&ready, ChannelKind::Text),
-                text: format!("still here {round}"),
-                nonce: round.to_string(),
-            };
+            let send = SendMessage::new(
+                channel(&ready, ChannelKind::Text),
+                format!("still here {round}"),
+                round.to_string(),
+            );
             ann.call(&send).await.unwrap();
         }
     }
@@ -164,11 +164,11 @@ async fn a_flood_of_messages_is_slowed_down_on_all_connections_of_a_user() {
     second.begin(&ann.access_token).await.unwrap();
     let mut limited = None;
     for n in 0..100 {
-        let send = SendMessage {
-            channel_id: channel(&ready, ChannelKind::Text),
-            text: "spam".into(),
-            nonce: n.to_string(),
-        };
+        let send = SendMessage::new(
+            channel(&ready, ChannelKind::Text),
+            "spam",
+            n.to_string(),
+        );
         let client = if n % 2 == 0 { &mut first } else { &mut second };
         if let Err(failure) = client.call(&send).await {
             limited = Some((n, failure));
@@ -247,11 +247,7 @@ async fn a_slow_reader_is_cut_off_and_others_lose_nothing() {
         for sender in 0..60 {
             let (mut client, _) = Client::guest(&on, &format!("sender {sender}")).await;
             for n in 0..10 {
-                let send = SendMessage {
-                    channel_id: text,
-                    text: "🦊".repeat(4_000),
-                    nonce: n.to_string(),
-                };
+                let send = SendMessage::new(text, "🦊".repeat(4_000), n.to_string());
                 client.call(&send).await.unwrap();
             }
         }
@@ -262,7 +258,11 @@ async fn a_slow_reader_is_cut_off_and_others_lose_nothing() {
             Event::MessageCreated { .. } => messages += 1,
             Event::PresenceChanged {
                 user_id,
-                presence: Presence { status: Status::Offline, .. },
+                presence:
+                    Presence {
+                        status: Status::Offline,
+                        ..
+                    },
             } => cut_off |= user_id == ready.me.id,
             _ => {}
         }
@@ -270,13 +270,7 @@ async fn a_slow_reader_is_cut_off_and_others_lose_nothing() {
     senders.await.unwrap();
     // What the system had buffered is still there; then the line is dead.
     slow.until_closed().await;
-    watcher
-        .call(&ListMessages {
-            channel_id: text,
-            before: None,
-        })
-        .await
-        .unwrap();
+    watcher.call(&ListMessages::newest(text)).await.unwrap();
 }
 
 /// Bytes that look random, the same in every run.

@@ -2,10 +2,22 @@
 
 mod client;
 mod fixture;
+mod people;
+mod voice_path;
 
 mod accounts;
+mod friends;
+mod guilds;
+mod files;
 mod hostile;
+mod moderation;
 mod operations;
 mod pages;
+mod permissions;
+mod ranks;
+mod sign_in;
 mod starting;
+mod strangers;
 mod talking;
+mod tokens;
+mod text;

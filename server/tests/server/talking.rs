@@ -3,8 +3,8 @@
 use voxhall_protocol::{
     ChannelId,
     control::{
-        ChannelKind, Event, FailureKind, JoinVoice, LeaveReason, LeaveVoice, ListMessages, Ready,
-        SendMessage, UpdateVoice,
+        ChannelKind, Event, FailureKind, JoinVoice, LeaveReason, LeaveVoice, ListMessages, Presence,
+        Ready, SendMessage, Status, UpdateVoice,
     },
 };
 
@@ -30,10 +30,8 @@ async fn a_message_is_stored_once_and_told_to_everyone() {
     let (mut ann, ready) = Client::guest(&server, "ann").await;
     let (mut bob, _) = Client::guest(&server, "bob").await;
     let text = channel(&ready, ChannelKind::Text);
-    let send = |text: &str, nonce: &str, channel_id| SendMessage {
-        channel_id,
-        text: text.into(),
-        nonce: nonce.into(),
+    let send = |text: &str, nonce: &str, channel_id| {
+        SendMessage::new(channel_id, text, nonce)
     };
     let first = ann.call(&send("hi", "n1", text)).await.unwrap();
     let twin = ann.call(&send("hi", "n1", text)).await.unwrap();
@@ -45,13 +43,7 @@ async fn a_message_is_stored_once_and_told_to_everyone() {
             .await;
         assert!(matches!(told, Event::MessageCreated { message: told, .. } if told == *message));
     }
-    let page = bob
-        .call(&ListMessages {
-            channel_id: text,
-            before: None,
-        })
-        .await
-        .unwrap();
+    let page = bob.call(&ListMessages::newest(text)).await.unwrap();
     assert_eq!(page.messages, [first, second]);
     assert!(!page.more);
 
@@ -146,8 +138,19 @@ async fn a_lost_connection_is_offline_and_its_voice_waits() {
     bob.begin(&credentials.access_token).await.unwrap();
     let grant = bob.call(&join(lounge)).await.unwrap();
     drop(bob);
-    ann.event(|event| matches!(event, Event::PresenceChanged { presence: Presence { status: Status::Offline, .. }, .. }))
-        .await;
+    ann.event(|event| {
+        matches!(
+            event,
+            Event::PresenceChanged {
+                presence: Presence {
+                    status: Status::Offline,
+                    ..
+                },
+                ..
+            }
+        )
+    })
+    .await;
 
     let mut back = Client::greeted(&server).await;
     let ready = back.begin(&credentials.access_token).await.unwrap();
@@ -169,11 +172,7 @@ async fn what_was_stored_for_who_hung_up_is_told_to_the_others() {
     }
     let hasty = clients.into_iter().map(async |mut client| {
         for n in 0..5 {
-            let send = SendMessage {
-                channel_id: text,
-                text: "bye".into(),
-                nonce: n.to_string(),
-            };
+            let send = SendMessage::new(text, "bye".into(), n.to_string());
             // The rest is on its way when the line breaks, and how much of it arrives is up to the network.
             if n == 0 {
                 client.call(&send).await.unwrap();
@@ -191,7 +190,14 @@ async fn what_was_stored_for_who_hung_up_is_told_to_the_others() {
             Event::MessageCreated { message, .. } => {
                 told.insert(message.id);
             }
-            Event::PresenceChanged { presence: Presence { status: Status::Offline, .. }, .. } => offline += 1,
+            Event::PresenceChanged {
+                presence:
+                    Presence {
+                        status: Status::Offline,
+                        ..
+                    },
+                ..
+            } => offline += 1,
             _ => {}
         }
     }
