@@ -81,3 +81,34 @@ fn receive(bencher: Bencher<'_, '_>, speakers: u32) {
         divan::black_box(out[0])
     });
 }
+
+/// 10 ms of one speaker, of whose packets four in a row are lost every 200 ms: restored or made up by neural networks.
+#[divan::bench(sample_count = 3_000, sample_size = 1)]
+fn receive_with_losses(bencher: Bencher<'_, '_>) {
+    let said = support::speech(1, SECONDS * 48_000);
+    let mut sender = sender(OpusMode::Protected);
+    let mut payloads = Vec::new();
+    for chunk in said.chunks_exact(FRAME) {
+        sender.set_reported_loss(0.2);
+        sender.push(chunk, |frame| payloads.push(frame.payload.to_vec()));
+    }
+    let mut receiver = VoiceReceiver::new(ReceiverConfig::default()).expect("decoders");
+    let mut now = Instant::now();
+    let mut out = [0.0; FRAME / 2];
+    let mut frame = 200;
+    bencher.bench_local(|| {
+        if frame % 20 >= 4 {
+            let payload = &payloads[frame % payloads.len()];
+            let (sequence, timestamp) = (frame as u16, (frame * FRAME) as u32);
+            receiver.packet(now, 1, sequence, timestamp, false, payload);
+        }
+        for _ in 0..2 {
+            receiver.pull(now, &mut out);
+            now += Duration::from_millis(5);
+        }
+        frame += 1;
+        divan::black_box(out[0])
+    });
+    let stats = receiver.stats(1).expect("known");
+    assert!(stats.dred_recovered_samples > 0);
+}

@@ -42,6 +42,7 @@
 
 mod frame;
 mod level;
+mod libopus;
 mod receive;
 mod send;
 

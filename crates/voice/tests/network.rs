@@ -152,6 +152,56 @@ fn redundancy_restores_single_losses() {
 }
 
 #[test]
+fn deep_redundancy_restores_bursts() {
+    for seed in SEEDS {
+        let mut call = Call::new(seed, 15.0);
+        call.frame = FrameLength::Ms20;
+        call.reported_loss = 0.2;
+        let mut lost = 0;
+        // Three in a row, every 300 ms.
+        let heard = call.run(|packet, _, _| {
+            let bad = packet > 150 && packet % 15 < 3;
+            lost += u64::from(bad);
+            if bad { vec![] } else { vec![20.0] }
+        });
+        show("three of 15 lost, DRED", &call, &heard);
+        let restored = heard.stats.dred_recovered_samples + heard.stats.fec_recovered * 960;
+        assert!(
+            restored * 10 >= lost * 960 * 7,
+            "seed {seed}: {restored} of {lost} packets"
+        );
+        assert!(heard.stats.dred_recovered_samples > 0, "seed {seed}");
+        assert!(
+            heard.stats.concealed_samples * 10 <= lost * 960 * 3,
+            "seed {seed}"
+        );
+        // Waiting for it is what it costs.
+        let delay_ms = heard.mean_delay_ms(8_000.0, 14_000.0);
+        assert!(
+            (40.0..75.0).contains(&delay_ms),
+            "seed {seed}: {delay_ms} ms"
+        );
+    }
+}
+
+#[test]
+fn redundancy_that_is_not_worth_waiting_for_is_not_waited_for() {
+    for seed in SEEDS {
+        let mut call = Call::new(seed, 20.0);
+        call.frame = FrameLength::Ms20;
+        call.reported_loss = 0.05;
+        // Three in a row once in 4 s.
+        let heard = call.run(|packet, _, _| {
+            let bad = packet % 200 > 196;
+            if bad { vec![] } else { vec![20.0] }
+        });
+        show("three of 200 lost, DRED", &call, &heard);
+        let delay_ms = heard.mean_delay_ms(10_000.0, 20_000.0);
+        assert!(delay_ms < 30.0, "seed {seed}: {delay_ms} ms");
+    }
+}
+
+#[test]
 fn disorder_and_copies_do_no_harm() {
     for seed in SEEDS {
         let call = Call::new(seed, 10.0);

@@ -1,8 +1,7 @@
 //! Opus decoding: frames, redundancy, concealment.
 
-use opus::{Channels, Decoder};
-
 use crate::frame::{MAX_FRAME_SAMPLES, SAMPLE_RATE_HZ};
+use crate::libopus::{Decoder, Dred, OpusError};
 
 /// Samples in `payload`, if it is an Opus packet of a length that is played here.
 pub(crate) fn packet_samples(payload: &[u8]) -> Option<u32> {
@@ -10,39 +9,29 @@ pub(crate) fn packet_samples(payload: &[u8]) -> Option<u32> {
     (samples > 0 && samples <= MAX_FRAME_SAMPLES).then_some(samples as u32)
 }
 
-/// True when the packet carries a copy of the frame before it (RFC 6716, 4.2.3 and 4.2.4).
-pub(crate) fn has_redundancy(payload: &[u8]) -> bool {
-    let [toc, first, ..] = payload else {
-        return false;
-    };
-    let config = toc >> 3;
-    // CELT has none; of the packets with several frames only those without a length in between are looked at.
-    if config >= 16 || toc & 0b11 != 0 {
-        return false;
-    }
-    let silk_frames = match config {
-        12.. => 1,
-        config => match config & 0b11 {
-            2 => 2,
-            3 => 3,
-            _ => 1,
-        },
-    };
-    // One voice activity bit a SILK frame, then the flag.
-    first >> (7 - silk_frames) & 1 == 1
-}
+/// Complexity of decoding with which a neural network conceals what is lost.
+const DEEP_CONCEALMENT: u8 = 5;
+/// Deep redundancy is looked for so far back at most, samples (400 ms).
+const MOST_DRED: i32 = 19_200;
 
 pub(crate) struct FrameDecoder {
     decoder: Decoder,
+    dred: Dred,
+    /// The packet that `dred` was read from last, and which samples before it that tells of.
+    dred_read: Option<(i64, std::ops::Range<i32>)>,
     /// Last packet was pure CELT, which can be concealed in short steps.
     celt: bool,
     pub(crate) pcm: Box<[f32; MAX_FRAME_SAMPLES]>,
 }
 
 impl FrameDecoder {
-    pub(crate) fn new() -> Result<Self, opus::Error> {
+    pub(crate) fn new() -> Result<Self, OpusError> {
+        let mut decoder = Decoder::new()?;
+        decoder.set_complexity(DEEP_CONCEALMENT)?;
         Ok(Self {
-            decoder: Decoder::new(SAMPLE_RATE_HZ, Channels::Mono)?,
+            decoder,
+            dred: Dred::new()?,
+            dred_read: None,
             celt: true,
             pcm: Box::new([0.0; MAX_FRAME_SAMPLES]),
         })
@@ -50,23 +39,64 @@ impl FrameDecoder {
 
     pub(crate) fn reset(&mut self) {
         // Only fails on a broken pointer; stale state would be heard, not fatal.
-        let _ = self.decoder.reset_state();
+        let _ = self.decoder.reset();
+        self.dred_read = None;
     }
 
     /// Decodes a packet into [`pcm`](Self::pcm). Returns how many samples, or nothing when Opus refuses it.
     pub(crate) fn decode(&mut self, payload: &[u8]) -> Option<usize> {
         self.celt = payload.first()? >> 3 >= 16;
-        let decoded = self.decoder.decode_float(payload, &mut self.pcm[..], false);
+        let decoded = self.decoder.decode(payload, &mut self.pcm[..], false);
         self.checked(decoded)
     }
 
     /// Restores the frame before `payload` from its redundancy.
     pub(crate) fn recover(&mut self, payload: &[u8], samples: usize) -> Option<usize> {
         let samples = samples.min(MAX_FRAME_SAMPLES);
+        let decoded = self.decoder.decode(payload, &mut self.pcm[..samples], true);
+        self.checked(decoded)
+    }
+
+    /// How many samples before packet `sequence` its deep redundancy reaches back.
+    pub(crate) fn dred_reach(&mut self, sequence: i64, payload: &[u8]) -> i64 {
+        self.read_dred(sequence, payload)
+            .map_or(0, |reach| i64::from(reach.end))
+    }
+
+    /// Restores about 10 ms from what the packet `sequence` tells of the time `back` samples before it.
+    pub(crate) fn recover_deep(
+        &mut self,
+        sequence: i64,
+        payload: &[u8],
+        back: i64,
+    ) -> Option<usize> {
+        let reach = self.read_dred(sequence, payload)?;
+        let back = i32::try_from(back)
+            .ok()
+            .filter(|back| reach.contains(back) || *back == reach.end)?;
+        let step = if self.celt {
+            480.min(back as usize / 120 * 120)
+        } else {
+            480
+        };
+        if step == 0 {
+            return None;
+        }
         let decoded = self
             .decoder
-            .decode_float(payload, &mut self.pcm[..samples], true);
+            .decode_dred(&self.dred, back, &mut self.pcm[..step]);
         self.checked(decoded)
+    }
+
+    fn read_dred(&mut self, sequence: i64, payload: &[u8]) -> Option<std::ops::Range<i32>> {
+        if let Some((read, reach)) = &self.dred_read
+            && *read == sequence
+        {
+            return (!reach.is_empty()).then(|| reach.clone());
+        }
+        let reach = self.dred.read(payload, MOST_DRED);
+        self.dred_read = Some((sequence, reach.clone().unwrap_or(0..0)));
+        reach
     }
 
     /// Makes up what comes next, about 10 ms of it. Returns how many samples.
@@ -77,7 +107,7 @@ impl FrameDecoder {
         } else {
             480
         };
-        let decoded = self.decoder.decode_float(&[], &mut self.pcm[..step], false);
+        let decoded = self.decoder.conceal(&mut self.pcm[..step]);
         if let Some(samples) = self.checked(decoded) {
             return samples;
         }
@@ -85,7 +115,7 @@ impl FrameDecoder {
         step
     }
 
-    fn checked(&mut self, decoded: Result<usize, opus::Error>) -> Option<usize> {
+    fn checked(&mut self, decoded: Result<usize, OpusError>) -> Option<usize> {
         let samples = decoded.ok().filter(|&samples| samples > 0)?;
         // A hostile packet may decode to anything; it must not poison the mix.
         for sample in &mut self.pcm[..samples] {
@@ -112,15 +142,5 @@ mod tests {
         }
         // Three frames of 60 ms are legal Opus, but longer than what is played here.
         assert_eq!(packet_samples(&[11 << 3 | 3, 3, 0, 0]), None);
-    }
-
-    #[test]
-    fn redundancy_is_only_in_silk() {
-        assert!(!has_redundancy(&[31 << 3, 0xff]));
-        assert!(!has_redundancy(&[]));
-        assert!(!has_redundancy(&[0]));
-        assert!(has_redundancy(&[9 << 3, 0b0100_0000]));
-        assert!(!has_redundancy(&[9 << 3, 0b1000_0000]));
-        assert!(has_redundancy(&[11 << 3, 0b0001_0000]));
     }
 }

@@ -196,15 +196,26 @@ impl DelayEstimator {
                 self.raise_peak(transit);
             }
         } else {
-            let place = (self.overtaken_count % OVERTAKEN as u64) as usize;
-            self.overtaken[place] = Overtaken {
-                serial: self.serial,
-                transit,
-                samples,
-            };
-            self.overtaken_count += 1;
+            self.note_whole(transit, samples);
         }
         self.update_target();
+    }
+
+    /// Learns that `samples` which are lost can be restored if they are played `transit` after they were said.
+    pub(crate) fn observe_restorable(&mut self, transit: i64, samples: i64) {
+        // What is restored is worth less than what was said.
+        self.note_whole(transit, samples / 2);
+        self.update_target();
+    }
+
+    fn note_whole(&mut self, transit: i64, samples: i64) {
+        let place = (self.overtaken_count % OVERTAKEN as u64) as usize;
+        self.overtaken[place] = Overtaken {
+            serial: self.serial,
+            transit,
+            samples,
+        };
+        self.overtaken_count += 1;
     }
 
     /// Transit of the fastest packet of the last seconds.

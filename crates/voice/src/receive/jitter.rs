@@ -168,6 +168,13 @@ impl PacketBuffer {
         self.next
     }
 
+    /// How many packets are missing just before `sequence` that haven't been played, or were made up.
+    pub(crate) fn missing_before(&self, sequence: i64) -> i64 {
+        let came = |sequence: i64| self.slots[index(sequence)].sequence == sequence;
+        let missing = (1..SLOTS as i64).take_while(|back| !came(sequence - back));
+        missing.count() as i64
+    }
+
     /// The earliest packet that waits.
     pub(crate) fn first(&mut self) -> Option<Waiting> {
         while self.waiting > 0 {

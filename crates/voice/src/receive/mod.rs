@@ -15,6 +15,7 @@ pub use stats::{ReceptionReport, SpeakerStats};
 
 use crate::frame::SAMPLES_PER_MS;
 use crate::level::Level;
+use crate::libopus::OpusError;
 use mixer::{Gain, Limiter};
 use speaker::Speaker;
 use stats::samples_in;
@@ -54,7 +55,7 @@ impl Default for ReceiverConfig {
 /// Opus could not be set up.
 #[derive(Debug, thiserror::Error)]
 #[error("an Opus decoder could not be set up: {0}; the program lacks memory")]
-pub struct ReceiverError(#[from] opus::Error);
+pub struct ReceiverError(#[from] OpusError);
 
 /// Who speaks, for the rings around names.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -124,7 +125,7 @@ impl VoiceReceiver {
                     loud_at: None,
                 })
             })
-            .collect::<Result<_, opus::Error>>()?;
+            .collect::<Result<_, OpusError>>()?;
         Ok(Self {
             epoch: None,
             now: 0,

@@ -3,7 +3,7 @@
 //! Time is counted in samples at 48 kHz. *Media time* is the speaker's extended RTP timestamp; media time plus
 //! transit is our time. The design is in `docs/adr/0003-jitter-buffer.md`.
 
-use super::decoder::{FrameDecoder, has_redundancy, packet_samples};
+use super::decoder::{FrameDecoder, packet_samples};
 use super::delay::DelayEstimator;
 use super::jitter::{Incoming, Inserted, PacketBuffer, Waiting};
 use super::margin::Margins;
@@ -11,6 +11,7 @@ use super::stats::{Reception, ReceptionReport, SpeakerStats};
 use super::stretch::{MAX_LAG, MIN_LAG, OVERLAP, Stretcher};
 use crate::frame::{MAX_PAYLOAD_BYTES, SAMPLES_PER_MS};
 use crate::level::Level;
+use crate::libopus::{OpusError, has_inband_copy};
 
 const MS: i64 = SAMPLES_PER_MS as i64;
 /// Concealment is played in full this long, and has faded out by [`CONCEAL_END`].
@@ -39,6 +40,8 @@ const LOSS_FOR_REDUNDANCY: f32 = 0.01;
 const LOSS_FORGIVEN: f32 = 0.002;
 /// Weight of one packet in the share of lost packets.
 const LOSS_SHARE: f32 = 0.005;
+/// Lost packets in a row that are waited for at most.
+const MOST_RESTORED: i64 = 12;
 /// Length of the fade at the end of a talkspurt, samples.
 const FADE: usize = 5 * SAMPLES_PER_MS;
 
@@ -95,7 +98,7 @@ enum Phase {
 }
 
 impl Speaker {
-    pub(crate) fn new(stability: f32) -> Result<Self, opus::Error> {
+    pub(crate) fn new(stability: f32) -> Result<Self, OpusError> {
         Ok(Self {
             ssrc: 0,
             heard_at: i64::MIN,
@@ -185,6 +188,7 @@ impl Speaker {
                 self.reception.count(sequence, now - timestamp);
                 self.delay
                     .observe(now, timestamp, i64::from(samples), begins);
+                self.weigh_redundancy(now, sequence, timestamp, i64::from(samples), payload);
             }
             Inserted::Late {
                 sequence,
@@ -202,6 +206,29 @@ impl Speaker {
             Inserted::Stray => self.stats.invalid += 1,
         }
         self.stats.skipped += self.packets.take_skipped();
+    }
+
+    /// What is missing before a packet that tells of it is restored if it is waited for: then it is like a packet
+    /// that came late.
+    fn weigh_redundancy(
+        &mut self,
+        now: i64,
+        sequence: i64,
+        timestamp: i64,
+        samples: i64,
+        payload: &[u8],
+    ) {
+        let missing = self.packets.missing_before(sequence).min(MOST_RESTORED);
+        if missing == 0 || payload.len() <= 2 {
+            return;
+        }
+        let reach = self.decoder.dred_reach(sequence, payload);
+        for back in 1..=missing {
+            if back * samples <= reach {
+                self.delay
+                    .observe_restorable(now - timestamp + back * samples, samples);
+            }
+        }
     }
 
     /// Fills `out` with what is heard at `now`; silence where there is nothing. Returns whether there was sound.
@@ -426,7 +453,7 @@ impl Speaker {
         }
         if self.loss < LOSS_FORGIVEN {
             self.awaits_redundancy = false;
-        } else if self.loss > LOSS_FOR_REDUNDANCY && has_redundancy(payload) {
+        } else if self.loss > LOSS_FOR_REDUNDANCY && has_inband_copy(payload) {
             self.awaits_redundancy = true;
         }
         let decoded = self.decoder.decode(payload);
@@ -449,14 +476,11 @@ impl Speaker {
     fn recover(&mut self, packet: &Waiting, lost: i64) -> bool {
         let frame = i64::from(packet.samples);
         let rest = lost - self.owed;
-        if rest > frame || rest < frame / 4 {
-            return false;
-        }
         let Some(payload) = self.packets.payload(packet) else {
             return false;
         };
-        if !has_redundancy(payload) {
-            return false;
+        if rest > frame || rest < frame / 4 || !has_inband_copy(payload) {
+            return self.recover_deep(packet, rest);
         }
         let Some(samples) = self.decoder.recover(payload, frame as usize) else {
             return false;
@@ -466,6 +490,23 @@ impl Speaker {
         self.sound.append(&self.decoder.pcm[from..samples]);
         self.owed += (samples - from) as i64;
         self.stats.fec_recovered += 1;
+        self.conceal_run = 0;
+        true
+    }
+
+    /// Restores the next 10 ms of the `rest` samples that are missing before `packet` from what that tells of them.
+    fn recover_deep(&mut self, packet: &Waiting, rest: i64) -> bool {
+        let Some(payload) = self.packets.payload(packet) else {
+            return false;
+        };
+        let restored = self.decoder.recover_deep(packet.sequence, payload, rest);
+        let Some(samples) = restored else {
+            return false;
+        };
+        let samples = samples.min(rest as usize);
+        self.sound.append(&self.decoder.pcm[..samples]);
+        self.owed += samples as i64;
+        self.stats.dred_recovered_samples += samples as u64;
         self.conceal_run = 0;
         true
     }

@@ -24,6 +24,8 @@ pub struct SpeakerStats {
     pub concealed_samples: u64,
     /// Lost packets restored from the redundancy in the next one.
     pub fec_recovered: u64,
+    /// Samples restored from the deep redundancy (DRED) of a later packet.
+    pub dred_recovered_samples: u64,
     /// Samples removed by playing faster or by skipping silence.
     pub accelerated_samples: u64,
     /// Samples added by playing slower.

@@ -1,8 +1,7 @@
 //! Opus as Voxhall uses it: two modes, and when to go from one to the other. Why: `docs/adr/0004-opus-modes.md`.
 
-use opus::{Application, Bitrate, Channels, Encoder, Signal};
-
 use crate::frame::{FrameLength, MAX_PAYLOAD_BYTES, SAMPLE_RATE_HZ};
+use crate::libopus::{Application, Encoder, OpusError};
 
 /// A talkspurt that doesn't end must not hold up a change of mode for longer than this, samples.
 const MAX_MODE_WAIT: u64 = SAMPLE_RATE_HZ as u64;
@@ -21,6 +20,11 @@ pub enum OpusMode {
 /// Below this many bytes a frame, Opus sends frames without content instead.
 const MIN_FRAME_BYTES: i32 = 6;
 
+/// From this much loss on, losses come in bursts often enough for deep redundancy beside the in-band copy...
+const DRED_FROM_PERCENT: i32 = 3;
+/// ...of this many steps of 10 ms.
+const DRED_STEPS: i32 = 20;
+
 pub(crate) struct FrameEncoder {
     encoder: Encoder,
     bitrate_bps: i32,
@@ -38,10 +42,10 @@ impl FrameEncoder {
         bitrate_bps: i32,
         complexity: u8,
         length: FrameLength,
-    ) -> Result<Self, opus::Error> {
-        let mut encoder = Encoder::new(SAMPLE_RATE_HZ, Channels::Mono, Application::LowDelay)?;
-        encoder.set_complexity(i32::from(complexity))?;
-        encoder.set_signal(Signal::Voice)?;
+    ) -> Result<Self, OpusError> {
+        let mut encoder = Encoder::new(Application::LowDelay)?;
+        encoder.set_complexity(complexity)?;
+        encoder.set_voice()?;
         let mut encoder = Self {
             encoder,
             bitrate_bps,
@@ -59,12 +63,11 @@ impl FrameEncoder {
         &mut self,
         bitrate_bps: i32,
         length: FrameLength,
-    ) -> Result<(), opus::Error> {
+    ) -> Result<(), OpusError> {
         self.bitrate_bps = bitrate_bps;
         let frames_per_second = SAMPLE_RATE_HZ as i32 / length.samples() as i32;
         let least_bps = frames_per_second * MIN_FRAME_BYTES * 8;
-        self.encoder
-            .set_bitrate(Bitrate::Bits(bitrate_bps.max(least_bps)))
+        self.encoder.set_bitrate_bps(bitrate_bps.max(least_bps))
     }
 
     /// The bitrate asked for.
@@ -72,8 +75,8 @@ impl FrameEncoder {
         self.bitrate_bps
     }
 
-    pub(crate) fn set_complexity(&mut self, complexity: u8) -> Result<(), opus::Error> {
-        self.encoder.set_complexity(i32::from(complexity))
+    pub(crate) fn set_complexity(&mut self, complexity: u8) -> Result<(), OpusError> {
+        self.encoder.set_complexity(complexity)
     }
 
     pub(crate) fn mode(&self) -> OpusMode {
@@ -82,18 +85,18 @@ impl FrameEncoder {
 
     /// True while Opus' own detector hears nothing worth sending.
     pub(crate) fn in_dtx(&mut self) -> bool {
-        self.encoder.get_in_dtx().unwrap_or(false)
+        self.encoder.in_dtx()
     }
 
     /// Takes the share of packets that listeners miss. Zero only counts once it has lasted.
-    pub(crate) fn set_loss(&mut self, fraction: f32) -> Result<(), opus::Error> {
+    pub(crate) fn set_loss(&mut self, fraction: f32) -> Result<(), OpusError> {
         let percent = (fraction.clamp(0.0, 1.0) * 100.0).ceil() as i32;
         if percent > 0 {
             self.loss_at = Some(self.clock);
             self.loss_percent = percent;
         }
         if self.mode == OpusMode::Protected {
-            self.encoder.set_packet_loss_perc(self.loss_percent)?;
+            self.protect(self.loss_percent)?;
         }
         Ok(())
     }
@@ -104,7 +107,7 @@ impl FrameEncoder {
     }
 
     /// Starts from a fresh state, as the listener's decoder does after a pause, and in the mode the path asks for.
-    pub(crate) fn begin_talkspurt(&mut self, length: FrameLength) -> Result<(), opus::Error> {
+    pub(crate) fn begin_talkspurt(&mut self, length: FrameLength) -> Result<(), OpusError> {
         self.restart(self.wanted_mode(length))
     }
 
@@ -115,7 +118,7 @@ impl FrameEncoder {
         length: FrameLength,
         dtx: bool,
         payload: &mut [u8; MAX_PAYLOAD_BYTES],
-    ) -> Result<usize, opus::Error> {
+    ) -> Result<usize, OpusError> {
         let wanted = self.wanted_mode(length);
         if wanted == self.mode {
             self.wanted_since = None;
@@ -126,7 +129,7 @@ impl FrameEncoder {
             }
         }
         self.encoder.set_dtx(dtx)?;
-        self.encoder.encode_float(frame, payload)
+        self.encoder.encode(frame, payload)
     }
 
     fn wanted_mode(&self, length: FrameLength) -> OpusMode {
@@ -140,9 +143,9 @@ impl FrameEncoder {
     }
 
     /// libopus only takes another application before the first frame, so every change is a reset.
-    fn restart(&mut self, mode: OpusMode) -> Result<(), opus::Error> {
+    fn restart(&mut self, mode: OpusMode) -> Result<(), OpusError> {
         self.wanted_since = None;
-        self.encoder.reset_state()?;
+        self.encoder.reset()?;
         if mode == self.mode {
             return Ok(());
         }
@@ -152,8 +155,19 @@ impl FrameEncoder {
         };
         self.encoder.set_application(application)?;
         self.encoder.set_inband_fec(fec)?;
-        self.encoder.set_packet_loss_perc(loss_percent)?;
+        self.protect(loss_percent)?;
         self.mode = mode;
         Ok(())
+    }
+
+    /// Redundancy for `loss_percent` of loss: how much of the bitrate it takes is libopus' choice.
+    fn protect(&mut self, loss_percent: i32) -> Result<(), OpusError> {
+        self.encoder.set_packet_loss_percent(loss_percent)?;
+        self.encoder
+            .set_dred_duration(if loss_percent >= DRED_FROM_PERCENT {
+                DRED_STEPS
+            } else {
+                0
+            })
     }
 }

@@ -15,6 +15,7 @@ pub use gate::TransmitMode;
 
 use crate::frame::{FrameLength, MAX_PAYLOAD_BYTES};
 use crate::level::Level;
+use crate::libopus::OpusError;
 use encoder::FrameEncoder;
 use gate::Gate;
 use preroll::PreRoll;
@@ -52,7 +53,7 @@ impl Default for SenderConfig {
 /// Opus could not be set up.
 #[derive(Debug, thiserror::Error)]
 #[error("the Opus encoder could not be set up: {0}; the program lacks memory")]
-pub struct SenderError(#[from] opus::Error);
+pub struct SenderError(#[from] OpusError);
 
 /// One packet's worth of sound.
 #[derive(Debug, Clone, Copy)]
@@ -438,7 +439,7 @@ impl Output {
         });
     }
 
-    fn count_error(&mut self, done: &Result<(), opus::Error>) {
+    fn count_error(&mut self, done: &Result<(), OpusError>) {
         if done.is_err() {
             self.stats.encode_errors += 1;
         }

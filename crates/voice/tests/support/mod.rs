@@ -169,7 +169,6 @@ impl Call {
             ..SenderConfig::default()
         })
         .expect("an encoder");
-        sender.set_reported_loss(self.reported_loss);
         let mut receiver = VoiceReceiver::new(ReceiverConfig {
             max_speakers: 2,
             stability: self.stability,
@@ -209,6 +208,8 @@ impl Call {
                 let (ms, sequence, timestamp, marker, payload) = flying.remove(0);
                 receiver.packet(at(ms), SSRC, sequence, timestamp, marker, &payload);
             } else if capture_ms <= pull_ms && captured + chunk <= self.said.len() {
+                // Reports come again and again.
+                sender.set_reported_loss(self.reported_loss);
                 sender.push(&self.said[captured..captured + chunk], |frame| {
                     for delay_ms in network(packets, capture_ms, &mut rng) {
                         flying.push((
