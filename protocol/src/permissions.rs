@@ -223,8 +223,7 @@ impl Permissions {
         let text = Self::OF_WRITING
             .with(Self::ADD_REACTIONS)
             .with(Self::MANAGE_MESSAGES);
-        let voice = Self::OF_VOICE
-            .with(Self::MOVE_MEMBERS);
+        let voice = Self::OF_VOICE.with(Self::MOVE_MEMBERS);
         match kind {
             ChannelKind::Text | ChannelKind::Direct | ChannelKind::Group => anywhere.with(text),
             ChannelKind::Voice => anywhere.with(voice),
@@ -329,7 +328,9 @@ fn within_reason(subject: &Subject<'_>, mut allowed: Permissions, in_channel: bo
 fn needs(permission: Permissions) -> &'static [Permissions] {
     if permission == Permissions::VIEW_CHANNEL {
         &[]
-    } else if permission != Permissions::SEND_MESSAGES && Permissions::OF_WRITING.contains(permission) {
+    } else if permission != Permissions::SEND_MESSAGES
+        && Permissions::OF_WRITING.contains(permission)
+    {
         &[Permissions::VIEW_CHANNEL, Permissions::SEND_MESSAGES]
     } else if permission != Permissions::CONNECT && Permissions::OF_VOICE.contains(permission) {
         &[Permissions::VIEW_CHANNEL, Permissions::CONNECT]
@@ -396,10 +397,16 @@ fn add_rules_of(
     };
     for step in 0..STEPS {
         for (verb, of) in [
-            ("denied", (|rule| rule.deny) as fn(&Overwrite) -> Permissions),
+            (
+                "denied",
+                (|rule| rule.deny) as fn(&Overwrite) -> Permissions,
+            ),
             ("allowed", |rule| rule.allow),
         ] {
-            let says = layer.overwrites.iter().filter(|rule| of(rule).contains(permission));
+            let says = layer
+                .overwrites
+                .iter()
+                .filter(|rule| of(rule).contains(permission));
             let concerning = says.filter_map(|rule| subject.concerned_by(rule.target));
             let here = concerning.filter(|concerns| concerns.step() == step);
             because.extend(here.map(|concerns| concerns.words(verb, &place)));

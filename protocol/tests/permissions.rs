@@ -35,7 +35,9 @@ impl Scene {
             timed_out_until_ms: self.timed_out.then_some(NOON_MS),
             roles: &roles,
         };
-        let layer = |(kind, name, overwrites): &'_ (ChannelKind, String, Vec<Overwrite>)| (*kind, name.clone(), overwrites.clone());
+        let layer = |(kind, name, overwrites): &'_ (ChannelKind, String, Vec<Overwrite>)| {
+            (*kind, name.clone(), overwrites.clone())
+        };
         let owned: Vec<_> = self.layers.iter().map(layer).collect();
         let layers: Vec<_> = owned
             .iter()
@@ -90,12 +92,16 @@ impl Scene {
         }
         for (_, _, overwrites) in &self.layers {
             for overwrite in overwrites {
-                if overwrite.target == OverwriteTarget::Role(EVERYONE) && is_set(overwrite.deny, bit) {
+                if overwrite.target == OverwriteTarget::Role(EVERYONE)
+                    && is_set(overwrite.deny, bit)
+                {
                     may = false;
                 }
             }
             for overwrite in overwrites {
-                if overwrite.target == OverwriteTarget::Role(EVERYONE) && is_set(overwrite.allow, bit) {
+                if overwrite.target == OverwriteTarget::Role(EVERYONE)
+                    && is_set(overwrite.allow, bit)
+                {
                     may = true;
                 }
             }
@@ -180,16 +186,19 @@ fn any_target() -> impl Strategy<Value = OverwriteTarget> {
 }
 
 fn any_overwrite() -> impl Strategy<Value = Overwrite> {
-    (any_target(), any::<u64>(), any::<u64>(), any::<u64>()).prop_map(|(target, a, b, c)| Overwrite {
-        target,
-        allow: Permissions(a & b),
-        deny: Permissions(b & c),
+    (any_target(), any::<u64>(), any::<u64>(), any::<u64>()).prop_map(|(target, a, b, c)| {
+        Overwrite {
+            target,
+            allow: Permissions(a & b),
+            deny: Permissions(b & c),
+        }
     })
 }
 
 fn any_scene() -> impl Strategy<Value = Scene> {
     let layer = |kind| {
-        prop::collection::vec(any_overwrite(), 0..6).prop_map(move |rules| (kind, "here".to_owned(), rules))
+        prop::collection::vec(any_overwrite(), 0..6)
+            .prop_map(move |rules| (kind, "here".to_owned(), rules))
     };
     let layers = prop_oneof![
         1 => Just(Vec::new()),
@@ -206,7 +215,10 @@ fn any_scene() -> impl Strategy<Value = Scene> {
         .prop_map(|(is_owner, timed_out, permissions, has, layers)| Scene {
             is_owner,
             timed_out,
-            roles: (0..).zip(permissions).map(|(place, p)| role(place, &format!("R{place}"), p)).collect(),
+            roles: (0..)
+                .zip(permissions)
+                .map(|(place, p)| role(place, &format!("R{place}"), p))
+                .collect(),
             has: std::iter::once(0).chain(has).collect(),
             layers,
         })
@@ -254,12 +266,20 @@ fn a_right_that_nobody_knows_is_given_to_nobody() {
     scene.is_owner = true;
     let unknown = Permissions(1 << 60);
     assert!(!scene.with(decide).contains(unknown));
-    assert!(!scene.with(|subject, layers| explain(subject, layers, unknown)).allowed);
+    assert!(
+        !scene
+            .with(|subject, layers| explain(subject, layers, unknown))
+            .allowed
+    );
 }
 
 /// A moderator who looks at #staff, in the category Team.
 fn staff() -> Scene {
-    let rule = |target, allow, deny| Overwrite { target, allow, deny };
+    let rule = |target, allow, deny| Overwrite {
+        target,
+        allow,
+        deny,
+    };
     let view = Permissions::VIEW_CHANNEL;
     let none = Permissions::NONE;
     Scene {
@@ -286,7 +306,9 @@ fn staff() -> Scene {
 }
 
 fn words(scene: &Scene, permission: Permissions) -> Vec<String> {
-    scene.with(|subject, layers| explain(subject, layers, permission)).because
+    scene
+        .with(|subject, layers| explain(subject, layers, permission))
+        .because
 }
 
 #[test]
@@ -313,12 +335,18 @@ fn the_words_name_each_rule_in_the_order_in_which_it_counts() {
         words(&scene, Permissions::VIEW_CHANNEL).last().unwrap(),
         "allowed for this member on #staff"
     );
-    assert_eq!(words(&scene, Permissions::MANAGE_MESSAGES), ["no role allows it"]);
+    assert_eq!(
+        words(&scene, Permissions::MANAGE_MESSAGES),
+        ["no role allows it"]
+    );
 
     scene.timed_out = true;
     assert_eq!(
         words(&scene, Permissions::SEND_MESSAGES),
-        ["allowed by @everyone", "timed out until 2026-11-20 12:00 UTC"]
+        [
+            "allowed by @everyone",
+            "timed out until 2026-11-20 12:00 UTC"
+        ]
     );
     scene.roles[1].permissions = Permissions::ADMINISTRATOR;
     assert_eq!(
@@ -326,7 +354,10 @@ fn the_words_name_each_rule_in_the_order_in_which_it_counts() {
         ["role Mod is administrator and may do everything"]
     );
     scene.is_owner = true;
-    assert_eq!(words(&scene, Permissions::SPEAK), ["the owner may do everything"]);
+    assert_eq!(
+        words(&scene, Permissions::SPEAK),
+        ["the owner may do everything"]
+    );
 }
 
 #[test]
@@ -342,8 +373,14 @@ fn what_is_of_no_use_without_something_else_says_so() {
         }],
     )];
     let last = |permission| words(&scene, permission).pop().unwrap();
-    assert_eq!(last(Permissions::SPEAK), "needs connect: denied by role Mod on #lounge");
-    assert_eq!(last(Permissions::ATTACH_FILES), "needs send messages: denied by role Mod on #lounge");
+    assert_eq!(
+        last(Permissions::SPEAK),
+        "needs connect: denied by role Mod on #lounge"
+    );
+    assert_eq!(
+        last(Permissions::ATTACH_FILES),
+        "needs send messages: denied by role Mod on #lounge"
+    );
     assert_eq!(last(Permissions::CONNECT), "denied by role Mod on #lounge");
     assert_eq!(last(Permissions::ADD_REACTIONS), "allowed by @everyone");
 }

@@ -4,9 +4,7 @@ use std::future::Future;
 
 use voxhall_protocol::{
     ChannelId, FileId, GuildId, RoleId, UserId,
-    control::{
-        AdminGuild, Channel, ChannelKind, ChannelPlace, GuildInfo, Overwrite, Role, UnixMs,
-    },
+    control::{AdminGuild, Channel, ChannelKind, ChannelPlace, GuildInfo, Overwrite, Role, UnixMs},
     permissions::Permissions,
 };
 
@@ -49,10 +47,7 @@ pub trait Guilds: Send + Sync {
     ///
     /// # Errors
     /// [`GuildError::NoGuild`], [`GuildError::IsDefault`].
-    fn delete_guild(
-        &self,
-        guild: GuildId,
-    ) -> impl Future<Output = Result<(), GuildError>> + Send;
+    fn delete_guild(&self, guild: GuildId) -> impl Future<Output = Result<(), GuildError>> + Send;
 
     /// Makes a member the owner.
     ///

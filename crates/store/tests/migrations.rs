@@ -4,7 +4,8 @@
 use std::{fs, path::Path};
 
 use rusqlite::{Connection, types::Value};
-use voxhall_store::{OpenError, Settings, SqliteStore, maintenance};
+use voxhall_protocol::permissions::Permissions;
+use voxhall_store::{Guilds, NewGuild, OpenError, Settings, SqliteStore, maintenance};
 
 const SCHEMAS: [(u32, &str); 2] = [
     (1, include_str!("schemas/1.sql")),
@@ -52,6 +53,41 @@ async fn every_old_schema_is_brought_to_this_one_with_all_that_is_in_it() {
             assert_eq!(contents(&Connection::open(&before).unwrap()), tables);
             assert_private(&before);
         }
+    }
+}
+
+#[tokio::test]
+async fn an_old_guild_is_the_first_one_still_and_has_the_roles_of_a_new_one() {
+    for (version, dump) in SCHEMAS {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(maintenance::DATABASE);
+        Connection::open(&file).unwrap().execute_batch(dump).unwrap();
+        let store = SqliteStore::open(&file).unwrap();
+        let before = store.guilds().await.unwrap();
+        let new = || NewGuild {
+            name: "new".into(),
+            channels: Vec::new(),
+            invite_code: "new-invite".into(),
+            owner_code: "new-owner".into(),
+            now: 1,
+        };
+        let first = store.default_guild(new()).await.unwrap();
+        assert_ne!(first.invite_code, "new-invite", "{version}");
+        let after = store.guilds().await.unwrap();
+        assert_eq!(before, after, "{version}");
+        assert!(before.iter().any(|guild| guild.info.id == first.id));
+        for guild in before {
+            let roles = guild.roles.iter().map(|role| (role.position, role.permissions));
+            assert_eq!(
+                roles.collect::<Vec<_>>(),
+                [
+                    (0, Permissions::DEFAULT_EVERYONE),
+                    (1, Permissions::DEFAULT_MODERATOR)
+                ]
+            );
+            assert!(guild.channels.iter().all(|channel| channel.category_id.is_none()));
+        }
+        store.close().await;
     }
 }
 

@@ -53,16 +53,33 @@ impl Live {
     }
 
     /// What a member may do in the guild as a whole; None: no member.
-    pub fn rights_in_guild(&self, guild: GuildId, user: UserId, now_ms: UnixMs) -> Option<Permissions> {
+    pub fn rights_in_guild(
+        &self,
+        guild: GuildId,
+        user: UserId,
+        now_ms: UnixMs,
+    ) -> Option<Permissions> {
         let guild = self.guilds.get(&guild)?;
-        guild.members.contains_key(&user).then(|| guild.rights(user, None, now_ms))
+        guild
+            .members
+            .contains_key(&user)
+            .then(|| guild.rights(user, None, now_ms))
     }
 
     /// What someone may do in a channel or conversation; None: there is none that they may see.
-    pub fn rights_in_channel(&self, channel: ChannelId, user: UserId, now_ms: UnixMs) -> Option<Permissions> {
+    pub fn rights_in_channel(
+        &self,
+        channel: ChannelId,
+        user: UserId,
+        now_ms: UnixMs,
+    ) -> Option<Permissions> {
         let rights = match self.place(channel)? {
-            Place::Guild(guild, channel) => self.guilds.get(&guild)?.rights(user, Some(channel), now_ms),
-            Place::Conversation(conversation) if conversation.members.contains(&user) => IN_CONVERSATION,
+            Place::Guild(guild, channel) => {
+                self.guilds.get(&guild)?.rights(user, Some(channel), now_ms)
+            }
+            Place::Conversation(conversation) if conversation.members.contains(&user) => {
+                IN_CONVERSATION
+            }
             Place::Conversation(_) => Permissions::NONE,
         };
         rights.contains(Permissions::VIEW_CHANNEL).then_some(rights)
@@ -94,7 +111,9 @@ impl Live {
         now_ms: UnixMs,
         needs: Permissions,
     ) -> Option<Explanation> {
-        self.judge(guild, user, channel, now_ms, |subject, layers| explain(subject, layers, needs))
+        self.judge(guild, user, channel, now_ms, |subject, layers| {
+            explain(subject, layers, needs)
+        })
     }
 
     /// Judges someone who has this role and no other. None: no such role or channel.
@@ -142,13 +161,17 @@ impl Live {
 
     /// One of the two has blocked the other.
     pub fn are_apart(&self, one: UserId, other: UserId) -> bool {
-        self.people.get(&one).is_some_and(|person| person.is_apart_from(other))
+        self.people
+            .get(&one)
+            .is_some_and(|person| person.is_apart_from(other))
     }
 
     /// In a direct conversation: one of the two has blocked the other.
     pub fn is_blocked(&self, conversation: &ConversationRecord) -> bool {
         match &conversation.members[..] {
-            [one, other] if conversation.kind == ChannelKind::Direct => self.are_apart(*one, *other),
+            [one, other] if conversation.kind == ChannelKind::Direct => {
+                self.are_apart(*one, *other)
+            }
             _ => false,
         }
     }

@@ -77,7 +77,9 @@ impl Services {
                 .ok_or_else(unknown)?;
             let place = live.place(channel).ok_or_else(unknown)?;
             allowed(permissions, needs, || match place {
-                Place::Guild(guild, _) => live.explain(guild, user, Some(channel), unix_ms(), needs),
+                Place::Guild(guild, _) => {
+                    live.explain(guild, user, Some(channel), unix_ms(), needs)
+                }
                 Place::Conversation(_) => None,
             })?;
             Ok(match place {

@@ -116,21 +116,27 @@ impl Services {
         plan: &Overwrite,
     ) -> Result<(), Failure> {
         let keeps = self.hub.read(|live| {
-            live.judge(guild, caller.user, Some(channel), unix_ms(), |subject, layers| {
-                let Some((own, category)) = layers.split_last() else {
-                    return false;
-                };
-                let mut overwrites = own.overwrites.to_vec();
-                overwrites.retain(|rule| rule.target != plan.target);
-                overwrites.push(*plan);
-                let own = Layer {
-                    overwrites: &overwrites,
-                    ..*own
-                };
-                let layers: Vec<_> = category.iter().copied().chain([own]).collect();
-                let needed = Permissions::VIEW_CHANNEL.with(Permissions::MANAGE_ROLES);
-                decide(subject, &layers).contains(needed)
-            })
+            live.judge(
+                guild,
+                caller.user,
+                Some(channel),
+                unix_ms(),
+                |subject, layers| {
+                    let Some((own, category)) = layers.split_last() else {
+                        return false;
+                    };
+                    let mut overwrites = own.overwrites.to_vec();
+                    overwrites.retain(|rule| rule.target != plan.target);
+                    overwrites.push(*plan);
+                    let own = Layer {
+                        overwrites: &overwrites,
+                        ..*own
+                    };
+                    let layers: Vec<_> = category.iter().copied().chain([own]).collect();
+                    let needed = Permissions::VIEW_CHANNEL.with(Permissions::MANAGE_ROLES);
+                    decide(subject, &layers).contains(needed)
+                },
+            )
         });
         if keeps == Some(true) {
             return Ok(());
@@ -149,9 +155,9 @@ impl Services {
         channel: ChannelId,
         needs: Permissions,
     ) -> Result<super::InChannel, Failure> {
-        let is_there = self.hub.read(|live| {
-            matches!(live.place(channel), Some(Place::Guild(of, _)) if of == guild)
-        });
+        let is_there = self
+            .hub
+            .read(|live| matches!(live.place(channel), Some(Place::Guild(of, _)) if of == guild));
         if !is_there {
             return Err(words::not_found("channel"));
         }

@@ -6,7 +6,7 @@ use voxhall_protocol::{
         Channel, ChannelKind, CreateChannel, DeleteChannel, Done, Failure, Overwrite,
         OverwriteTarget, ReorderChannels, SetOverwrite, UpdateChannel,
     },
-    limits::{BITRATE_BPS, MAX_SLOW_MODE_S, MAX_VOICE_PARTICIPANTS, TOPIC_CHARS},
+    limits::{BITRATE_BPS, MAX_CHANNELS, MAX_SLOW_MODE_S, MAX_VOICE_PARTICIPANTS, TOPIC_CHARS},
     permissions::Permissions,
 };
 use voxhall_store::{Act, ChannelUpdate, Channels, NewChannel};
@@ -42,7 +42,9 @@ impl Services {
         }
         let is_voice = params.kind.is_voice();
         if matches!(params.kind, ChannelKind::Direct | ChannelKind::Group) {
-            return Err(words::invalid("A guild has text, voice and stage channels, and categories."));
+            return Err(words::invalid(
+                "A guild has text, voice and stage channels, and categories.",
+            ));
         }
         let new = NewChannel {
             name: texts::name(&params.name)?,
@@ -50,7 +52,10 @@ impl Services {
             bitrate_bps: if is_voice { VOICE_BITRATE_BPS } else { 0 },
         };
         let act = Act::new(caller.user, unix_ms());
-        let created = self.store.create_channel(guild, new, params.category_id, act).await;
+        let created = self
+            .store
+            .create_channel(guild, new, params.category_id, act)
+            .await;
         created.map_err(|error| refuse::channel(&error))
     }
 
@@ -87,6 +92,9 @@ impl Services {
     ) -> Result<Done, Failure> {
         let guild = params.guild_id;
         self.in_guild(caller, guild, Permissions::MANAGE_CHANNELS)?;
+        if params.channels.len() > MAX_CHANNELS {
+            return Err(words::invalid("An order names each channel once."));
+        }
         for place in &params.channels {
             let channel = place.channel_id;
             self.in_channel_of(caller, guild, channel, Permissions::NONE)?;
@@ -99,7 +107,10 @@ impl Services {
             }
         }
         let act = Act::new(caller.user, unix_ms());
-        let reordered = self.store.reorder_channels(guild, params.channels, act).await;
+        let reordered = self
+            .store
+            .reorder_channels(guild, params.channels, act)
+            .await;
         reordered.map_err(|error| refuse::channel(&error))?;
         Ok(Done {})
     }
@@ -201,7 +212,13 @@ impl Services {
 }
 
 fn checked(kind: ChannelKind, params: UpdateChannel) -> Result<ChannelUpdate, Failure> {
-    let fits = |fits: bool, what: &str| if fits { Ok(()) } else { Err(words::invalid(what)) };
+    let fits = |fits: bool, what: &str| {
+        if fits {
+            Ok(())
+        } else {
+            Err(words::invalid(what))
+        }
+    };
     let of_text = params.slow_mode_s.is_some() || params.retention_days.is_some();
     fits(
         !of_text || kind.is_text(),
@@ -217,7 +234,9 @@ fn checked(kind: ChannelKind, params: UpdateChannel) -> Result<ChannelUpdate, Fa
         "Slow mode is 6 hours at most.",
     )?;
     fits(
-        params.retention_days.is_none_or(|days| days <= MAX_RETENTION_DAYS),
+        params
+            .retention_days
+            .is_none_or(|days| days <= MAX_RETENTION_DAYS),
         "Messages are kept for 10 years at most, or for good.",
     )?;
     let most = u32::try_from(MAX_VOICE_PARTICIPANTS).unwrap_or(u32::MAX);
@@ -226,7 +245,9 @@ fn checked(kind: ChannelKind, params: UpdateChannel) -> Result<ChannelUpdate, Fa
         &format!("A voice channel takes {most} people at most."),
     )?;
     fits(
-        params.bitrate_bps.is_none_or(|rate| BITRATE_BPS.contains(&rate)),
+        params
+            .bitrate_bps
+            .is_none_or(|rate| BITRATE_BPS.contains(&rate)),
         "The bitrate is 8,000 to 510,000 bit/s.",
     )?;
     let topic = |topic: String| texts::text(&topic, TOPIC_CHARS, "A topic");

@@ -3,8 +3,8 @@
 use voxhall_protocol::{
     GuildId,
     control::{
-        CreateInvite, Done, Failure, Invite, InviteList, InvitePreview, ListInvites,
-        RedeemInvite, Redeemed, RevokeInvite, UnixMs,
+        CreateInvite, Done, Failure, Invite, InviteList, InvitePreview, ListInvites, RedeemInvite,
+        Redeemed, RevokeInvite, UnixMs,
     },
     permissions::Permissions,
 };
@@ -67,7 +67,11 @@ impl Services {
                 .and_then(|creator| self.hub.read(|live| live.user(creator).cloned())),
             created_at: new.now,
             expires_at: new.expires_at,
-            max_uses: if new.makes_owner { Some(1) } else { new.max_uses },
+            max_uses: if new.makes_owner {
+                Some(1)
+            } else {
+                new.max_uses
+            },
             uses: 0,
             makes_owner: new.makes_owner,
             came: Vec::new(),
@@ -88,7 +92,10 @@ impl Services {
         let listed = self.store.guild_invites(guild, which, unix_ms()).await;
         let listed = listed.map_err(|error| words::store(&error))?;
         Ok(InviteList {
-            invites: listed.into_iter().map(|invite| self.shown_invite(invite)).collect(),
+            invites: listed
+                .into_iter()
+                .map(|invite| self.shown_invite(invite))
+                .collect(),
         })
     }
 
@@ -100,7 +107,10 @@ impl Services {
         let guild = params.guild_id;
         let which = self.their_invites(caller, guild)?;
         let act = Act::new(caller.user, unix_ms());
-        let revoked = self.store.revoke_invite(guild, &params.code, which, act).await;
+        let revoked = self
+            .store
+            .revoke_invite(guild, &params.code, which, act)
+            .await;
         if revoked.map_err(|error| words::store(&error))? {
             return Ok(Done {});
         }
@@ -137,11 +147,7 @@ impl Services {
         }
     }
 
-    fn their_invites(
-        &self,
-        caller: &Caller,
-        guild: GuildId,
-    ) -> Result<WhichInvites, Failure> {
+    fn their_invites(&self, caller: &Caller, guild: GuildId) -> Result<WhichInvites, Failure> {
         let at = self.in_guild(caller, guild, Permissions::NONE)?;
         Ok(if at.permissions.contains(Permissions::MANAGE_GUILD) {
             WhichInvites::Guild

@@ -6,7 +6,7 @@ use voxhall_protocol::{
         BanList, BanMember, Done, Failure, KickMember, ListBans, Member, TimeoutMember,
         UnbanMember, UpdateMember,
     },
-    limits::{MAX_BAN_DELETES_S, MAX_TIMEOUT_S},
+    limits::{MAX_BAN_DELETES_S, MAX_ROLES, MAX_TIMEOUT_S},
     permissions::Permissions,
 };
 use voxhall_store::{Act, MemberUpdate, Members, NewBan};
@@ -102,7 +102,9 @@ impl Services {
         }
         let now = unix_ms();
         let rights = self.hub.read(|live| live.rights_in_guild(guild, user, now));
-        if params.duration_s > 0 && rights.is_some_and(|has| has.contains(Permissions::ADMINISTRATOR)) {
+        if params.duration_s > 0
+            && rights.is_some_and(|has| has.contains(Permissions::ADMINISTRATOR))
+        {
             return Err(forbidden(
                 "Administrators may do everything, so a timeout would change nothing. Take the role away first.",
             ));
@@ -159,6 +161,9 @@ impl Services {
         let is_self = user == caller.user;
         if !is_self {
             self.outranks(caller, &at, guild, user)?;
+        }
+        if roles.len() > MAX_ROLES {
+            return Err(words::invalid("A list of roles names each once."));
         }
         roles.sort_unstable();
         roles.dedup();

@@ -6,9 +6,10 @@ use voxhall_protocol::{
         ChannelKind, CreateRole, DeleteRole, Done, ExplainFor, ExplainPermissions, Explained,
         Failure, ReorderRoles, Role, UpdateRole,
     },
+    limits::MAX_ROLES,
     permissions::{Layer, Permissions, Subject, decide, explain},
 };
-use voxhall_store::{Act, NewRole, RoleUpdate, Roles};
+use voxhall_store::{Act, NewRole, RoleError, RoleUpdate, Roles};
 
 use super::{Caller, InGuild, Services, authority::Plan, texts};
 use crate::{
@@ -60,7 +61,9 @@ impl Services {
         let update = RoleUpdate {
             name: params.name.map(|name| texts::name(&name)).transpose()?,
             permissions: params.permissions.map(|p| p.and(Permissions::ALL)),
-            color: params.color.map(|color| (color <= MAX_COLOR).then_some(color)),
+            color: params
+                .color
+                .map(|color| (color <= MAX_COLOR).then_some(color)),
             hoist: params.hoist,
             mentionable: params.mentionable,
         };
@@ -87,6 +90,9 @@ impl Services {
     ) -> Result<Done, Failure> {
         let guild = params.guild_id;
         let at = self.in_guild(caller, guild, Permissions::MANAGE_ROLES)?;
+        if params.roles.len() >= MAX_ROLES {
+            return Err(refuse::role(&RoleError::NotAll));
+        }
         self.may_reorder(&at, guild, &params.roles)?;
         let act = Act::new(caller.user, unix_ms());
         let reordered = self.store.reorder_roles(guild, params.roles, act).await;
@@ -101,7 +107,9 @@ impl Services {
                 .role_position(guild, *role)
                 .ok_or_else(|| words::not_found("role"))?;
             if old != position && old.max(position) >= at.rank {
-                return Err(forbidden("You can only move roles below your own highest role."));
+                return Err(forbidden(
+                    "You can only move roles below your own highest role.",
+                ));
             }
         }
         Ok(())

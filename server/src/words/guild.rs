@@ -78,7 +78,10 @@ pub fn too_many_guilds() -> Failure {
 
 /// What someone lacks, and by which rule.
 pub fn not_allowed(why: &Explanation) -> Failure {
-    let because = why.because.last().map_or("no role allows it", String::as_str);
+    let because = why
+        .because
+        .last()
+        .map_or("no role allows it", String::as_str);
     forbidden(&format!(
         "You may not do this here. It takes the right \"{}\": {because}.",
         why.permission.words()

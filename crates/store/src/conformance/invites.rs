@@ -204,13 +204,22 @@ async fn invites_are_listed_with_who_came_and_can_be_revoked<S: Store>(store: &S
         makes_owner,
         now: 5,
     };
-    store.create_invite(invite("anns", Some(ann.id), false)).await.unwrap();
-    store.create_invite(invite("throne", None, true)).await.unwrap();
+    store
+        .create_invite(invite("anns", Some(ann.id), false))
+        .await
+        .unwrap();
+    store
+        .create_invite(invite("throne", None, true))
+        .await
+        .unwrap();
     let nowhere = NewInvite {
         guild: GuildId(999),
         ..invite("no", None, false)
     };
-    assert_eq!(store.create_invite(nowhere).await, Err(CreateInviteError::NotAMember));
+    assert_eq!(
+        store.create_invite(nowhere).await,
+        Err(CreateInviteError::NotAMember)
+    );
     let bob = join("bob", 2, "anns").await;
     let eve = join("eve", 3, "anns").await;
 
@@ -222,11 +231,17 @@ async fn invites_are_listed_with_who_came_and_can_be_revoked<S: Store>(store: &S
     let (codes, invites) = list(WhichInvites::Guild, 10).await;
     assert_eq!(codes, ["anns", "g-invite"]);
     assert_eq!(invites[0].came, [eve.clone(), bob.clone()]);
-    assert_eq!((invites[0].uses, invites[0].creator.as_ref()), (2, Some(&ann)));
+    assert_eq!(
+        (invites[0].uses, invites[0].creator.as_ref()),
+        (2, Some(&ann))
+    );
     assert_eq!(invites[1].came, [ann.clone()]);
     assert_eq!(list(WhichInvites::Of(ann.id), 10).await.0, ["anns"]);
     assert_eq!(list(WhichInvites::Of(bob.id), 10).await.0, [""; 0]);
-    assert_eq!(list(WhichInvites::All, 10).await.0, ["anns", "throne", "g-invite", "g-owner"]);
+    assert_eq!(
+        list(WhichInvites::All, 10).await.0,
+        ["anns", "throne", "g-invite", "g-owner"]
+    );
     // What is over isn't listed.
     assert_eq!(list(WhichInvites::Guild, 1_000).await.0, ["g-invite"]);
 
@@ -243,13 +258,26 @@ async fn invites_are_listed_with_who_came_and_can_be_revoked<S: Store>(store: &S
     // The one that the server shows comes back as another.
     assert!(revoke("g-invite", WhichInvites::Guild).await);
     let default = store.default_guild(new_guild("h")).await.unwrap();
-    assert_eq!((default.id, default.invite_code.as_str()), (guild, "h-invite"));
+    assert_eq!(
+        (default.id, default.invite_code.as_str()),
+        (guild, "h-invite")
+    );
     assert_eq!(default.owner_code.as_deref(), Some("g-owner"));
 
-    let log = store.audit_page(guild, AuditFilter::default(), 20).await.unwrap();
-    let targets: Vec<_> = log.entries.iter().map(|entry| entry.target.as_str()).collect();
+    let log = store
+        .audit_page(guild, AuditFilter::default(), 20)
+        .await
+        .unwrap();
+    let targets: Vec<_> = log
+        .entries
+        .iter()
+        .map(|entry| entry.target.as_str())
+        .collect();
     assert!(targets.contains(&"anns"));
-    assert!(!targets.contains(&"throne"), "who reads the log must not become the owner by it");
+    assert!(
+        !targets.contains(&"throne"),
+        "who reads the log must not become the owner by it"
+    );
 }
 
 async fn nobody_is_in_too_many_guilds<S: Store>(store: &S) {
@@ -266,10 +294,20 @@ async fn nobody_is_in_too_many_guilds<S: Store>(store: &S) {
     for _ in 0..MAX_GUILDS_OF_USER {
         store.create_guild(found()).await.unwrap();
     }
-    assert_eq!(store.create_guild(found()).await, Err(GuildError::TooManyGuilds));
+    assert_eq!(
+        store.create_guild(found()).await,
+        Err(GuildError::TooManyGuilds)
+    );
     let joined = store.redeem_invite("g-invite", ann.id, None, 1).await;
     assert_eq!(joined, Err(InviteError::TooManyGuilds));
-    assert!(!store.guilds().await.unwrap().iter().any(|g| g.info.id == guild && !g.members.is_empty()));
+    assert!(
+        !store
+            .guilds()
+            .await
+            .unwrap()
+            .iter()
+            .any(|g| g.info.id == guild && !g.members.is_empty())
+    );
     let by_nobody = FoundGuild {
         owner: UserId(999),
         ..found()

@@ -106,8 +106,9 @@ fn page(
             channel_id: optional_id(row, 6)?.map(ChannelId),
             message_id: optional_id(row, 7)?.map(MessageId),
             reason: row.get(8)?,
-            changes: serde_json::from_str(row.get_ref(9)?.as_str().unwrap_or_default())
-                .map_err(|error| StoreError::Failed(format!("an audit entry is damaged: {error}")))?,
+            changes: serde_json::from_str(row.get_ref(9)?.as_str().unwrap_or_default()).map_err(
+                |error| StoreError::Failed(format!("an audit entry is damaged: {error}")),
+            )?,
         });
     }
     let more = entries.len() > limit as usize;

@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 
 use voxhall_protocol::{
     ChannelId, GuildId,
-    control::{
-        AuditAction, Channel, ChannelKind, ChannelPlace, Overwrite, OverwriteTarget, Role,
-    },
+    control::{AuditAction, Channel, ChannelKind, ChannelPlace, Overwrite, OverwriteTarget, Role},
     limits::{MAX_CHANNELS, MAX_OVERWRITES},
     permissions::Permissions,
 };
 
 use super::{
-    SqliteStore,
-    audit, guilds, members,
+    SqliteStore, audit, guilds, members,
     users::{id, to_sql, user_by_id},
     writer::WriteTx,
 };
@@ -29,7 +26,8 @@ impl Channels for SqliteStore {
         category: Option<ChannelId>,
         act: Act,
     ) -> Result<Channel, ChannelError> {
-        self.write(move |tx| create(tx, guild, new, category, &act)).await
+        self.write(move |tx| create(tx, guild, new, category, &act))
+            .await
     }
 
     async fn update_channel(
@@ -39,7 +37,8 @@ impl Channels for SqliteStore {
         update: ChannelUpdate,
         act: Act,
     ) -> Result<Channel, ChannelError> {
-        self.write(move |tx| self::update(tx, guild, channel, update, &act)).await
+        self.write(move |tx| self::update(tx, guild, channel, update, &act))
+            .await
     }
 
     async fn delete_channel(
@@ -57,7 +56,8 @@ impl Channels for SqliteStore {
         places: Vec<ChannelPlace>,
         act: Act,
     ) -> Result<(), ChannelError> {
-        self.write(move |tx| reorder(tx, guild, &places, &act)).await
+        self.write(move |tx| reorder(tx, guild, &places, &act))
+            .await
     }
 
     async fn set_overwrite(
@@ -67,7 +67,8 @@ impl Channels for SqliteStore {
         overwrite: Overwrite,
         act: Act,
     ) -> Result<Channel, ChannelError> {
-        self.write(move |tx| overwrite_one(tx, guild, channel, overwrite, &act)).await
+        self.write(move |tx| overwrite_one(tx, guild, channel, overwrite, &act))
+            .await
     }
 }
 
@@ -106,7 +107,11 @@ fn create(
     channel.id = ChannelId(number);
     let record = AuditRecord::new(AuditAction::ChannelCreated, words(&channel))
         .channel(channel.id)
-        .change("kind", None, Some(guilds::kind_text(channel.kind).to_owned()))
+        .change(
+            "kind",
+            None,
+            Some(guilds::kind_text(channel.kind).to_owned()),
+        )
         .change("category", None, name_of(&channels, category));
     audit::record(tx, guild, act, &record)?;
     saved(tx, guild, &channel);
@@ -148,10 +153,26 @@ fn update(
         .channel(channel)
         .change("name", Some(before.name), Some(after.name.clone()))
         .change("topic", Some(before.topic), Some(after.topic.clone()))
-        .change("slow mode, seconds", number(before.slow_mode_s), number(after.slow_mode_s))
-        .change("messages kept, days", number(before.retention_days), number(after.retention_days))
-        .change("user limit", number(before.user_limit), number(after.user_limit))
-        .change("bitrate, bit/s", number(before.bitrate_bps), number(after.bitrate_bps));
+        .change(
+            "slow mode, seconds",
+            number(before.slow_mode_s),
+            number(after.slow_mode_s),
+        )
+        .change(
+            "messages kept, days",
+            number(before.retention_days),
+            number(after.retention_days),
+        )
+        .change(
+            "user limit",
+            number(before.user_limit),
+            number(after.user_limit),
+        )
+        .change(
+            "bitrate, bit/s",
+            number(before.bitrate_bps),
+            number(after.bitrate_bps),
+        );
     audit::record(tx, guild, act, &record)?;
     saved(tx, guild, &after);
     Ok(after)
@@ -166,7 +187,10 @@ fn delete(
     let mut channels = guilds::read_channels(tx, guild)?;
     let gone = find(&channels, channel)?.clone();
     let mut position = behind(&channels, None);
-    for inside in channels.iter_mut().filter(|inside| inside.category_id == Some(channel)) {
+    for inside in channels
+        .iter_mut()
+        .filter(|inside| inside.category_id == Some(channel))
+    {
         inside.category_id = None;
         inside.position = position;
         position += 1;
@@ -187,7 +211,9 @@ fn delete(
 /// The rules of a channel whose category goes. They deny at least what both together denied: a rule of the category stays unless the
 /// channel's own rule for the same role or member says otherwise, but what it allowed is only kept where the channel denies that to nobody.
 fn without_category(own: &[Overwrite], category: &[Overwrite]) -> Vec<Overwrite> {
-    let denied = own.iter().fold(Permissions::NONE, |all, rule| all.with(rule.deny));
+    let denied = own
+        .iter()
+        .fold(Permissions::NONE, |all, rule| all.with(rule.deny));
     let mut merged: BTreeMap<OverwriteTarget, Overwrite> =
         own.iter().map(|rule| (rule.target, *rule)).collect();
     for rule in category {
@@ -214,11 +240,15 @@ fn reorder(
     let mut order = Vec::with_capacity(before.len());
     let mut left: BTreeMap<_, _> = before.iter().map(|channel| (channel.id, channel)).collect();
     for place in places {
-        let channel = left.remove(&place.channel_id).ok_or(ChannelError::NoChannel)?;
+        let channel = left
+            .remove(&place.channel_id)
+            .ok_or(ChannelError::NoChannel)?;
         check_category(&before, channel.kind, place.category_id)?;
         order.push((channel, place.category_id));
     }
-    let rest = before.iter().filter(|channel| left.contains_key(&channel.id));
+    let rest = before
+        .iter()
+        .filter(|channel| left.contains_key(&channel.id));
     order.extend(rest.map(|channel| (channel, channel.category_id)));
 
     let mut next = BTreeMap::<Option<ChannelId>, u32>::new();
@@ -235,7 +265,11 @@ fn reorder(
         let number = |position: u32| Some((position + 1).to_string());
         let record = AuditRecord::new(AuditAction::ChannelUpdated, words(old))
             .channel(channel.id)
-            .change("category", name_of(&before, old.category_id), name_of(&before, category))
+            .change(
+                "category",
+                name_of(&before, old.category_id),
+                name_of(&before, category),
+            )
             .change("position", number(old.position), number(channel.position));
         // That others made room is no news.
         if places.iter().any(|place| place.channel_id == channel.id) {
@@ -256,7 +290,11 @@ fn overwrite_one(
     let mut channel = find(&guilds::read_channels(tx, guild)?, channel)?.clone();
     let roles = guilds::read_roles(tx, guild)?;
     let target = target_words(tx, guild, &roles, rule.target)?;
-    let old = channel.overwrites.iter().find(|old| old.target == rule.target).copied();
+    let old = channel
+        .overwrites
+        .iter()
+        .find(|old| old.target == rule.target)
+        .copied();
     let Some(target) = target.or_else(|| old.map(|_| "someone who left".to_owned())) else {
         return Err(ChannelError::NoTarget);
     };
@@ -378,7 +416,11 @@ fn guild_is_there(tx: &WriteTx<'_>, guild: GuildId) -> Result<(), ChannelError> 
     let there = tx
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM guilds WHERE id = ?1)")?
         .query_row([to_sql(guild.0)], |row| row.get(0))?;
-    if there { Ok(()) } else { Err(ChannelError::NoGuild) }
+    if there {
+        Ok(())
+    } else {
+        Err(ChannelError::NoGuild)
+    }
 }
 
 fn find(channels: &[Channel], id: ChannelId) -> Result<&Channel, ChannelError> {
@@ -406,8 +448,13 @@ fn check_category(
 
 /// The first free place of a category.
 fn behind(channels: &[Channel], category: Option<ChannelId>) -> u32 {
-    let inside = channels.iter().filter(|channel| channel.category_id == category);
-    inside.map(|channel| channel.position + 1).max().unwrap_or(0)
+    let inside = channels
+        .iter()
+        .filter(|channel| channel.category_id == category);
+    inside
+        .map(|channel| channel.position + 1)
+        .max()
+        .unwrap_or(0)
 }
 
 fn name_of(channels: &[Channel], category: Option<ChannelId>) -> Option<String> {

@@ -14,8 +14,7 @@ use voxhall_protocol::{
 };
 
 use super::{
-    SqliteStore,
-    audit, members, settings,
+    SqliteStore, audit, members, settings,
     users::{self, id, optional_id, to_sql, user_by_id},
     writer::WriteTx,
 };
@@ -88,8 +87,10 @@ impl Guilds for SqliteStore {
                 return Err(GuildError::TooManyGuilds);
             }
             let guild = found(tx, &new.name, Some(new.owner), &new.channels, new.now)?;
-            tx.prepare_cached("INSERT INTO members (guild_id, user_id, joined_at_ms) VALUES (?1, ?2, ?3)")?
-                .execute((to_sql(guild.0), to_sql(new.owner.0), new.now))?;
+            tx.prepare_cached(
+                "INSERT INTO members (guild_id, user_id, joined_at_ms) VALUES (?1, ?2, ?3)",
+            )?
+            .execute((to_sql(guild.0), to_sql(new.owner.0), new.now))?;
             let act = Act::new(new.owner, new.now);
             let record = AuditRecord::new(AuditAction::GuildCreated, &new.name);
             audit::record(tx, guild, &act, &record)?;
@@ -106,7 +107,8 @@ impl Guilds for SqliteStore {
         update: GuildUpdate,
         act: Act,
     ) -> Result<GuildInfo, GuildError> {
-        self.write(move |tx| self::update(tx, guild, update, &act)).await
+        self.write(move |tx| self::update(tx, guild, update, &act))
+            .await
     }
 
     async fn delete_guild(&self, guild: GuildId) -> Result<(), GuildError> {
@@ -179,7 +181,11 @@ fn update(
     let has = |icon: Option<FileId>| icon.map(|icon| icon.to_string());
     let record = AuditRecord::new(AuditAction::GuildUpdated, &before.name)
         .change("name", Some(before.name), Some(after.name.clone()))
-        .change("description", Some(before.description), Some(after.description.clone()))
+        .change(
+            "description",
+            Some(before.description),
+            Some(after.description.clone()),
+        )
         .change("icon", has(before.icon), has(after.icon));
     audit::record(tx, guild, act, &record)?;
     tx.changed(Change::GuildUpdated(after.clone()));
@@ -200,11 +206,9 @@ pub(super) fn set_owner(
         .execute((to_sql(guild.0), to_sql(owner.0)))?;
     let name = |owner| user_by_id(tx, owner).map(|user| user.name);
     let after = name(owner)?;
-    let record = AuditRecord::new(AuditAction::OwnerChanged, &after).user(owner).change(
-        "owner",
-        before.owner_id.map(name).transpose()?,
-        Some(after),
-    );
+    let record = AuditRecord::new(AuditAction::OwnerChanged, &after)
+        .user(owner)
+        .change("owner", before.owner_id.map(name).transpose()?, Some(after));
     audit::record(tx, guild, act, &record)?;
     let info = GuildInfo {
         owner_id: Some(owner),
@@ -271,9 +275,19 @@ fn invite_is_there(c: &Connection, code: &str) -> rusqlite::Result<bool> {
 
 fn found_default(c: &Connection, new: &NewGuild) -> rusqlite::Result<GuildId> {
     let guild = found(c, &new.name, None, &new.channels, new.now)?;
-    c.execute("UPDATE guilds SET is_default = 1 WHERE id = ?1", [to_sql(guild.0)])?;
+    c.execute(
+        "UPDATE guilds SET is_default = 1 WHERE id = ?1",
+        [to_sql(guild.0)],
+    )?;
     insert_invite(c, guild, DEFAULT_INVITE, &new.invite_code, None, new.now)?;
-    insert_invite(c, guild, DEFAULT_OWNER_INVITE, &new.owner_code, Some(1), new.now)?;
+    insert_invite(
+        c,
+        guild,
+        DEFAULT_OWNER_INVITE,
+        &new.owner_code,
+        Some(1),
+        new.now,
+    )?;
     Ok(guild)
 }
 
@@ -430,7 +444,10 @@ fn read_members(c: &Connection, guild: GuildId) -> rusqlite::Result<Vec<MemberRe
     )?;
     let mut rows = statement.query([to_sql(guild.0)])?;
     while let Some(row) = rows.next()? {
-        roles.entry(id(row, 0)?).or_default().push(RoleId(id(row, 1)?));
+        roles
+            .entry(id(row, 0)?)
+            .or_default()
+            .push(RoleId(id(row, 1)?));
     }
     c.prepare_cached(&format!("{MEMBER} WHERE guild_id = ?1 ORDER BY user_id"))?
         .query_map([to_sql(guild.0)], |row| {

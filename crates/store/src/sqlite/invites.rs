@@ -47,7 +47,8 @@ impl Invites for SqliteStore {
         now: UnixMs,
     ) -> Result<Joined, InviteError> {
         let code = code.to_owned();
-        self.write(move |tx| redeem(tx, &code, user, from, now)).await
+        self.write(move |tx| redeem(tx, &code, user, from, now))
+            .await
     }
 
     async fn guild_invites(
@@ -109,12 +110,18 @@ fn create(tx: &WriteTx<'_>, new: &NewInvite) -> Result<(), CreateInviteError> {
         return Err(CreateInviteError::NotAMember);
     }
     let in_guild: u32 = tx
-        .prepare_cached(&format!("SELECT count(*) FROM invites WHERE guild_id = ?1 AND {OPEN}"))?
+        .prepare_cached(&format!(
+            "SELECT count(*) FROM invites WHERE guild_id = ?1 AND {OPEN}"
+        ))?
         .query_row((to_sql(new.guild.0), new.now), |row| row.get(0))?;
     if in_guild >= MAX_GUILD_INVITES {
         return Err(CreateInviteError::TooManyInGuild);
     }
-    let max_uses = if new.makes_owner { Some(1) } else { new.max_uses };
+    let max_uses = if new.makes_owner {
+        Some(1)
+    } else {
+        new.max_uses
+    };
     tx.prepare_cached(
         "INSERT INTO invites (code, guild_id, creator_id, expires_at_ms, max_uses, makes_owner, created_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
@@ -128,7 +135,11 @@ fn create(tx: &WriteTx<'_>, new: &NewInvite) -> Result<(), CreateInviteError> {
         new.now,
     ))?;
     // Who reads the log must not become the owner by it.
-    let target = if new.makes_owner { "an owner's invite" } else { &new.code };
+    let target = if new.makes_owner {
+        "an owner's invite"
+    } else {
+        &new.code
+    };
     let act = Act {
         by: new.creator,
         reason: String::new(),
@@ -140,7 +151,8 @@ fn create(tx: &WriteTx<'_>, new: &NewInvite) -> Result<(), CreateInviteError> {
 }
 
 /// Which still work at the time ?2.
-const OPEN: &str = "(expires_at_ms IS NULL OR expires_at_ms > ?2) AND (max_uses IS NULL OR uses < max_uses)";
+const OPEN: &str =
+    "(expires_at_ms IS NULL OR expires_at_ms > ?2) AND (max_uses IS NULL OR uses < max_uses)";
 
 fn list(
     c: &Connection,

@@ -11,8 +11,7 @@ use voxhall_protocol::{
 };
 
 use super::{
-    SqliteStore,
-    audit, guilds,
+    SqliteStore, audit, guilds,
     roles::yes_or_no,
     users::{self, id, optional_id, to_sql, user_by_id},
     writer::WriteTx,
@@ -97,7 +96,12 @@ impl Members for SqliteStore {
         self.write(move |tx| self::ban(tx, guild, &ban, act)).await
     }
 
-    async fn unban_member(&self, guild: GuildId, user: UserId, act: Act) -> Result<(), MemberError> {
+    async fn unban_member(
+        &self,
+        guild: GuildId,
+        user: UserId,
+        act: Act,
+    ) -> Result<(), MemberError> {
         self.write(move |tx| {
             let lifted = tx
                 .prepare_cached("DELETE FROM guild_bans WHERE guild_id = ?1 AND user_id = ?2")?
@@ -165,7 +169,8 @@ impl Members for SqliteStore {
         if known {
             return Ok(());
         }
-        self.write(move |c| Ok(note_address(c, user, address, now)?)).await
+        self.write(move |c| Ok(note_address(c, user, address, now)?))
+            .await
     }
 }
 
@@ -286,7 +291,12 @@ fn save(
     ))?;
     let until = |until: Option<UnixMs>| until.map(|until| utc_words(until));
     let changes = [
-        (AuditAction::MemberUpdated, "nickname", before.nick.clone(), after.nick.clone()),
+        (
+            AuditAction::MemberUpdated,
+            "nickname",
+            before.nick.clone(),
+            after.nick.clone(),
+        ),
         (
             AuditAction::MemberTimedOut,
             "timed out until",
@@ -308,7 +318,9 @@ fn save(
     ];
     let name = user_by_id(tx, after.user)?.name;
     for (action, field, before, now) in changes {
-        let record = AuditRecord::new(action, &name).user(after.user).change(field, before, now);
+        let record = AuditRecord::new(action, &name)
+            .user(after.user)
+            .change(field, before, now);
         if !record.changes.is_empty() {
             audit::record(tx, guild, act, &record)?;
         }
@@ -335,14 +347,22 @@ fn save_roles(
         .collect();
     let name = |role: &RoleId| names.get(role).cloned().ok_or(MemberError::NoRole);
     let key = |role: &RoleId| (to_sql(guild.0), to_sql(after.user.0), to_sql(role.0));
-    for role in before.roles.iter().filter(|role| !after.roles.contains(role)) {
+    for role in before
+        .roles
+        .iter()
+        .filter(|role| !after.roles.contains(role))
+    {
         tx.prepare_cached(
             "DELETE FROM member_roles WHERE guild_id = ?1 AND user_id = ?2 AND role_id = ?3",
         )?
         .execute(key(role))?;
         record = record.change("role", Some(name(role)?), None);
     }
-    for role in after.roles.iter().filter(|role| !before.roles.contains(role)) {
+    for role in after
+        .roles
+        .iter()
+        .filter(|role| !before.roles.contains(role))
+    {
         record = record.change("role", None, Some(name(role)?));
         tx.prepare_cached(
             "INSERT INTO member_roles (guild_id, user_id, role_id) VALUES (?1, ?2, ?3)",
@@ -385,7 +405,8 @@ fn ban(tx: &WriteTx<'_>, guild: GuildId, ban: &NewBan, act: Act) -> Result<(), M
         )?
         .execute(key)?;
     }
-    let mut record = AuditRecord::new(AuditAction::MemberBanned, user_by_id(tx, user)?.name).user(user);
+    let mut record =
+        AuditRecord::new(AuditAction::MemberBanned, user_by_id(tx, user)?.name).user(user);
     if ban.address {
         record = record.change("addresses", None, yes_or_no(true));
     }

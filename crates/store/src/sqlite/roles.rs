@@ -10,8 +10,7 @@ use voxhall_protocol::{
 };
 
 use super::{
-    SqliteStore,
-    audit,
+    SqliteStore, audit,
     channels::role_words,
     guilds,
     users::{id, to_sql},
@@ -31,7 +30,8 @@ impl Roles for SqliteStore {
         update: RoleUpdate,
         act: Act,
     ) -> Result<Role, RoleError> {
-        self.write(move |tx| self::update(tx, guild, role, update, &act)).await
+        self.write(move |tx| self::update(tx, guild, role, update, &act))
+            .await
     }
 
     async fn delete_role(&self, guild: GuildId, role: RoleId, act: Act) -> Result<(), RoleError> {
@@ -126,8 +126,16 @@ fn update(
     let record = AuditRecord::new(AuditAction::RoleUpdated, role_words(&before))
         .change("name", Some(before.name), Some(after.name.clone()))
         .change("color", color(before.color), color(after.color))
-        .change("listed apart", yes_or_no(before.hoist), yes_or_no(after.hoist))
-        .change("mentionable", yes_or_no(before.mentionable), yes_or_no(after.mentionable));
+        .change(
+            "listed apart",
+            yes_or_no(before.hoist),
+            yes_or_no(after.hoist),
+        )
+        .change(
+            "mentionable",
+            yes_or_no(before.mentionable),
+            yes_or_no(after.mentionable),
+        );
     let record = permission_changes(record, before.permissions, after.permissions);
     audit::record(tx, guild, act, &record)?;
     saved(tx, guild, &after);
@@ -148,12 +156,7 @@ fn delete(tx: &WriteTx<'_>, guild: GuildId, role: RoleId, act: &Act) -> Result<(
     Ok(())
 }
 
-fn reorder(
-    tx: &WriteTx<'_>,
-    guild: GuildId,
-    order: &[RoleId],
-    act: &Act,
-) -> Result<(), RoleError> {
+fn reorder(tx: &WriteTx<'_>, guild: GuildId, order: &[RoleId], act: &Act) -> Result<(), RoleError> {
     let roles = guilds::read_roles(tx, guild)?;
     let mut left: BTreeMap<_, _> = roles.iter().skip(1).map(|role| (role.id, role)).collect();
     let mut moved = Vec::new();
@@ -178,12 +181,7 @@ fn reorder(
     Ok(())
 }
 
-fn move_to(
-    tx: &WriteTx<'_>,
-    guild: GuildId,
-    role: &Role,
-    position: u32,
-) -> Result<(), StoreError> {
+fn move_to(tx: &WriteTx<'_>, guild: GuildId, role: &Role, position: u32) -> Result<(), StoreError> {
     tx.prepare_cached("UPDATE roles SET position = ?2 WHERE id = ?1")?
         .execute((to_sql(role.id.0), position))?;
     let moved = Role {
@@ -204,18 +202,16 @@ fn find(roles: &[Role], id: RoleId) -> Result<&Role, RoleError> {
     found.ok_or(RoleError::NoRole)
 }
 
-fn permission_changes(
-    record: AuditRecord,
-    before: Permissions,
-    after: Permissions,
-) -> AuditRecord {
-    Permissions::EACH.iter().fold(record, |record, (permission, _, name)| {
-        record.change(
-            *name,
-            yes_or_no(before.contains(*permission)),
-            yes_or_no(after.contains(*permission)),
-        )
-    })
+fn permission_changes(record: AuditRecord, before: Permissions, after: Permissions) -> AuditRecord {
+    Permissions::EACH
+        .iter()
+        .fold(record, |record, (permission, _, name)| {
+            record.change(
+                *name,
+                yes_or_no(before.contains(*permission)),
+                yes_or_no(after.contains(*permission)),
+            )
+        })
 }
 
 pub(super) fn yes_or_no(yes: bool) -> Option<String> {

@@ -8,16 +8,18 @@ use crate::{ServerBans, StoreError};
 impl ServerBans for SqliteStore {
     async fn server_bans(&self) -> Result<Vec<ServerBan>, StoreError> {
         self.read(|c| {
-            Ok(c.prepare_cached("SELECT network, reason, at_ms, until_ms FROM bans ORDER BY at_ms DESC, network")?
-                .query_map([], |row| {
-                    Ok(ServerBan {
-                        network: row.get(0)?,
-                        reason: row.get(1)?,
-                        at_ms: row.get(2)?,
-                        until_ms: row.get(3)?,
-                    })
-                })?
-                .collect::<Result<_, _>>()?)
+            Ok(c.prepare_cached(
+                "SELECT network, reason, at_ms, until_ms FROM bans ORDER BY at_ms DESC, network",
+            )?
+            .query_map([], |row| {
+                Ok(ServerBan {
+                    network: row.get(0)?,
+                    reason: row.get(1)?,
+                    at_ms: row.get(2)?,
+                    until_ms: row.get(3)?,
+                })
+            })?
+            .collect::<Result<_, _>>()?)
         })
         .await
     }
