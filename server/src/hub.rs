@@ -157,10 +157,7 @@ impl Hub {
             return Err(full_sync_needed());
         };
         let missed = reader.log.after(seq).ok_or_else(full_sync_needed)?;
-        outbox.push(answer);
-        for (seq, frame) in missed {
-            outbox.push_event(seq, Arc::clone(frame));
-        }
+        outbox.push_missed(answer, seq, missed);
         reader.outbox = Some(Arc::clone(outbox));
         Ok(())
     }
@@ -169,6 +166,14 @@ impl Hub {
     pub fn drain(&self, reason: &str) {
         let mut state = self.lock();
         state.draining = Some(reason.to_owned());
+        for outbox in state.outboxes.values() {
+            outbox.end(shutting_down(reason.to_owned(), state.outboxes.len()));
+        }
+    }
+
+    /// Ends every connection. Their clients come back soon, and prove anew who they are.
+    pub fn end_all(&self, reason: &str) {
+        let state = self.lock();
         for outbox in state.outboxes.values() {
             outbox.end(shutting_down(reason.to_owned(), state.outboxes.len()));
         }

@@ -13,6 +13,9 @@ use voxhall_protocol::{control::{Event, EventFrame}, limits::MAX_BACKLOG_BYTES};
 
 use crate::live::HangUp;
 
+/// Room for so many messages is kept while nothing waits.
+const IDLE_QUEUE: usize = 16;
+
 /// A bounded queue: who reads too slowly loses it, and is cut off.
 #[derive(Default)]
 pub struct Outbox {
@@ -26,7 +29,7 @@ pub struct Outbox {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Waiting>,
-    /// Sum of [`counted`] of all that waits.
+    /// What all that waits counts against the limit.
     bytes: usize,
     /// Number of the last event that was sent.
     seq: u64,
@@ -35,7 +38,13 @@ struct State {
     end: Option<End>,
 }
 
-enum Waiting {
+struct Waiting {
+    what: What,
+    /// Against the limit.
+    counted: usize,
+}
+
+enum What {
     Text(String),
     Event(u64, Arc<Frame>),
 }
@@ -109,12 +118,27 @@ impl Outbox {
     /// An answer.
     pub fn push(&self, text: String) {
         let bytes = text.len();
-        self.add(Waiting::Text(text), bytes);
+        self.add(What::Text(text), bytes);
     }
 
     pub fn push_event(&self, seq: u64, event: Arc<Frame>) {
         let bytes = event.max_len();
-        self.add(Waiting::Event(seq, event), bytes);
+        self.add(What::Event(seq, event), bytes);
+    }
+
+    /// What a session builds upon, and all that it missed since the event of that number. However much it is, it must leave room for
+    /// what happens while it is on its way, so it counts for nothing; a [`Log`](super::Log) is bounded by itself.
+    pub fn push_missed<'a>(
+        &self,
+        answer: String,
+        seq: u64,
+        missed: impl Iterator<Item = (u64, &'a Arc<Frame>)>,
+    ) {
+        self.lock().seq = seq;
+        self.add(What::Text(answer), 0);
+        for (seq, frame) in missed {
+            self.add(What::Event(seq, Arc::clone(frame)), 0);
+        }
     }
 
     /// A request is being answered, or no longer is.
@@ -168,36 +192,38 @@ impl Outbox {
 
     fn take(&self) -> Option<Next> {
         let mut state = self.lock();
-        match state.waiting.pop_front() {
-            Some(Waiting::Text(text)) => {
-                state.bytes -= counted(text.len());
-                Some(Next::Text(text))
-            }
-            Some(Waiting::Event(seq, event)) => {
-                state.bytes -= counted(event.max_len());
-                state.seq = seq;
-                Some(Next::Text(event.event.numbered(seq)))
-            }
-            None if state.answering && !state.is_given_up() => None,
-            None => state.end.clone().map(Next::End),
+        let Some(Waiting { what, counted }) = state.waiting.pop_front() else {
+            let waits_for_answer = state.answering && !state.is_given_up();
+            return state.end.clone().filter(|_| !waits_for_answer).map(Next::End);
+        };
+        state.bytes -= counted;
+        if state.waiting.is_empty() && state.waiting.capacity() > IDLE_QUEUE {
+            state.waiting = VecDeque::new();
         }
+        Some(Next::Text(match what {
+            What::Text(text) => text,
+            What::Event(seq, frame) => {
+                state.seq = seq;
+                frame.event.numbered(seq)
+            }
+        }))
     }
 
-    fn add(&self, waiting: Waiting, bytes: usize) {
+    fn add(&self, what: What, bytes: usize) {
         let mut state = self.lock();
-        let is_answer = matches!(waiting, Waiting::Text(_));
+        let is_answer = matches!(what, What::Text(_));
         if state.end.is_some() && !(is_answer && state.answering && !state.is_given_up()) {
             return;
         }
-        let bytes = counted(bytes);
-        if state.bytes + bytes > MAX_BACKLOG_BYTES {
+        let counted = counted(bytes);
+        if state.bytes + counted > MAX_BACKLOG_BYTES {
             state.drop_waiting();
             state.end = Some(End::TooSlow);
             drop(state);
             self.tell_ended();
         } else {
-            state.waiting.push_back(waiting);
-            state.bytes += bytes;
+            state.waiting.push_back(Waiting { what, counted });
+            state.bytes += counted;
             drop(state);
             self.changed.notify_one();
         }
@@ -220,8 +246,8 @@ impl State {
     }
 }
 
-/// What a message counts against the limit. A whole guild is one message, may be longer than the limit, and comes once; it must leave
-/// room for what happens while it is on its way.
+/// What a message counts against the limit. A whole guild that one has just joined is one message, may be longer than the limit, and
+/// comes once; it must leave room for what happens while it is on its way.
 fn counted(bytes: usize) -> usize {
     bytes.min(MAX_BACKLOG_BYTES / 2)
 }
