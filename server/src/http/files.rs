@@ -4,7 +4,7 @@ use std::{io, io::SeekFrom, sync::Arc, time::Duration};
 
 use axum::{
     Json,
-    body::{Body, Bytes},
+    body::{Body, BodyDataStream, Bytes},
     extract::{Extension, Path, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
@@ -43,6 +43,9 @@ const SLOWEST_BYTES_PER_S: u64 = 16 * 1024;
 /// Bytes between two looks at how full the disk is.
 const LOOK_EVERY: u64 = 4 << 20;
 const READ_BYTES: usize = 64 * 1024;
+/// Of a body that is refused.
+const READ_ON_BYTES: usize = 64 << 20;
+const READ_ON_FOR: Duration = Duration::from_secs(2);
 
 /// What serves nothing that a browser would run, whatever the bytes are.
 const INERT: &str = "default-src 'none'; sandbox";
@@ -92,8 +95,11 @@ pub async fn patch(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
+    let mut body = Some(body);
+    let mut is_known = false;
     let received = async {
         let caller = caller(&services, &peer, &headers).await?;
+        is_known = true;
         speaks_tus(&headers)?;
         if headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind != CHUNK_TYPE) {
             return Err(Refused::WrongType);
@@ -113,10 +119,15 @@ pub async fn patch(
         }
         deadline.put_off(patience(left));
         // Goes on when the connection breaks: what has arrived is written before anyone else writes.
+        let body = body.take().unwrap_or_default();
         let receiving = tokio::spawn(receive(Arc::clone(&services), turn, record, there, body));
         receiving.await.unwrap_or_else(|_| Err(Refused::Broken))
     };
-    match received.await {
+    let received = received.await;
+    if is_known && let Some(body) = body {
+        read_on(&mut body.into_data_stream()).await;
+    }
+    match received {
         Ok(offset) => {
             let headers = [(OFFSET, offset.to_string()), (TUS, TUS_VERSION.to_owned())];
             (StatusCode::NO_CONTENT, headers).into_response()
@@ -130,14 +141,19 @@ async fn receive(services: Arc<Services>, mut turn: Turn, record: FileRecord, fr
     if at < record.bytes {
         let blobs = &services.files.blobs;
         let mut file = blobs.append(record.id).await.map_err(|error| disk_failed(&error))?;
-        let received = write(&services, &mut turn, &mut file, &mut at, record.bytes, body).await;
+        let mut chunks = body.into_data_stream();
+        let received = write(&services, &mut turn, &mut file, &mut at, record.bytes, &mut chunks).await;
         // Whatever came, so that the next request finds all of it.
         let written = async {
             file.flush().await?;
             file.sync_data().await
         };
-        written.await.map_err(|error| disk_failed(&error))?;
+        let written = written.await.map_err(|error| disk_failed(&error));
+        if matches!(received, Err(Refused::Failure(_))) {
+            read_on(&mut chunks).await;
+        }
         received?;
+        written?;
     }
     if at == record.bytes && record.content.is_none() {
         services.finish_upload(&record).await?;
@@ -146,8 +162,14 @@ async fn receive(services: Arc<Services>, mut turn: Turn, record: FileRecord, fr
 }
 
 /// Until the body ends, too much comes, or somebody else sends.
-async fn write(services: &Services, turn: &mut Turn, file: &mut File, at: &mut u64, length: u64, body: Body) -> Result<(), Refused> {
-    let mut chunks = body.into_data_stream();
+async fn write(
+    services: &Services,
+    turn: &mut Turn,
+    file: &mut File,
+    at: &mut u64,
+    length: u64,
+    chunks: &mut BodyDataStream,
+) -> Result<(), Refused> {
     let mut look_at = *at;
     loop {
         let chunk = tokio::select! {
@@ -172,6 +194,20 @@ async fn write(services: &Services, turn: &mut Turn, file: &mut File, at: &mut u
         file.write_all(&chunk).await.map_err(|error| disk_failed(&error))?;
         *at += bytes;
     }
+}
+
+/// A client that is refused while it sends hears of it only if its bytes are still taken for a moment.
+async fn read_on(chunks: &mut BodyDataStream) {
+    let reading = async {
+        let mut left = READ_ON_BYTES;
+        while let Some(Ok(chunk)) = chunks.next().await
+            && left > 0
+        {
+            left = left.saturating_sub(chunk.len());
+        }
+    };
+    // What comes after is not wanted.
+    let _ = timeout(READ_ON_FOR, reading).await;
 }
 
 /// A complete file.

@@ -28,7 +28,11 @@ impl Server {
 
     /// With more arguments.
     pub fn start_with(args: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), args)
+    }
+
+    /// In a folder that is there already.
+    pub fn start_in(folder: TempDir, args: &[&str]) -> Self {
         let args: Vec<_> = args.iter().map(|arg| (*arg).to_owned()).collect();
         let (child, said) = launch(folder.path(), &args, 0);
         Self {
