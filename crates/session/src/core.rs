@@ -219,6 +219,8 @@ pub struct Core {
     outbox: outbox::Outbox,
     /// Pages that have to wait before they are asked for.
     lists_later: BTreeMap<ChannelId, (Instant, ListJob)>,
+    /// Counts that the server had no time for.
+    recounts_later: BTreeMap<ChannelId, Instant>,
     /// What happened in channels of which a page is on its way; folded once more when it is there.
     meanwhile: BTreeMap<ChannelId, Vec<Event>>,
     /// By channel the number of the page asked for last: others are dropped, and the highest was looked at last.
@@ -268,6 +270,7 @@ impl Core {
             catching_up: 0,
             outbox: outbox::Outbox::default(),
             lists_later: BTreeMap::new(),
+            recounts_later: BTreeMap::new(),
             meanwhile: BTreeMap::new(),
             windows: BTreeMap::new(),
             next_window: 0,
@@ -323,6 +326,7 @@ impl Core {
             .chain(self.rejoin_at)
             .chain(typing.copied())
             .chain(self.lists_later.values().map(|(at, _)| *at))
+            .chain(self.recounts_later.values().copied())
             .chain(self.outbox.next_timeout().filter(|_| self.is_online()))
             .min()
     }
@@ -571,6 +575,7 @@ impl Core {
         if self.is_online() {
             self.refresh_if_due(now, out);
             self.list_what_waited(now, out);
+            self.count_what_waited(now, out);
             self.pump(now, out);
         }
         if self.wire == Wire::Up && self.said_at + self.heartbeat <= now {
@@ -694,7 +699,12 @@ impl Core {
                 let failure = AskError::Refused(failure.clone());
                 self.answered(asker, &request, Err(failure), out);
             }
-            Pending::Recount(_) | Pending::Ping | Pending::Courtesy => {}
+            Pending::Recount(channel) => {
+                self.state.reading_mut(channel).uncertain = true;
+                let wait = failure.data.retry_after_ms.unwrap_or(2_000).clamp(100, 60_000);
+                self.recounts_later.insert(channel, now + Duration::from_millis(wait));
+            }
+            Pending::Ping | Pending::Courtesy => {}
         }
     }
 

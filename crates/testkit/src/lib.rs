@@ -4,12 +4,14 @@
 //! - [`proxy`]: the same between real sockets, in front of a real server, with NAT rebinding and black holes;
 //! - [`signal`], [`wav`], [`speech`]: something to say, synthetic or recorded;
 //! - [`correlate`]: finds what was said in what was heard: delay, likeness, dropouts;
+//! - [`people`]: real sessions by the hundred in one process, for whatever is not about sound;
 //! - [`process`]: the real server and bot programs as test fixtures;
 //! - [`sound_card`]: the virtual sound card of `scripts/sound-card`.
 //!
 //! Fixtures answer with `io::Error` whose text says what went wrong, the program's log included.
 
 pub mod correlate;
+pub mod people;
 pub mod process;
 pub mod proxy;
 pub mod signal;

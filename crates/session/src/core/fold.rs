@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use voxhall_protocol::{
-    ChannelId,
+    ChannelId, MessageId,
     control::{EndReason, Event, MarkRead, Ready, VoiceState},
 };
 
@@ -160,7 +160,7 @@ impl Core {
     }
 
     /// Asks the server for a count that nobody here can know: marking as read what is read already changes nothing.
-    fn recount(&mut self, now: Instant, channel_id: ChannelId, out: &mut Vec<Output>) {
+    pub(super) fn recount(&mut self, now: Instant, channel_id: ChannelId, out: &mut Vec<Output>) {
         let asked =
             |pending: &Pending| matches!(pending, Pending::Recount(of) if *of == channel_id);
         let uncertain = self
@@ -168,9 +168,8 @@ impl Core {
             .reading
             .get(&channel_id)
             .filter(|reading| reading.uncertain);
-        let Some(message_id) = uncertain.and_then(|reading| reading.last_read) else {
-            return;
-        };
+        let Some(reading) = uncertain else { return };
+        let message_id = reading.last_read.unwrap_or(MessageId(0));
         if self.is_online() && !self.pending.values().any(|(pending, _)| asked(pending)) {
             self.state.reading_mut(channel_id).uncertain = false;
             let mark = MarkRead {
@@ -178,6 +177,15 @@ impl Core {
                 message_id,
             };
             self.call(now, &mark, Pending::Recount(channel_id), out);
+        }
+    }
+
+    pub(super) fn count_what_waited(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let due = |(channel, at): (&ChannelId, &Instant)| (*at <= now).then_some(*channel);
+        let due: Vec<_> = self.recounts_later.iter().filter_map(due).collect();
+        for channel in due {
+            self.recounts_later.remove(&channel);
+            self.recount(now, channel, out);
         }
     }
 

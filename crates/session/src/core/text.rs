@@ -192,6 +192,7 @@ impl Core {
     pub(super) fn stop_loading(&mut self) {
         self.meanwhile.clear();
         self.lists_later.clear();
+        self.recounts_later.clear();
         if self.state.history.values().any(|history| history.loading) {
             for history in Arc::make_mut(&mut self.state.history).values_mut() {
                 if history.loading {
