@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use divan::Bencher;
 use voxhall_voice::{
-    OpusMode, ReceiverConfig, SenderConfig, TransmitMode, VoiceReceiver, VoiceSender,
+    FrameLength, OpusMode, ReceiverConfig, SenderConfig, TransmitMode, VoiceReceiver, VoiceSender,
 };
 
 #[path = "../tests/support/mod.rs"]
@@ -82,11 +82,12 @@ fn receive(bencher: Bencher<'_, '_>, speakers: u32) {
     });
 }
 
-/// 10 ms of one speaker, of whose packets four in a row are lost every 200 ms: restored or made up by neural networks.
+/// 20 ms of one speaker, of whose packets two in a row are lost every 200 ms: restored or made up by neural networks.
 #[divan::bench(sample_count = 3_000, sample_size = 1)]
 fn receive_with_losses(bencher: Bencher<'_, '_>) {
     let said = support::speech(1, SECONDS * 48_000);
     let mut sender = sender(OpusMode::Protected);
+    sender.set_frame_length(FrameLength::Ms20);
     let mut payloads = Vec::new();
     for chunk in said.chunks_exact(FRAME) {
         sender.set_reported_loss(0.2);
@@ -95,14 +96,14 @@ fn receive_with_losses(bencher: Bencher<'_, '_>) {
     let mut receiver = VoiceReceiver::new(ReceiverConfig::default()).expect("decoders");
     let mut now = Instant::now();
     let mut out = [0.0; FRAME / 2];
-    let mut frame = 200;
+    let mut frame = 100;
     bencher.bench_local(|| {
-        if frame % 20 >= 4 {
+        if frame % 10 >= 2 {
             let payload = &payloads[frame % payloads.len()];
-            let (sequence, timestamp) = (frame as u16, (frame * FRAME) as u32);
+            let (sequence, timestamp) = (frame as u16, (2 * frame * FRAME) as u32);
             receiver.packet(now, 1, sequence, timestamp, false, payload);
         }
-        for _ in 0..2 {
+        for _ in 0..4 {
             receiver.pull(now, &mut out);
             now += Duration::from_millis(5);
         }

@@ -20,9 +20,9 @@ pub enum OpusMode {
 /// Below this many bytes a frame, Opus sends frames without content instead.
 const MIN_FRAME_BYTES: i32 = 6;
 
-/// From this much loss on, losses come in bursts often enough for deep redundancy beside the in-band copy...
-const DRED_FROM_PERCENT: i32 = 3;
-/// ...of this many steps of 10 ms.
+/// From this much loss on, frames of 20 ms and more are sent with deep redundancy too. Shorter ones would need twice the bits for it.
+const DRED_FROM_PERCENT: i32 = 5;
+/// How far back it reaches, in steps of 10 ms.
 const DRED_STEPS: i32 = 20;
 
 pub(crate) struct FrameEncoder {
@@ -30,6 +30,7 @@ pub(crate) struct FrameEncoder {
     bitrate_bps: i32,
     mode: OpusMode,
     loss_percent: i32,
+    dred: bool,
     /// When loss was last reported, in samples encoded.
     loss_at: Option<u64>,
     /// When the wish for the other mode arose, in samples.
@@ -51,6 +52,7 @@ impl FrameEncoder {
             bitrate_bps,
             mode: OpusMode::LowDelay,
             loss_percent: 0,
+            dred: false,
             loss_at: None,
             wanted_since: None,
             clock: 0,
@@ -96,7 +98,7 @@ impl FrameEncoder {
             self.loss_percent = percent;
         }
         if self.mode == OpusMode::Protected {
-            self.protect(self.loss_percent)?;
+            self.encoder.set_packet_loss_percent(self.loss_percent)?;
         }
         Ok(())
     }
@@ -128,6 +130,7 @@ impl FrameEncoder {
                 self.restart(wanted)?;
             }
         }
+        self.choose_dred(length)?;
         self.encoder.set_dtx(dtx)?;
         self.encoder.encode(frame, payload)
     }
@@ -155,19 +158,21 @@ impl FrameEncoder {
         };
         self.encoder.set_application(application)?;
         self.encoder.set_inband_fec(fec)?;
-        self.protect(loss_percent)?;
+        self.encoder.set_packet_loss_percent(loss_percent)?;
         self.mode = mode;
         Ok(())
     }
 
-    /// Redundancy for `loss_percent` of loss: how much of the bitrate it takes is libopus' choice.
-    fn protect(&mut self, loss_percent: i32) -> Result<(), OpusError> {
-        self.encoder.set_packet_loss_percent(loss_percent)?;
-        self.encoder
-            .set_dred_duration(if loss_percent >= DRED_FROM_PERCENT {
-                DRED_STEPS
-            } else {
-                0
-            })
+    /// Deep redundancy is sent where it is worth its bits.
+    fn choose_dred(&mut self, length: FrameLength) -> Result<(), OpusError> {
+        let wanted = self.mode == OpusMode::Protected
+            && self.loss_percent >= DRED_FROM_PERCENT
+            && length >= FrameLength::Ms20;
+        if wanted != self.dred {
+            self.encoder
+                .set_dred_duration(if wanted { DRED_STEPS } else { 0 })?;
+            self.dred = wanted;
+        }
+        Ok(())
     }
 }
