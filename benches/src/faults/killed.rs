@@ -126,19 +126,19 @@ fn check(server: &ServerProcess, writers: &[Writer]) -> anyhow::Result<(u64, u64
     let data = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let whole: String = data.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
     ensure!(whole == "ok", "the data base is damaged: {whole}");
-    let mut missing = 0;
+    let mut missing = 0_u64;
     for (id, nonce) in writers.iter().flat_map(|writer| &writer.acknowledged) {
-        let found: u64 = data.query_row(
+        let found: u32 = data.query_row(
             "SELECT count(*) FROM messages WHERE id = ?1 AND nonce = ?2",
             (id.cast_signed(), nonce),
             |row| row.get(0),
         )?;
         missing += u64::from(found != 1);
     }
-    let twice = data.query_row(
+    let twice: u32 = data.query_row(
         "SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) n FROM messages GROUP BY text)",
         [],
         |row| row.get(0),
     )?;
-    Ok((missing, twice))
+    Ok((missing, twice.into()))
 }

@@ -172,7 +172,7 @@ async fn what_was_stored_for_who_hung_up_is_told_to_the_others() {
     }
     let hasty = clients.into_iter().map(async |mut client| {
         for n in 0..5 {
-            let send = SendMessage::new(text, "bye".into(), n.to_string());
+            let send = SendMessage::new(text, "bye", n.to_string());
             // The rest is on its way when the line breaks, and how much of it arrives is up to the network.
             if n == 0 {
                 client.call(&send).await.unwrap();
@@ -205,8 +205,8 @@ async fn what_was_stored_for_who_hung_up_is_told_to_the_others() {
     let mut before = None;
     loop {
         let list = ListMessages {
-            channel_id: text,
             before,
+            ..ListMessages::newest(text)
         };
         let page = watcher.call(&list).await.unwrap();
         before = page.messages.first().map(|message| message.id);
