@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
@@ -28,6 +28,8 @@ use crate::{
 
 /// Text of events that are kept for everyone together, each counted once; beyond it, sessions that wait for nobody are given up first.
 const MAX_KEPT_BYTES: usize = 64 << 20;
+/// Events that a connected client was sent are kept for once to twice this long: by then it has them, or is known to be gone.
+const AGE_EVERY: Duration = Duration::from_secs(60);
 /// Clients come back after a drain spread over a time that grows with their number.
 const RECONNECT_MS_EACH: u64 = 10;
 const RECONNECT_WITHIN_MS: std::ops::RangeInclusive<u64> = 1_000..=10_000;
@@ -257,7 +259,7 @@ impl Hub {
                 let frame = Arc::new(Frame::new(&event, &self.kept_bytes));
                 for session in to {
                     if let Some(reader) = state.readers.get_mut(&session) {
-                        let seq = reader.log.push(Arc::clone(&frame), frame.max_len());
+                        let seq = reader.log.push(Arc::clone(&frame));
                         if let Some(outbox) = &reader.outbox {
                             outbox.push_event(seq, Arc::clone(&frame));
                         }
@@ -297,20 +299,27 @@ impl Hub {
 
     /// Runs the live state's timers. Never returns.
     pub async fn run_timers(&self) {
+        let mut aging = tokio::time::interval(AGE_EVERY);
         loop {
             let deadline = self.read(Live::next_deadline);
-            let changed = self.deadline_changed.notified();
-            match deadline {
-                Some(at) => {
-                    tokio::select! {
-                        () = tokio::time::sleep_until(at.into()) => {
-                            self.act(|live, now, out| live.tick(now, out));
-                        }
-                        () = changed => {}
-                    }
+            let due = async {
+                match deadline {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
                 }
-                None => changed.await,
+            };
+            tokio::select! {
+                () = due => self.act(|live, now, out| live.tick(now, out)),
+                () = self.deadline_changed.notified() => {}
+                _ = aging.tick() => self.age(),
             }
+        }
+    }
+
+    /// Frees what connected clients have long received.
+    fn age(&self) {
+        for reader in self.lock().readers.values_mut().filter(|reader| reader.outbox.is_some()) {
+            reader.log.age();
         }
     }
 

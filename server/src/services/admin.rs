@@ -15,11 +15,11 @@ use voxhall_protocol::{
     limits::{PASSWORD_BYTES, clean_name},
 };
 use voxhall_store::{
-    AccountState, Accounts, Act, Devices, Figures, Guilds, Invites, ListedInvite,
-    Members, NewInvite, ServerBans, SigningKeys, Totals, WhichInvites,
+    AccountState, Accounts, Act, Devices, Figures, Guilds, Invites, ListedInvite, Members,
+    NewInvite, ServerBans, Totals, WhichInvites, WriterStats,
 };
 
-use super::{Caller, Services, tokens};
+use super::{Caller, Services};
 use crate::{
     admin::MakeError,
     bans::{MAX_BANS, Network},
@@ -75,15 +75,25 @@ impl Services {
         let done = |()| encode_result(id, &Done {});
         Ok(match request {
             Request::AdminStats(_) => encode_result(id, &self.admin_stats().await?),
-            Request::AdminListUsers(list) => encode_result(id, &self.admin_list_users(&list).await?),
-            Request::AdminUpdateUser(update) => encode_result(id, &self.admin_update_user(by, update).await?),
-            Request::AdminCreateUser(create) => encode_result(id, &self.admin_create_user(create).await?),
+            Request::AdminListUsers(list) => {
+                encode_result(id, &self.admin_list_users(&list).await?)
+            }
+            Request::AdminUpdateUser(update) => {
+                encode_result(id, &self.admin_update_user(by, update).await?)
+            }
+            Request::AdminCreateUser(create) => {
+                encode_result(id, &self.admin_create_user(create).await?)
+            }
             Request::AdminDeleteUser(delete) => done(self.admin_delete_user(by, delete).await?),
             Request::AdminSignOut(sign_out) => done(self.admin_sign_out(sign_out).await?),
-            Request::AdminResetPassword(reset) => encode_result(id, &self.admin_reset_password(reset).await?),
+            Request::AdminResetPassword(reset) => {
+                encode_result(id, &self.admin_reset_password(reset).await?)
+            }
             Request::AdminListGuilds(_) => encode_result(id, &self.admin_list_guilds().await?),
             Request::AdminDeleteGuild(delete) => done(self.admin_delete_guild(delete).await?),
-            Request::AdminSetGuildOwner(set) => encode_result(id, &self.admin_set_guild_owner(by, set).await?),
+            Request::AdminSetGuildOwner(set) => {
+                encode_result(id, &self.admin_set_guild_owner(by, set).await?)
+            }
             Request::AdminGiveRole(give) => {
                 let given = (give.guild_id, give.user_id, give.role_id, true);
                 encode_result(id, &self.admin_role(by, given).await?)
@@ -92,8 +102,12 @@ impl Services {
                 let taken = (take.guild_id, take.user_id, take.role_id, false);
                 encode_result(id, &self.admin_role(by, taken).await?)
             }
-            Request::AdminListInvites(list) => encode_result(id, &self.admin_list_invites(list).await?),
-            Request::AdminCreateInvite(create) => encode_result(id, &self.admin_create_invite(create).await?),
+            Request::AdminListInvites(list) => {
+                encode_result(id, &self.admin_list_invites(list).await?)
+            }
+            Request::AdminCreateInvite(create) => {
+                encode_result(id, &self.admin_create_invite(create).await?)
+            }
             Request::AdminRevokeInvite(revoke) => done(self.admin_revoke_invite(by, revoke).await?),
             Request::AdminListBans(_) => encode_result(id, &self.admin_list_bans().await?),
             Request::AdminBan(ban) => encode_result(id, &self.admin_ban(ban).await?),
@@ -126,12 +140,21 @@ impl Services {
         })
     }
 
+    /// What the store does, and how many writes wait of how many that may.
+    pub fn store_figures(&self) -> (&WriterStats, (usize, usize)) {
+        (self.store.writer_stats(), self.store.queue())
+    }
+
     async fn totals(&self) -> Result<Totals, Failure> {
         let mut counted = self.totals.lock().await;
         match *counted {
             Some((at, totals)) if at.elapsed() < TOTALS_FOR => Ok(totals),
             _ => {
-                let totals = self.store.totals().await.map_err(|error| words::store(&error))?;
+                let totals = self
+                    .store
+                    .totals()
+                    .await
+                    .map_err(|error| words::store(&error))?;
                 *counted = Some((Instant::now(), totals));
                 Ok(totals)
             }
@@ -139,15 +162,25 @@ impl Services {
     }
 
     async fn admin_list_users(&self, list: &AdminListUsers) -> Result<AdminUserPage, Failure> {
-        let found = self.store.list_users(list.query.trim(), list.after, PAGE + 1).await;
+        let found = self
+            .store
+            .list_users(list.query.trim(), list.after, PAGE + 1)
+            .await;
         let mut found = found.map_err(|error| words::store(&error))?;
         let more = found.len() > PAGE as usize;
         found.truncate(PAGE as usize);
-        let users = found.into_iter().map(|state| self.admin_user(state)).collect();
+        let users = found
+            .into_iter()
+            .map(|state| self.admin_user(state))
+            .collect();
         Ok(AdminUserPage { users, more })
     }
 
-    async fn admin_update_user(&self, by: Administrator, update: AdminUpdateUser) -> Result<AdminUser, Failure> {
+    async fn admin_update_user(
+        &self,
+        by: Administrator,
+        update: AdminUpdateUser,
+    ) -> Result<AdminUser, Failure> {
         if update.suspended == Some(true) || update.is_admin == Some(false) {
             not_oneself(by, update.user_id)?;
         }
@@ -159,7 +192,10 @@ impl Services {
         if is_admin == Some(true) {
             self.account_of(user_id).await?;
         }
-        let updated = self.store.update_user(user_id, suspended, is_admin, unix_ms()).await;
+        let updated = self
+            .store
+            .update_user(user_id, suspended, is_admin, unix_ms())
+            .await;
         let state = updated.map_err(|error| words::store(&error))?;
         Ok(self.admin_user(state.ok_or_else(|| words::not_found("user"))?))
     }
@@ -168,15 +204,25 @@ impl Services {
         let name = clean_name(&create.name).map_err(|error| words::invalid(&error.to_string()))?;
         if !PASSWORD_BYTES.contains(&create.password.expose().len()) {
             let (least, most) = (PASSWORD_BYTES.start(), PASSWORD_BYTES.end());
-            return Err(words::invalid(&format!("A password has {least} to {most} bytes.")));
+            return Err(words::invalid(&format!(
+                "A password has {least} to {most} bytes."
+            )));
         }
-        let hash = self.passwords.hash(create.password).await.map_err(words::hashing)?;
+        let hash = self
+            .passwords
+            .hash(create.password)
+            .await
+            .map_err(words::hashing)?;
         let created = self.store.create_account(name, hash, unix_ms()).await;
         let user = created.map_err(|error| words::sign_up(&error))?;
         self.admin_user_by_id(user.id).await
     }
 
-    async fn admin_delete_user(&self, by: Administrator, delete: AdminDeleteUser) -> Result<(), Failure> {
+    async fn admin_delete_user(
+        &self,
+        by: Administrator,
+        delete: AdminDeleteUser,
+    ) -> Result<(), Failure> {
         not_oneself(by, delete.user_id)?;
         let deleted = self.store.delete_user(delete.user_id, unix_ms()).await;
         found(deleted.map_err(|error| words::store(&error))?, "user")
@@ -188,18 +234,29 @@ impl Services {
         ended.map_err(|error| words::store(&error))
     }
 
-    async fn admin_reset_password(&self, reset: AdminResetPassword) -> Result<NewPassword, Failure> {
+    async fn admin_reset_password(
+        &self,
+        reset: AdminResetPassword,
+    ) -> Result<NewPassword, Failure> {
         self.account_of(reset.user_id).await?;
         // Long enough for a password, and easy to type.
         let password = SecretText::from(random::owner_code());
-        let hash = self.passwords.hash(password.clone()).await.map_err(words::hashing)?;
+        let hash = self
+            .passwords
+            .hash(password.clone())
+            .await
+            .map_err(words::hashing)?;
         let done = self.store.reset_password(reset.user_id, hash).await;
         found(done.map_err(|error| words::store(&error))?, "user")?;
         Ok(NewPassword { password })
     }
 
     async fn admin_list_guilds(&self) -> Result<AdminGuildList, Failure> {
-        let guilds = self.store.list_guilds().await.map_err(|error| words::store(&error))?;
+        let guilds = self
+            .store
+            .list_guilds()
+            .await
+            .map_err(|error| words::store(&error))?;
         Ok(AdminGuildList { guilds })
     }
 
@@ -208,26 +265,47 @@ impl Services {
         deleted.map_err(|error| words::guild::guild(&error))
     }
 
-    async fn admin_set_guild_owner(&self, by: Administrator, set: AdminSetGuildOwner) -> Result<GuildInfo, Failure> {
-        let set = self.store.transfer_guild(set.guild_id, set.user_id, act(by)).await;
+    async fn admin_set_guild_owner(
+        &self,
+        by: Administrator,
+        set: AdminSetGuildOwner,
+    ) -> Result<GuildInfo, Failure> {
+        let set = self
+            .store
+            .transfer_guild(set.guild_id, set.user_id, act(by))
+            .await;
         set.map_err(|error| words::guild::guild(&error))
     }
 
     async fn admin_role(
         &self,
         by: Administrator,
-        (guild, user, role, given): (voxhall_protocol::GuildId, UserId, voxhall_protocol::RoleId, bool),
+        (guild, user, role, given): (
+            voxhall_protocol::GuildId,
+            UserId,
+            voxhall_protocol::RoleId,
+            bool,
+        ),
     ) -> Result<Member, Failure> {
-        let changed = self.store.give_role(guild, user, role, given, act(by)).await;
+        let changed = self
+            .store
+            .give_role(guild, user, role, given, act(by))
+            .await;
         changed.map_err(|error| words::guild::member(&error))?;
         let member = self.hub.read(|live| live.member_view(guild, user));
         member.ok_or_else(|| words::not_found("member"))
     }
 
     async fn admin_list_invites(&self, list: AdminListInvites) -> Result<InviteList, Failure> {
-        let invites = self.store.guild_invites(list.guild_id, WhichInvites::All, unix_ms()).await;
+        let invites = self
+            .store
+            .guild_invites(list.guild_id, WhichInvites::All, unix_ms())
+            .await;
         let invites = invites.map_err(|error| words::store(&error))?;
-        let invites = invites.into_iter().map(|listed| self.listed_invite(listed)).collect();
+        let invites = invites
+            .into_iter()
+            .map(|listed| self.listed_invite(listed))
+            .collect();
         Ok(InviteList { invites })
     }
 
@@ -235,7 +313,9 @@ impl Services {
         let now = unix_ms();
         let expires_at = expiry(create.expires_in_s, now)?;
         if create.max_uses == Some(0) {
-            return Err(words::invalid("An invite can be used once or more often, or without limit."));
+            return Err(words::invalid(
+                "An invite can be used once or more often, or without limit.",
+            ));
         }
         let code = random::invite_code();
         let new = NewInvite {
@@ -253,7 +333,11 @@ impl Services {
             link: self.link(&code).to_string(),
             code,
             expires_at_ms: expires_at,
-            max_uses: if create.makes_owner { Some(1) } else { create.max_uses },
+            max_uses: if create.makes_owner {
+                Some(1)
+            } else {
+                create.max_uses
+            },
             uses: 0,
             created_by: None,
             created_at_ms: now,
@@ -261,25 +345,41 @@ impl Services {
         })
     }
 
-    async fn admin_revoke_invite(&self, by: Administrator, revoke: AdminRevokeInvite) -> Result<(), Failure> {
+    async fn admin_revoke_invite(
+        &self,
+        by: Administrator,
+        revoke: AdminRevokeInvite,
+    ) -> Result<(), Failure> {
         let AdminRevokeInvite { guild_id, code } = revoke;
-        let revoked = self.store.revoke_invite(guild_id, &code, WhichInvites::All, act(by)).await;
+        let revoked = self
+            .store
+            .revoke_invite(guild_id, &code, WhichInvites::All, act(by))
+            .await;
         found(revoked.map_err(|error| words::store(&error))?, "invite")
     }
 
     async fn admin_list_bans(&self) -> Result<ServerBanList, Failure> {
-        let bans = self.store.server_bans().await.map_err(|error| words::store(&error))?;
+        let bans = self
+            .store
+            .server_bans()
+            .await
+            .map_err(|error| words::store(&error))?;
         Ok(ServerBanList { bans })
     }
 
     /// Ends the connections from there, too.
     async fn admin_ban(&self, ban: AdminBan) -> Result<ServerBan, Failure> {
-        let network: Network = ban.network.parse().map_err(|error: crate::bans::NetworkError| words::invalid(&error.to_string()))?;
+        let network: Network = ban
+            .network
+            .parse()
+            .map_err(|error: crate::bans::NetworkError| words::invalid(&error.to_string()))?;
         if ban.reason.chars().count() > MAX_REASON_CHARS {
             return Err(words::invalid("A reason has up to 512 characters."));
         }
         if self.admin_list_bans().await?.bans.len() >= MAX_BANS {
-            return Err(words::invalid("There are 10,000 bans already. Ban networks instead of addresses, or block them in the firewall."));
+            return Err(words::invalid(
+                "There are 10,000 bans already. Ban networks instead of addresses, or block them in the firewall.",
+            ));
         }
         let now = unix_ms();
         let ban = ServerBan {
@@ -296,7 +396,10 @@ impl Services {
 
     async fn admin_unban(&self, unban: AdminUnban) -> Result<(), Failure> {
         // As it is written here, or as it was written when the ban was made.
-        let network = unban.network.parse::<Network>().map_or(unban.network, |network| network.to_string());
+        let network = unban
+            .network
+            .parse::<Network>()
+            .map_or(unban.network, |network| network.to_string());
         let removed = self.store.remove_server_ban(&network).await;
         found(removed.map_err(|error| words::store(&error))?, "ban")?;
         self.bans.set(&self.admin_list_bans().await?.bans);
@@ -323,10 +426,8 @@ impl Services {
     }
 
     async fn admin_rotate_keys(&self, rotate: AdminRotateKeys) -> Result<(), Failure> {
-        let fresh = tokens::fresh_key(unix_ms());
-        let keys = self.store.rotate_signing_keys(fresh, rotate.at_once).await;
-        self.access_tokens.set_keys(&keys.map_err(|error| words::store(&error))?);
-        Ok(())
+        let rotated = self.rotate_keys(rotate.at_once).await;
+        rotated.map_err(|error| words::store(&error))
     }
 
     fn admin_drain(&self, drain: &AdminDrain) {
@@ -335,15 +436,25 @@ impl Services {
     }
 
     async fn admin_user_by_id(&self, user: UserId) -> Result<AdminUser, Failure> {
-        let state = self.store.account_state(user).await.map_err(|error| words::store(&error))?;
+        let state = self
+            .store
+            .account_state(user)
+            .await
+            .map_err(|error| words::store(&error))?;
         Ok(self.admin_user(state.ok_or_else(|| words::not_found("user"))?))
     }
 
     async fn account_of(&self, user: UserId) -> Result<(), Failure> {
-        let account = self.store.account(user).await.map_err(|error| words::store(&error))?;
+        let account = self
+            .store
+            .account(user)
+            .await
+            .map_err(|error| words::store(&error))?;
         match account {
             Some(_) => Ok(()),
-            None => Err(words::invalid("Only accounts have passwords and can be administrators; this is a guest, or nobody.")),
+            None => Err(words::invalid(
+                "Only accounts have passwords and can be administrators; this is a guest, or nobody.",
+            )),
         }
     }
 
@@ -385,13 +496,19 @@ fn act(by: Administrator) -> Act {
 /// So that a server isn't left without anyone by a slip.
 fn not_oneself(by: Administrator, user: UserId) -> Result<(), Failure> {
     if by == Administrator::User(user) {
-        return Err(words::invalid("This would lock yourself out. Ask another administrator, or use voxhall-server admin."));
+        return Err(words::invalid(
+            "This would lock yourself out. Ask another administrator, or use voxhall-server admin.",
+        ));
     }
     Ok(())
 }
 
 fn found(found: bool, what: &str) -> Result<(), Failure> {
-    if found { Ok(()) } else { Err(words::not_found(what)) }
+    if found {
+        Ok(())
+    } else {
+        Err(words::not_found(what))
+    }
 }
 
 /// 1 second to 366 days from now, or never.
@@ -400,6 +517,8 @@ fn expiry(after_s: Option<u64>, now: i64) -> Result<Option<i64>, Failure> {
     match after_s {
         None => Ok(None),
         Some(s @ 1..=MOST_S) => Ok(Some(now + s.cast_signed() * 1_000)),
-        Some(_) => Err(words::invalid("It ends after 1 second to 366 days, or never.")),
+        Some(_) => Err(words::invalid(
+            "It ends after 1 second to 366 days, or never.",
+        )),
     }
 }

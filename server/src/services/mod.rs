@@ -78,13 +78,6 @@ pub struct Caller {
     pub source: Source,
 }
 
-fn not_there_yet() -> Failure {
-    Failure::new(
-        voxhall_protocol::control::FailureKind::UnknownMethod,
-        "This server can't do that yet.",
-    )
-}
-
 pub struct Services {
     pub hub: Hub,
     pub server_name: String,

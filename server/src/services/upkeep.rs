@@ -78,6 +78,10 @@ impl Services {
     pub async fn rotate_keys(&self, at_once: bool) -> Result<(), StoreError> {
         let keys = self.store.rotate_signing_keys(fresh_key(unix_ms()), at_once).await?;
         self.access_tokens.set_keys(&keys);
+        if at_once {
+            // Whoever has a copy of the old key may have begun sessions with it.
+            self.hub.end_all("the keys of access tokens were changed");
+        }
         tracing::info!(at_once, "access tokens are signed with a new key");
         Ok(())
     }

@@ -4,7 +4,7 @@ use voxhall_protocol::{
     SecretText, UserId,
     control::{
         CreateInvite, Event, FailureKind, Guest, InspectInvite, Login, Logout, RedeemInvite,
-        Refresh, Register, UserKind,
+        Refresh, Register, UpdateAccount, UpgradeAccount, UserKind,
     },
     limits::{PROTOCOL_MAX, PROTOCOL_MIN},
 };
@@ -191,11 +191,14 @@ async fn the_owner_link_works_once() {
         .await
         .unwrap();
     let changed = watcher
-        .event(|event| matches!(event, Event::OwnerChanged { .. }))
+        .event(|event| matches!(event, Event::GuildUpdated { .. }))
         .await;
-    assert!(matches!(changed, Event::OwnerChanged { owner_id, .. } if owner_id == owner.user.id));
+    assert!(
+        matches!(changed, Event::GuildUpdated { guild } if guild.owner_id == Some(owner.user.id))
+    );
     let ready = client.begin(&owner.access_token).await.unwrap();
     assert_eq!(ready.guilds[0].owner_id, Some(owner.user.id));
+    assert!(ready.is_admin);
 
     let redeem = RedeemInvite {
         code: owner_code.clone(),
@@ -230,7 +233,7 @@ async fn an_account_joins_a_guild_later_and_hears_of_it() {
     };
     client.call(&owner).await.unwrap();
     client
-        .event(|event| matches!(event, Event::OwnerChanged { owner_id, .. } if *owner_id == ann.user.id))
+        .event(|event| matches!(event, Event::GuildUpdated { guild } if guild.owner_id == Some(ann.user.id)))
         .await;
 }
 
@@ -250,6 +253,10 @@ async fn a_device_stays_signed_in_until_it_signs_out() {
     client.begin(&again.access_token).await.unwrap();
     let mut second = Client::greeted(&server).await;
     second.begin(&again.access_token).await.unwrap();
+    // Until it is gone: spent tokens end a device too.
+    let refresh = Refresh {
+        refresh_token: again.refresh_token.clone(),
+    };
     client.call(&Logout {}).await.unwrap();
     for client in [&mut client, &mut second] {
         let (event, _) = client.until_closed().await;
@@ -343,4 +350,98 @@ async fn a_kill_loses_nothing_that_was_acknowledged() {
     }
     let ready = client.begin(&credentials[0].access_token).await.unwrap();
     assert!(ready.guilds[0].members.len() >= acknowledged.len());
+}
+
+#[tokio::test]
+async fn a_guest_becomes_an_account_and_everyone_hears_of_it() {
+    let server = Server::start();
+    let mut client = Client::greeted(&server).await;
+    client
+        .call(&register("Taken", Some(server.invite_code())))
+        .await
+        .unwrap();
+    let (mut watcher, _) = Client::guest(&server, "watcher").await;
+    let (mut guest, ready) = Client::guest(&server, "Bob").await;
+    let upgrade = |name: Option<&str>, password: &str| UpgradeAccount {
+        name: name.map(str::to_owned),
+        password: password.into(),
+    };
+    assert_eq!(
+        guest
+            .refused(&upgrade(Some("taken"), "correct horse"))
+            .await,
+        FailureKind::NameTaken
+    );
+    assert_eq!(
+        guest.refused(&upgrade(None, "short")).await,
+        FailureKind::InvalidParams
+    );
+    // Asked again, as after a lost answer.
+    for _ in 0..2 {
+        let account = guest.call(&upgrade(None, "correct horse")).await.unwrap();
+        assert_eq!((account.id, account.kind), (ready.me.id, UserKind::Account));
+    }
+    assert_eq!(
+        guest.refused(&upgrade(None, "another horse")).await,
+        FailureKind::Conflict
+    );
+    let told = watcher
+        .event(|event| matches!(event, Event::UserUpdated { .. }))
+        .await;
+    assert!(
+        matches!(told, Event::UserUpdated { user } if user.id == ready.me.id && user.kind == UserKind::Account)
+    );
+    let again = client.call(&login("bob", "correct horse")).await.unwrap();
+    assert_eq!(again.user.id, ready.me.id);
+}
+
+#[tokio::test]
+async fn guests_come_in_where_the_owner_lets_them() {
+    let server = Server::start_with(&["--guests", "false"]);
+    let mut client = Client::connect(&server).await;
+    assert!(!greet(&mut client).await.guests);
+    let refused = client.refused(&guest("ann", &server.invite_code())).await;
+    assert_eq!(refused, FailureKind::RegistrationClosed);
+    let invite = Some(server.invite_code());
+    client.call(&register("ann", invite)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_profile_is_what_its_owner_says() {
+    let server = Server::start();
+    let (mut watcher, _) = Client::guest(&server, "watcher").await;
+    let (mut ann, ready) = Client::guest(&server, "ann").await;
+    let update = |display_name: Option<&str>, about: Option<&str>| UpdateAccount {
+        display_name: display_name.map(str::to_owned),
+        about: about.map(str::to_owned),
+        picture: None,
+    };
+    let profile = ann
+        .call(&update(Some(" Änn "), Some("hello")))
+        .await
+        .unwrap();
+    assert_eq!(
+        (profile.user.display_name.as_deref(), profile.about.as_str()),
+        (Some("Änn"), "hello")
+    );
+    let told = watcher
+        .event(|event| matches!(event, Event::UserUpdated { .. }))
+        .await;
+    assert!(matches!(told, Event::UserUpdated { user } if user == profile.user));
+    assert_eq!(
+        ann.refused(&update(Some("a\u{202e}b"), None)).await,
+        FailureKind::InvalidParams
+    );
+    assert_eq!(
+        ann.refused(&update(None, Some(&"x".repeat(501)))).await,
+        FailureKind::InvalidParams
+    );
+    // A picture that is somebody else's, or none at all.
+    let picture = UpdateAccount {
+        picture: Some(voxhall_protocol::FileId(1)),
+        ..update(None, None)
+    };
+    assert_eq!(ann.refused(&picture).await, FailureKind::NotFound);
+    let profile = ann.call(&update(Some(""), None)).await.unwrap();
+    assert_eq!((profile.user, profile.about.as_str()), (ready.me, "hello"));
 }

@@ -1,5 +1,7 @@
 //! How people stand to each other, and their conversations.
 
+use std::{future::poll_fn, task::Poll};
+
 use voxhall_protocol::{
     UserId,
     control::{OwnPresence, RelationKind, StatusChoice},
@@ -114,24 +116,42 @@ async fn who_is_blocked_isnt_told<S: Store>(store: &S) {
 
 async fn strangers_cant_fill_up_what_one_has<S: Store>(store: &S) {
     let [ann] = accounts(store, ["ann"]).await;
-    let mut others = Vec::new();
-    for n in 0..=MAX_RELATIONS {
-        others.push(store.create_account(format!("other {n}"), "$hash".into(), 1).await.unwrap().id);
+    let others = (0..=MAX_RELATIONS).map(|n| store.create_account(format!("other {n}"), "$hash".into(), 1));
+    let others: Vec<_> = together(others).await.into_iter().map(|user| user.unwrap().id).collect();
+    let asking = &others[..MAX_INCOMING as usize + 5];
+    for asked in together(asking.iter().map(|other| store.request_friend(*other, ann, 1))).await {
+        assert_eq!(asked, Ok(RelationKind::Outgoing));
     }
-    for other in &others[..MAX_INCOMING as usize + 5] {
-        assert_eq!(store.request_friend(*other, ann, 1).await, Ok(RelationKind::Outgoing));
+    let relations = store.relations().await.unwrap();
+    let incoming: Vec<_> = relations.iter().filter(|relation| relation.user == ann).map(|relation| relation.other).collect();
+    assert_eq!(incoming.len(), MAX_INCOMING as usize);
+    let (last, rest) = others.split_last().unwrap();
+    let blocked = rest.iter().filter(|other| !incoming.contains(other));
+    for blocked in together(blocked.map(|other| store.block(ann, *other, 1))).await {
+        assert_eq!(blocked, Ok(()));
     }
-    let incoming = store.relations().await.unwrap().iter().filter(|relation| relation.user == ann).count();
-    assert_eq!(incoming, MAX_INCOMING as usize);
-    for other in &others[MAX_INCOMING as usize..MAX_RELATIONS] {
-        store.block(ann, *other, 1).await.unwrap();
-    }
-    let last = others[MAX_RELATIONS];
-    assert_eq!(store.block(ann, last, 1).await, Err(RelateError::TooMany));
-    assert_eq!(store.request_friend(ann, last, 1).await, Err(RelateError::TooMany));
+    assert_eq!(store.block(ann, *last, 1).await, Err(RelateError::TooMany));
+    assert_eq!(store.request_friend(ann, *last, 1).await, Err(RelateError::TooMany));
     // What is there can still change.
-    store.accept_friend(ann, others[0], 1).await.unwrap();
-    store.block(ann, others[0], 1).await.unwrap();
+    store.accept_friend(ann, incoming[0], 1).await.unwrap();
+    store.block(ann, incoming[0], 1).await.unwrap();
+}
+
+/// All at once, so that they share commits.
+async fn together<T>(work: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut work: Vec<_> = work.into_iter().map(|work| (Box::pin(work), None)).collect();
+    poll_fn(|cx| {
+        for (work, done) in &mut work {
+            if done.is_none()
+                && let Poll::Ready(result) = work.as_mut().poll(cx)
+            {
+                *done = Some(result);
+            }
+        }
+        if work.iter().all(|(_, done)| done.is_some()) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    work.into_iter().map(|(_, done)| done.expect("all are done")).collect()
 }
 
 async fn followers_are_counted_and_paged<S: Store>(store: &S) {

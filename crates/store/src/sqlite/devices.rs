@@ -183,3 +183,45 @@ fn read_family(row: &Row<'_>) -> rusqlite::Result<Family> {
 fn read_id(row: &Row<'_>) -> rusqlite::Result<DeviceId> {
     Ok(DeviceId(id(row, 0)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Accounts, SqliteStore, conformance};
+
+    #[tokio::test]
+    async fn a_device_from_before_families_goes_on_with_its_old_token_once() {
+        let store = SqliteStore::in_memory().unwrap();
+        let ann = store.sign_up(conformance::guest("ann", 1)).await.unwrap();
+        // As schema 2 left it.
+        let old = "UPDATE devices SET family = NULL, generation = 0, rotated_at_ms = 0";
+        store
+            .write(move |tx| Ok::<_, StoreError>(tx.execute(old, [])?))
+            .await
+            .unwrap();
+        let rotate = |generation, shown, next, now| {
+            store.rotate_token(Rotation {
+                family: [5; 16],
+                generation,
+                shown_sha256: [shown; 32],
+                next_sha256: [next; 32],
+                now,
+            })
+        };
+        let good = Rotated::Good {
+            user: ann.user.clone(),
+            device: ann.device,
+        };
+        assert_eq!(rotate(0, 9, 2, 100).await, Ok(Rotated::Unknown));
+        for now in [100, 100 + RETRY_WITHIN_MS - 1] {
+            assert_eq!(rotate(0, 1, 2, now).await.as_ref(), Ok(&good));
+        }
+        assert_eq!(rotate(1, 2, 3, 50_000).await, Ok(good));
+        let reused = Rotated::Reused {
+            user: ann.user.id,
+            device: ann.device,
+        };
+        assert_eq!(rotate(0, 1, 2, 50_000).await, Ok(reused));
+        assert_eq!(store.devices(ann.user.id).await, Ok(vec![]));
+    }
+}
