@@ -145,8 +145,10 @@ impl DelayEstimator {
         } else {
             0.5
         };
-        // 4 ms of delay for 1 % less concealment; 20 ms in the middle, which is NetEQ's exchange rate too; 100 ms.
-        self.worth = 0.4 * 25_f64.powf(f64::from(stability));
+        // 8 ms of delay for 1 % less concealment; 20 ms in the middle, which is NetEQ's exchange rate too; 100 ms.
+        let from_middle = 2.0 * f64::from(stability) - 1.0;
+        let each_half = if stability < 0.5 { 2.5_f64 } else { 5.0 };
+        self.worth = 2.0 * each_half.powf(from_middle);
         self.memory = (24.0 + 56.0 * stability * stability) as usize;
         self.update_target();
     }

@@ -110,7 +110,7 @@ impl Setting {
 }
 
 impl VoiceReceiver {
-    /// Takes about 130 KiB for each of the speakers asked for.
+    /// Takes about 230 KiB for each of the speakers asked for.
     ///
     /// # Errors
     /// When libopus can't allocate.
