@@ -30,7 +30,7 @@ pub use messages::*;
 pub use moderation::*;
 pub use people::*;
 pub use settings::*;
-pub use sqlite::{OpenError, SqliteStore, maintenance};
+pub use sqlite::{OpenError, SqliteStore, WriterStats, maintenance};
 pub use totals::*;
 
 /// All concerns at once: what a server needs.

@@ -201,14 +201,40 @@ impl Scrape {
     }
 
     fn write_store(&self, page: &mut Page) {
+        let (writer, (queued, most_queued)) = self.services.store_figures();
+        let mut family = page.family(
+            "voxhall_store_commit_duration_seconds",
+            Kind::Histogram,
+            "Time that commits to the database took; writes that wait together share one.",
+        );
+        family.histogram(writer.commits(), writer.commits_s());
+        page.counter(
+            "voxhall_store_commit_failures_total",
+            "Commits that the database refused, as on a full disk.",
+            writer.failed(),
+        );
+        page.counter(
+            "voxhall_store_writes_total",
+            "Writes committed.",
+            writer.writes(),
+        );
+        page.gauge(
+            "voxhall_store_queue_length",
+            "Writes that wait to be committed.",
+            queued,
+        );
+        page.gauge(
+            "voxhall_store_queue_capacity",
+            "Writes that may wait; who comes later waits to be let in.",
+            most_queued,
+        );
         page.gauge(
             "voxhall_database_bytes",
             "Size of the database file, its write-ahead log included.",
             self.services.backups.database_bytes(),
         );
         #[cfg(unix)]
-        if let Ok(disk) = rustix::fs::statvfs(&self.data)
-        {
+        if let Ok(disk) = rustix::fs::statvfs(&self.data) {
             page.gauge(
                 "voxhall_data_free_bytes",
                 "Free space where the data is, as far as this user may take it.",

@@ -56,6 +56,13 @@ async fn metrics_count_what_happens_and_promtool_likes_them() {
     ] {
         assert!(page.lines().any(|found| found == line), "{line} in {page}");
     }
+    let commits = page
+        .lines()
+        .find_map(|line| line.strip_prefix("voxhall_store_commit_duration_seconds_count "));
+    assert!(
+        commits.is_some_and(|count| count.parse::<u32>().unwrap() >= 4),
+        "{page}"
+    );
     assert!(!page.contains("Zebedee"), "metrics name nobody");
     drop(ann);
 

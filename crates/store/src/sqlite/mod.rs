@@ -57,6 +57,7 @@ mod search;
 mod settings;
 mod uploads;
 mod users;
+mod stats;
 mod totals;
 mod writer;
 
@@ -74,6 +75,7 @@ use crate::{Change, StoreError};
 use announcer::{Announcer, Subscriber};
 use errors::guarded;
 use readers::Readers;
+pub use stats::WriterStats;
 use writer::{Outcome, Work, WriteTx, Writer};
 
 /// Work that may wait for the thread; who comes later waits to be let into the queue.
@@ -98,6 +100,7 @@ pub struct SqliteStore {
     /// None for a store in memory, where there is only the writer's connection.
     readers: Option<Pools>,
     subscriber: Subscriber,
+    stats: Arc<WriterStats>,
 }
 
 #[derive(Clone)]
@@ -175,10 +178,12 @@ impl SqliteStore {
         let subscriber = Subscriber::default();
         let announcer = Announcer::start(subscriber.clone()).map_err(OpenError::Thread)?;
         let (queue, work) = mpsc::channel(QUEUE);
+        let stats = Arc::new(WriterStats::default());
         let writer = Writer {
             connection,
             work,
             announcer,
+            stats: Arc::clone(&stats),
             log: file.map(|file| files::with_ending(file, "-wal")),
             readers: threads,
         };
@@ -191,7 +196,19 @@ impl SqliteStore {
             queue,
             readers,
             subscriber,
+            stats,
         })
+    }
+
+    /// What the writer has done so far.
+    pub fn writer_stats(&self) -> &WriterStats {
+        &self.stats
+    }
+
+    /// How many writes wait to be done, and how many may.
+    pub fn queue(&self) -> (usize, usize) {
+        let most = self.queue.max_capacity();
+        (most - self.queue.capacity(), most)
     }
 
     /// Has `told` called with the changes of every write that is committed from now on, in the order of commits, before the callers

@@ -1,6 +1,14 @@
 //! The thread that owns the connection which writes.
 
-use std::{cell::RefCell, fs, ops::Deref, path::PathBuf, thread::JoinHandle, time::Duration};
+use std::{
+    cell::RefCell,
+    fs,
+    ops::Deref,
+    path::PathBuf,
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -8,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     BUSY,
     announcer::{Announcer, Answer, Ended},
+    stats::WriterStats,
 };
 use crate::{Change, StoreError};
 
@@ -66,6 +75,7 @@ pub(super) struct Writer {
     pub connection: Connection,
     pub work: mpsc::Receiver<Work>,
     pub announcer: Announcer,
+    pub stats: Arc<WriterStats>,
     /// None for a store in memory.
     pub log: Option<PathBuf>,
     /// They end by themselves; the file is closed after them.
@@ -155,12 +165,17 @@ impl Writer {
             }
         }
         if !self.connection.is_autocommit() {
+            let began = Instant::now();
             let committed = self.connection.execute_batch("COMMIT").map_err(|error| {
                 tracing::error!(%error, "the database could not commit");
                 // Where SQLite has rolled back by itself, this fails.
                 let _ = self.connection.execute_batch("ROLLBACK");
                 StoreError::from(error)
             });
+            match committed {
+                Ok(()) => self.stats.committed(answers.len(), began.elapsed()),
+                Err(_) => self.stats.refused(),
+            }
             self.tell(committed, &mut changes, &mut answers);
         }
         Ok(())
