@@ -117,7 +117,10 @@ impl Client {
     /// Takes what comes within this time.
     pub async fn listen(&mut self, time: Duration) {
         let until = tokio::time::Instant::now() + time;
-        while tokio::time::timeout_at(until, self.incoming()).await.is_ok() {}
+        while tokio::time::timeout_at(until, self.incoming())
+            .await
+            .is_ok()
+        {}
     }
 
     /// Sends a request and waits for its answer; events meanwhile are kept.
@@ -209,7 +212,10 @@ impl Client {
         let Message::Text(text) = message else {
             return None;
         };
-        if let Ok(Incoming::Event { seq, event: Some(event) }) = parse_from_server(&text)
+        if let Ok(Incoming::Event {
+            seq,
+            event: Some(event),
+        }) = parse_from_server(&text)
             && !matches!(event, Event::SessionClosed { .. })
         {
             self.last_seq = seq;

@@ -9,7 +9,8 @@ use tokio::{
 use tokio_tungstenite::tungstenite::Message;
 use voxhall_protocol::{
     control::{
-        Begin, ChannelKind, Event, FailureKind, LeaveVoice, ListMessages, Ping, Presence, SendMessage, Status,
+        Begin, ChannelKind, Event, FailureKind, LeaveVoice, ListMessages, Ping, Presence,
+        SendMessage, Status,
     },
     limits::MAX_CONTROL_MESSAGE_BYTES,
 };
@@ -164,11 +165,7 @@ async fn a_flood_of_messages_is_slowed_down_on_all_connections_of_a_user() {
     second.begin(&ann.access_token).await.unwrap();
     let mut limited = None;
     for n in 0..100 {
-        let send = SendMessage::new(
-            channel(&ready, ChannelKind::Text),
-            "spam",
-            n.to_string(),
-        );
+        let send = SendMessage::new(channel(&ready, ChannelKind::Text), "spam", n.to_string());
         let client = if n % 2 == 0 { &mut first } else { &mut second };
         if let Err(failure) = client.call(&send).await {
             limited = Some((n, failure));

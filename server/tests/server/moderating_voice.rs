@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use voxhall_protocol::{
     ChannelId, GuildId,
     control::{
-        AuditAction, ChannelKind, CreateChannel, DisconnectVoice, EndReason, Event, FailureKind, JoinVoice, LeaveReason,
-        ListAudit, ModerateVoice, MoveVoice, OverwriteTarget, SetOverwrite, TimeoutMember, UpdateChannel, UpdateRole,
-        VoiceState,
+        AuditAction, ChannelKind, CreateChannel, DisconnectVoice, EndReason, Event, FailureKind,
+        JoinVoice, LeaveReason, ListAudit, ModerateVoice, MoveVoice, OverwriteTarget, SetOverwrite,
+        TimeoutMember, UpdateChannel, UpdateRole, VoiceState,
     },
     permissions::Permissions,
 };
@@ -101,14 +101,24 @@ impl Club {
     /// What Ann is told of Bob's voice next.
     async fn state(&mut self) -> VoiceState {
         let bob = self.bob.id;
-        let event = self.ann.client.event(|event| matches!(event, Event::VoiceUpdated { state, .. } if state.user_id == bob));
-        let Event::VoiceUpdated { state, .. } = event.await else { unreachable!() };
+        let event = self.ann.client.event(
+            |event| matches!(event, Event::VoiceUpdated { state, .. } if state.user_id == bob),
+        );
+        let Event::VoiceUpdated { state, .. } = event.await else {
+            unreachable!()
+        };
         state
     }
 
     async fn end_of_bobs_voice(&mut self) -> EndReason {
-        let event = self.bob.client.event(|event| matches!(event, Event::VoiceEnded { .. })).await;
-        let Event::VoiceEnded { reason, .. } = event else { unreachable!() };
+        let event = self
+            .bob
+            .client
+            .event(|event| matches!(event, Event::VoiceEnded { .. }))
+            .await;
+        let Event::VoiceEnded { reason, .. } = event else {
+            unreachable!()
+        };
         reason
     }
 }
@@ -155,7 +165,11 @@ async fn who_may_no_longer_connect_or_see_is_out_and_does_not_come_back() {
         club.falls_silent(Instant::now());
         assert_eq!(club.end_of_bobs_voice().await, EndReason::NotAllowed);
         let refused = club.bob.tries(&join(club.lounge)).await.unwrap();
-        let expected = if taken == Permissions::CONNECT { FailureKind::Forbidden } else { FailureKind::NotFound };
+        let expected = if taken == Permissions::CONNECT {
+            FailureKind::Forbidden
+        } else {
+            FailureKind::NotFound
+        };
         assert_eq!(refused, expected);
     }
 }
@@ -206,8 +220,15 @@ async fn moderators_mute_deafen_and_time_out() {
         by: None,
     };
     let entries = club.ann.call(&audit).await.unwrap().entries;
-    for action in [AuditAction::VoiceMuted, AuditAction::VoiceDeafened, AuditAction::MemberTimedOut] {
-        assert!(entries.iter().any(|entry| entry.action == action), "{action:?}");
+    for action in [
+        AuditAction::VoiceMuted,
+        AuditAction::VoiceDeafened,
+        AuditAction::MemberTimedOut,
+    ] {
+        assert!(
+            entries.iter().any(|entry| entry.action == action),
+            "{action:?}"
+        );
     }
 }
 
@@ -237,14 +258,34 @@ async fn moderators_move_and_disconnect() {
             user_id: club.bob.id,
         },
     );
-    assert_eq!(club.bob.tries(&ann_to_den).await, Some(FailureKind::Forbidden));
+    assert_eq!(
+        club.bob.tries(&ann_to_den).await,
+        Some(FailureKind::Forbidden)
+    );
     assert_eq!(club.ann.tries(&nowhere).await, Some(FailureKind::NotFound));
     club.ann.call(&to_den).await.unwrap();
     club.falls_silent(Instant::now());
     assert_eq!(club.end_of_bobs_voice().await, EndReason::MovedTo(den));
-    let left = club.ann.client.event(|event| matches!(event, Event::VoiceLeft { .. })).await;
-    assert!(matches!(left, Event::VoiceLeft { reason: LeaveReason::Moderated, .. }), "{left:?}");
-    assert_eq!(club.ann.tries(&out).await, Some(FailureKind::NotFound), "in no voice channel");
+    let left = club
+        .ann
+        .client
+        .event(|event| matches!(event, Event::VoiceLeft { .. }))
+        .await;
+    assert!(
+        matches!(
+            left,
+            Event::VoiceLeft {
+                reason: LeaveReason::Moderated,
+                ..
+            }
+        ),
+        "{left:?}"
+    );
+    assert_eq!(
+        club.ann.tries(&out).await,
+        Some(FailureKind::NotFound),
+        "in no voice channel"
+    );
 
     let grant = club.bob.call(&join(den)).await.unwrap();
     let _path = VoicePath::open(&club.server, &grant);
@@ -257,7 +298,9 @@ async fn moderators_move_and_disconnect() {
         by: None,
     };
     let entries = club.ann.call(&audit).await.unwrap().entries;
-    let [entry] = &entries[..] else { panic!("{entries:?}") };
+    let [entry] = &entries[..] else {
+        panic!("{entries:?}")
+    };
     assert_eq!(entry.target, "bob");
     assert_eq!(entry.changes[0].after.as_deref(), Some("#den"));
 }
@@ -278,8 +321,15 @@ async fn a_channel_has_room_for_as_many_as_it_says() {
     let mut eve = Person::new(&club.server, "eve", &club.server.invite_code()).await;
     let code = club.ann.invites(club.guild).await;
     eve.joins(&code).await;
-    assert_eq!(eve.tries(&join(club.lounge)).await, Some(FailureKind::ChannelFull));
-    let bob = club.bob.client.event(|event| matches!(event, Event::ChannelUpdated { .. })).await;
+    assert_eq!(
+        eve.tries(&join(club.lounge)).await,
+        Some(FailureKind::ChannelFull)
+    );
+    let bob = club
+        .bob
+        .client
+        .event(|event| matches!(event, Event::ChannelUpdated { .. }))
+        .await;
     assert!(matches!(bob, Event::ChannelUpdated { channel, .. } if channel.bitrate_bps == 96_000));
     let back = club.bob.call(&join(club.lounge)).await.unwrap();
     assert_eq!(back.bitrate_bps, 96_000);

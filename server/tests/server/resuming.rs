@@ -12,7 +12,8 @@ use std::{
 use voxhall_protocol::{
     ChannelId, MessageId, SecretText,
     control::{
-        ChannelKind, Event, FailureKind, JoinVoice, ListMessages, Presence, Ready, Resume, SendMessage, Status,
+        ChannelKind, Event, FailureKind, JoinVoice, ListMessages, Presence, Ready, Resume,
+        SendMessage, Status,
     },
 };
 
@@ -33,9 +34,16 @@ struct Traveller {
 
 impl Traveller {
     async fn new(server: &Server, narrow: bool) -> Self {
-        let mut client = if narrow { Client::connect_narrow(server).await } else { Client::connect(server).await };
+        let mut client = if narrow {
+            Client::connect_narrow(server).await
+        } else {
+            Client::connect(server).await
+        };
         greet(&mut client).await;
-        let credentials = client.sign_in_guest("traveller", &server.invite_code()).await.unwrap();
+        let credentials = client
+            .sign_in_guest("traveller", &server.invite_code())
+            .await
+            .unwrap();
         let ready = client.begin(&credentials.access_token).await.unwrap();
         Self {
             client,
@@ -132,18 +140,29 @@ async fn a_line_cut_in_a_busy_channel_loses_nothing_and_repeats_nothing() {
     let writers = Writers::start(&server, 12, 200).await;
     let mut missed = 0;
     for cut in 0..10 {
-        ann.client.listen(Duration::from_millis(30 + cut * 13)).await;
-        missed += ann.comes_back(&server, Duration::from_millis(cut * 60)).await;
+        ann.client
+            .listen(Duration::from_millis(30 + cut * 13))
+            .await;
+        missed += ann
+            .comes_back(&server, Duration::from_millis(cut * 60))
+            .await;
     }
     let written = writers.stop().await;
     while ann.told.len() < written.len() {
         ann.client.incoming().await;
         ann.note();
     }
-    println!("{} messages, {missed} events missed in ten cuts", written.len());
+    println!(
+        "{} messages, {missed} events missed in ten cuts",
+        written.len()
+    );
     assert!(missed > 20, "the cuts were in the midst of it: {missed}");
     assert!(ann.told.is_sorted(), "in order");
-    assert_eq!(ann.told, written.into_iter().collect::<Vec<_>>(), "each once");
+    assert_eq!(
+        ann.told,
+        written.into_iter().collect::<Vec<_>>(),
+        "each once"
+    );
 }
 
 /// Takes a minute: `cargo test -- --ignored a_minute`.
@@ -160,7 +179,10 @@ async fn a_minute_without_a_line_loses_nothing() {
         ann.client.incoming().await;
         ann.note();
     }
-    println!("{} messages, {missed} events missed in a minute", written.len());
+    println!(
+        "{} messages, {missed} events missed in a minute",
+        written.len()
+    );
     assert_eq!(ann.told, written.into_iter().collect::<Vec<_>>());
 }
 
@@ -175,7 +197,10 @@ async fn what_happens_while_a_session_begins_is_not_lost() {
         let mut client = Client::connect(&server).await;
         greet(&mut client).await;
         let ready = client.begin(&ann.token).await.unwrap();
-        let state = ready.read_states.iter().find(|state| state.channel_id == text);
+        let state = ready
+            .read_states
+            .iter()
+            .find(|state| state.channel_id == text);
         let known = state.and_then(|state| state.last_message);
         client.listen(Duration::from_millis(40)).await;
         let told: Vec<_> = (client.take_events().into_iter())
@@ -190,9 +215,14 @@ async fn what_happens_while_a_session_begins_is_not_lost() {
     let written = writers.stop().await;
     for (known, told) in begun {
         let Some(last) = told.last() else { continue };
-        let after = written.iter().filter(|id| Some(**id) > known && *id <= last);
+        let after = written
+            .iter()
+            .filter(|id| Some(**id) > known && *id <= last);
         let missing: Vec<_> = after.filter(|id| !told.contains(id)).collect();
-        assert!(missing.is_empty(), "neither read with the beginning ({known:?}) nor told: {missing:?}");
+        assert!(
+            missing.is_empty(),
+            "neither read with the beginning ({known:?}) nor told: {missing:?}"
+        );
     }
 }
 
@@ -214,17 +244,20 @@ async fn a_slow_reader_is_cut_off_delays_nobody_and_comes_back_to_everything() {
             }
             Event::PresenceChanged {
                 user_id,
-                presence: Presence {
-                    status: Status::Offline,
-                    ..
-                },
+                presence:
+                    Presence {
+                        status: Status::Offline,
+                        ..
+                    },
             } if user_id == slow.ready.me.id => break,
             _ => {}
         }
         last = Instant::now();
     }
     let written = writers.stop().await;
-    println!("cut off after {count} messages; the longest pause between two for another reader: {worst:?}");
+    println!(
+        "cut off after {count} messages; the longest pause between two for another reader: {worst:?}"
+    );
     assert!(worst < Duration::from_secs(2), "{worst:?}");
     // It reads what the system still had for it.
     while slow.client.next_event().await.is_some() {}
@@ -247,29 +280,59 @@ async fn what_is_not_known_needs_a_full_sync() {
     let good = ann.resume_at(seq);
     let resume = async |resume: Resume, server: &Server| {
         let mut client = Client::greeted(server).await;
-        client.resume(&resume).await.map_err(|failure| failure.kind())
+        client
+            .resume(&resume)
+            .await
+            .map_err(|failure| failure.kind())
     };
     let bad = [
-        Resume { seq: seq + 1, ..good.clone() },
-        Resume { session: SecretText::from("0.00".to_owned()), ..good.clone() },
-        Resume { session: bob.ready.session.clone(), ..good.clone() },
-        Resume { access_token: bob.token.clone(), ..good.clone() },
+        Resume {
+            seq: seq + 1,
+            ..good.clone()
+        },
+        Resume {
+            session: SecretText::from("0.00".to_owned()),
+            ..good.clone()
+        },
+        Resume {
+            session: bob.ready.session.clone(),
+            ..good.clone()
+        },
+        Resume {
+            access_token: bob.token.clone(),
+            ..good.clone()
+        },
     ];
     for bad in bad {
-        assert_eq!(resume(bad, &server).await.unwrap_err(), FailureKind::FullSyncNeeded);
+        assert_eq!(
+            resume(bad, &server).await.unwrap_err(),
+            FailureKind::FullSyncNeeded
+        );
     }
-    let forged = Resume { access_token: SecretText::from("a.b.c".to_owned()), ..good.clone() };
-    assert_eq!(resume(forged, &server).await.unwrap_err(), FailureKind::Unauthorized);
+    let forged = Resume {
+        access_token: SecretText::from("a.b.c".to_owned()),
+        ..good.clone()
+    };
+    assert_eq!(
+        resume(forged, &server).await.unwrap_err(),
+        FailureKind::Unauthorized
+    );
     // None of these disturbed the session; coming back ends the connection that it seems to have.
     let mut back = Client::greeted(&server).await;
     assert_eq!(back.resume(&good).await.unwrap().missed, 0);
     let (last, _) = ann.client.until_closed().await;
-    assert!(matches!(last, Some(Event::SessionClosed { .. })), "{last:?}");
+    assert!(
+        matches!(last, Some(Event::SessionClosed { .. })),
+        "{last:?}"
+    );
     assert_eq!(back.refused(&good).await, FailureKind::OutOfOrder);
 
     server.kill();
     server.start_again();
-    assert_eq!(resume(good, &server).await.unwrap_err(), FailureKind::FullSyncNeeded);
+    assert_eq!(
+        resume(good, &server).await.unwrap_err(),
+        FailureKind::FullSyncNeeded
+    );
 }
 
 #[tokio::test]
@@ -291,8 +354,13 @@ async fn voice_is_there_again_with_the_session() {
     let bobs = bob.call(&join).await.unwrap();
     assert_eq!(bobs.participants.len(), 2, "voice goes on");
     ann.client.resume(&resume).await.unwrap();
-    let rekeyed = ann.client.event(|event| matches!(event, Event::VoiceRekeyed { .. })).await;
-    assert!(matches!(rekeyed, Event::VoiceRekeyed { key, .. } if key == bobs.key && key != grant.key));
+    let rekeyed = ann
+        .client
+        .event(|event| matches!(event, Event::VoiceRekeyed { .. }))
+        .await;
+    assert!(
+        matches!(rekeyed, Event::VoiceRekeyed { key, .. } if key == bobs.key && key != grant.key)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -306,11 +374,18 @@ async fn when_the_server_stops_all_are_told_to_come_back_at_different_times() {
     let mut waits = BTreeSet::new();
     for client in &mut clients {
         let (last, _) = client.until_closed().await;
-        let Some(Event::SessionClosed { reason, reconnect_after_ms }) = last else {
+        let Some(Event::SessionClosed {
+            reason,
+            reconnect_after_ms,
+        }) = last
+        else {
             panic!("{last:?}");
         };
         assert!(reason.contains("shutting down"), "{reason}");
-        assert!((500..=10_500).contains(&reconnect_after_ms), "{reconnect_after_ms}");
+        assert!(
+            (500..=10_500).contains(&reconnect_after_ms),
+            "{reconnect_after_ms}"
+        );
         waits.insert(reconnect_after_ms / 10);
     }
     assert!(waits.len() > 20, "{waits:?}");
@@ -325,7 +400,11 @@ async fn history_and_events_fit_together_after_a_cut() {
     let text = ann.text();
     let sent = bob.call(&SendMessage::new(text, "hi", "1")).await.unwrap();
     ann.comes_back(&server, Duration::ZERO).await;
-    ann.client.event(|event| matches!(event, Event::MessageCreated { message, .. } if message.id == sent.id)).await;
+    ann.client
+        .event(
+            |event| matches!(event, Event::MessageCreated { message, .. } if message.id == sent.id),
+        )
+        .await;
     let page = ann.client.call(&ListMessages::newest(text)).await.unwrap();
     assert_eq!(page.messages, [sent]);
 }

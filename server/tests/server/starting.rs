@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use voxhall_protocol::control::{Event, Register};
+use voxhall_protocol::{
+    ChannelId,
+    control::{Begin, Event, Login, Refresh, Register, SendMessage},
+};
 
 use crate::{
     client::{Client, http},
@@ -165,16 +168,62 @@ async fn the_log_holds_no_secret_however_much_is_logged() {
         device: "test".into(),
     };
     let ann = client.call(&register).await.unwrap();
-    client.begin(&ann.access_token).await.unwrap();
+    let ready = client.begin(&ann.access_token).await.unwrap();
+    let channel = ready.guilds[0].channels[0].id;
+    let send = SendMessage::new(channel, "the treasure lies under the oak", "nonce");
+    client.call(&send).await.unwrap();
+    // What is refused is not written down either.
+    let nowhere = SendMessage {
+        channel_id: ChannelId(9_999),
+        text: "a text for nobody".into(),
+        ..send
+    };
+    client.call(&nowhere).await.unwrap_err();
+    let mut other = Client::greeted(&server).await;
+    let login = |password: &str| Login {
+        name: "ann".into(),
+        password: password.into(),
+        device: "test".into(),
+    };
+    other.call(&login("wrong pony")).await.unwrap_err();
+    let again = other.call(&login("correct horse")).await.unwrap();
+    let refresh = Refresh {
+        refresh_token: again.refresh_token.clone(),
+    };
+    let refreshed = other.call(&refresh).await.unwrap();
+    let stranger = Begin {
+        access_token: "a token that somebody made up".into(),
+    };
+    other.call(&stranger).await.unwrap_err();
+    let guessed = "aguessedcode";
+    other.sign_in_guest("bob", guessed).await.unwrap_err();
     http(&server, &format!("/invite/{}", server.invite_code())).await;
+    let reset = ["admin", "users", "reset-password", "ann", "--data"];
+    let reset = run(&[&reset[..], &[server.data().to_str().unwrap()]].concat());
+    let new_password = String::from_utf8(reset.stdout).unwrap();
+    assert!(new_password.len() > 10, "{new_password}");
+
     let log = server.log();
-    assert!(log.contains("signed up"), "{log}");
+    assert!(
+        log.contains("signed up") && log.contains(" TRACE "),
+        "{log}"
+    );
     for secret in [
         "correct horse",
+        "wrong pony",
+        new_password.trim(),
         ann.access_token.expose(),
         ann.refresh_token.expose(),
+        again.refresh_token.expose(),
+        refreshed.access_token.expose(),
+        refreshed.refresh_token.expose(),
+        stranger.access_token.expose(),
+        ready.session.expose(),
         &server.invite_code(),
         &register.invite.unwrap(),
+        guessed,
+        "treasure",
+        "a text for nobody",
     ] {
         assert!(!log.contains(secret), "{secret} is in the log");
     }

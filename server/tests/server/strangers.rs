@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use voxhall_protocol::{
     UserId,
     control::{
-        ChannelKind, CreateChannel, CreateGuild, CreateInvite, CreateRole, Failure, FailureKind,
+        ChannelKind, CreateChannel, CreateGuild, CreateInvite, CreateRole, FailureKind,
         OpenConversation, RedeemInvite, Request, SendMessage, schema,
     },
 };
@@ -155,14 +155,15 @@ async fn no_method_answers_for_what_the_caller_cannot_see() {
                 eve.call_by_name(method, &ask(there)).await,
                 eve.call_by_name(method, &ask(nowhere)).await,
             ];
-            let [there, nowhere] = answers;
             let words = format!("{method} about {world}");
-            let failure = refused(&words, there);
-            assert_eq!(
-                failure,
-                refused(&words, nowhere),
-                "{words} tells them apart"
-            );
+            let [there, nowhere] = answers;
+            assert_eq!(there, nowhere, "{words} tells them apart");
+            let failure = match there {
+                Err(failure) => failure,
+                // A filter in one's own guild that lets nothing through.
+                Ok(_) if ids.guild == 0 => continue,
+                Ok(answer) => panic!("{words} is answered: {answer}"),
+            };
             assert!(
                 matches!(
                     failure.kind(),
@@ -193,10 +194,6 @@ async fn no_method_answers_for_what_the_caller_cannot_see() {
         .unwrap();
     assert_eq!(history.messages.len(), 1);
     assert_eq!(history.messages[0].text, "hidden words");
-}
-
-fn refused(words: &str, answer: Result<Value, Failure>) -> Failure {
-    answer.expect_err(&format!("{words} is answered"))
 }
 
 fn resolve<'a>(schema: &'a Value, shape: &'a Value) -> (&'a str, &'a Value) {

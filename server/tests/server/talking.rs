@@ -145,7 +145,8 @@ async fn a_lost_connection_is_not_offline_while_its_voice_waits() {
     assert_eq!(states[0].ssrc, grant.ssrc, "the same voice session");
     back.event(|event| matches!(event, Event::VoiceRekeyed { key, .. } if *key == grant.key))
         .await;
-    let noticed = ann.until(&Ping {}).await;
+    ann.call(&Ping {}).await.unwrap();
+    let noticed = ann.take_events();
     let offline = |event: &Event| matches!(event, Event::PresenceChanged { presence, .. } if !presence.is_online());
     assert!(
         !noticed.iter().any(offline),

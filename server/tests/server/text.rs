@@ -1,14 +1,18 @@
 //! Messages and all that people do with them, as several people see it.
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::Pin,
+    time::{Duration, Instant},
+};
 
 use voxhall_protocol::{
     ChannelId, MessageId,
     control::{
-        AuditAction, BlockUser, Channel, ChannelKind, CreateChannel, CreateRole, DeleteMessage, EditMessage, Event, FailureKind, Guild,
-        ListAudit, ListMessages, ListPins, MarkRead, Message, OpenConversation, OverwriteTarget, PinMessage, ReactToMessage,
-        SearchMessages, SendMessage, SetOverwrite, StartTyping, TimeoutMember, UnpinMessage, UnreactToMessage, UpdateChannel,
-        UpdateGuild, UpdateRole,
+        AuditAction, BlockUser, Channel, ChannelKind, CreateChannel, CreateRole, DeleteMessage,
+        EditMessage, Event, FailureKind, Guild, ListAudit, ListMessages, ListPins, MarkRead,
+        Message, OpenConversation, OverwriteTarget, PinMessage, ReactToMessage, SearchMessages,
+        SendMessage, SetOverwrite, StartTyping, TimeoutMember, UnpinMessage, UnreactToMessage,
+        UpdateChannel, UpdateGuild, UpdateRole,
     },
     permissions::Permissions,
 };
@@ -32,14 +36,25 @@ pub async fn club() -> Club {
     club_on(busy_server()).await
 }
 
-pub async fn club_on(server: Server) -> Club {
+/// Boxed, for all that it holds while it is made.
+pub fn club_on(server: Server) -> Pin<Box<dyn Future<Output = Club>>> {
+    Box::pin(furnish(server))
+}
+
+async fn furnish(server: Server) -> Club {
     let mut ann = Person::new(&server, "ann", &server.invite_code()).await;
     let mut bob = Person::new(&server, "bob", &server.invite_code()).await;
     let guild = ann.makes_guild("Club").await;
     let code = ann.invites(guild.id).await;
     bob.joins(&code).await;
     let text = channel_of(&guild, ChannelKind::Text);
-    Club { server, guild, text, ann, bob }
+    Club {
+        server,
+        guild,
+        text,
+        ann,
+        bob,
+    }
 }
 
 impl Club {
@@ -70,8 +85,12 @@ impl Club {
 }
 
 async fn created(client: &mut Client) -> Message {
-    let event = client.event(|event| matches!(event, Event::MessageCreated { .. })).await;
-    let Event::MessageCreated { message, .. } = event else { unreachable!() };
+    let event = client
+        .event(|event| matches!(event, Event::MessageCreated { .. }))
+        .await;
+    let Event::MessageCreated { message, .. } = event else {
+        unreachable!()
+    };
     message
 }
 
@@ -79,38 +98,110 @@ async fn created(client: &mut Client) -> Message {
 async fn a_message_lives_from_sending_to_deleting_before_everyones_eyes() {
     let mut club = club().await;
     let sent = club.ann.call(&club.send("hello", "n1")).await.unwrap();
-    assert_eq!(club.ann.call(&club.send("hello", "n1")).await.unwrap(), sent, "a retry");
+    assert_eq!(
+        club.ann.call(&club.send("hello", "n1")).await.unwrap(),
+        sent,
+        "a retry"
+    );
     assert_eq!(created(&mut club.bob.client).await, sent);
-    let reply = SendMessage { reply_to: Some(sent.id), ..club.send("hi Ann", "n1") };
+    let reply = SendMessage {
+        reply_to: Some(sent.id),
+        ..club.send("hi Ann", "n1")
+    };
     let reply = club.bob.call(&reply).await.unwrap();
     let replied = reply.reply_to.clone().unwrap();
     assert_eq!((replied.id, replied.excerpt.as_str()), (sent.id, "hello"));
-    assert_eq!(created(&mut club.bob.client).await, reply, "the retry told nobody");
+    assert_eq!(
+        created(&mut club.bob.client).await,
+        reply,
+        "the retry told nobody"
+    );
 
-    let edit = |message_id, text: &str| EditMessage { channel_id: club.text, message_id, text: text.into() };
-    assert_eq!(club.bob.tries(&edit(sent.id, "not hello")).await, Some(FailureKind::Forbidden));
+    let edit = |message_id, text: &str| EditMessage {
+        channel_id: club.text,
+        message_id,
+        text: text.into(),
+    };
+    assert_eq!(
+        club.bob.tries(&edit(sent.id, "not hello")).await,
+        Some(FailureKind::Forbidden)
+    );
     let edited = club.ann.call(&edit(sent.id, "hello, all")).await.unwrap();
     assert!(edited.edited_at_ms.is_some() && edited.id == sent.id);
-    let told = club.bob.client.event(|event| matches!(event, Event::MessageUpdated { .. })).await;
-    assert!(matches!(told, Event::MessageUpdated { message_id, text, .. } if message_id == sent.id && text == "hello, all"));
+    let told = club
+        .bob
+        .client
+        .event(|event| matches!(event, Event::MessageUpdated { .. }))
+        .await;
+    assert!(
+        matches!(told, Event::MessageUpdated { message_id, text, .. } if message_id == sent.id && text == "hello, all")
+    );
 
-    let delete = |message_id| DeleteMessage { channel_id: club.text, message_id };
-    assert_eq!(club.bob.tries(&delete(sent.id)).await, Some(FailureKind::Forbidden));
+    let delete = |message_id| DeleteMessage {
+        channel_id: club.text,
+        message_id,
+    };
+    assert_eq!(
+        club.bob.tries(&delete(sent.id)).await,
+        Some(FailureKind::Forbidden)
+    );
     club.ann.call(&delete(sent.id)).await.unwrap();
-    let told = club.bob.client.event(|event| matches!(event, Event::MessageDeleted { .. })).await;
+    let told = club
+        .bob
+        .client
+        .event(|event| matches!(event, Event::MessageDeleted { .. }))
+        .await;
     assert!(matches!(told, Event::MessageDeleted { message_ids, .. } if message_ids == [sent.id]));
-    assert_eq!(club.ann.tries(&delete(sent.id)).await, Some(FailureKind::NotFound));
-    assert_eq!(club.ann.tries(&club.send("hello", "n1")).await, Some(FailureKind::Conflict), "a late retry brings nothing back");
-    let left = club.bob.call(&ListMessages::newest(club.text)).await.unwrap().messages;
-    assert_eq!(left.iter().map(|message| message.id).collect::<Vec<_>>(), [reply.id]);
-    assert_eq!(left[0].reply_to.as_ref().map(|replied| (replied.author.clone(), replied.excerpt.clone())), Some((None, String::new())));
+    assert_eq!(
+        club.ann.tries(&delete(sent.id)).await,
+        Some(FailureKind::NotFound)
+    );
+    assert_eq!(
+        club.ann.tries(&club.send("hello", "n1")).await,
+        Some(FailureKind::Conflict),
+        "a late retry brings nothing back"
+    );
+    let left = club
+        .bob
+        .call(&ListMessages::newest(club.text))
+        .await
+        .unwrap()
+        .messages;
+    assert_eq!(
+        left.iter().map(|message| message.id).collect::<Vec<_>>(),
+        [reply.id]
+    );
+    assert_eq!(
+        left[0]
+            .reply_to
+            .as_ref()
+            .map(|replied| (replied.author.clone(), replied.excerpt.clone())),
+        Some((None, String::new()))
+    );
 
     // The guild's owner deletes what Bob wrote, and that is written down.
     club.ann.call(&delete(reply.id)).await.unwrap();
-    let list = ListAudit { guild_id: club.guild.id, before: None, action: Some(AuditAction::MessageDeleted), by: None };
+    let list = ListAudit {
+        guild_id: club.guild.id,
+        before: None,
+        action: Some(AuditAction::MessageDeleted),
+        by: None,
+    };
     let audit = club.ann.call(&list).await.unwrap().entries;
-    let entries: Vec<_> = audit.iter().map(|entry| (entry.message_id, entry.target_user_id, entry.by.as_ref().map(|by| by.id))).collect();
-    assert_eq!(entries, [(Some(reply.id), Some(club.bob.id), Some(club.ann.id))]);
+    let entries: Vec<_> = audit
+        .iter()
+        .map(|entry| {
+            (
+                entry.message_id,
+                entry.target_user_id,
+                entry.by.as_ref().map(|by| by.id),
+            )
+        })
+        .collect();
+    assert_eq!(
+        entries,
+        [(Some(reply.id), Some(club.bob.id), Some(club.ann.id))]
+    );
 }
 
 #[tokio::test]
@@ -118,39 +209,102 @@ async fn reactions_and_pins_are_told_and_have_their_limits() {
     let mut club = club().await;
     let message_id = club.ann.call(&club.send("party", "n1")).await.unwrap().id;
     let channel_id = club.text;
-    let react = |emoji: &str| ReactToMessage { channel_id, message_id, emoji: emoji.into() };
-    let unreact = |emoji: &str| UnreactToMessage { channel_id, message_id, emoji: emoji.into() };
+    let react = |emoji: &str| ReactToMessage {
+        channel_id,
+        message_id,
+        emoji: emoji.into(),
+    };
+    let unreact = |emoji: &str| UnreactToMessage {
+        channel_id,
+        message_id,
+        emoji: emoji.into(),
+    };
     club.bob.call(&react("🎉")).await.unwrap();
     club.bob.call(&react("🎉")).await.unwrap();
-    let told = club.ann.client.event(|event| matches!(event, Event::ReactionAdded { .. })).await;
-    assert!(matches!(told, Event::ReactionAdded { user_id, emoji, .. } if user_id == club.bob.id && emoji == "🎉"));
-    for (bad, kind) in [(react("hello"), FailureKind::InvalidParams), (react(""), FailureKind::InvalidParams)] {
+    let told = club
+        .ann
+        .client
+        .event(|event| matches!(event, Event::ReactionAdded { .. }))
+        .await;
+    assert!(
+        matches!(told, Event::ReactionAdded { user_id, emoji, .. } if user_id == club.bob.id && emoji == "🎉")
+    );
+    for (bad, kind) in [
+        (react("hello"), FailureKind::InvalidParams),
+        (react(""), FailureKind::InvalidParams),
+    ] {
         assert_eq!(club.bob.tries(&bad).await, Some(kind));
     }
-    let kinds = ["👍", "👎", "❤️", "😂", "😮", "😢", "😡", "🔥", "👀", "💯", "🐛", "🦊", "🍕", "☕", "🎧", "🎤", "🚀", "🌙", "⭐"];
+    let kinds = [
+        "👍", "👎", "❤️", "😂", "😮", "😢", "😡", "🔥", "👀", "💯", "🐛", "🦊", "🍕", "☕", "🎧",
+        "🎤", "🚀", "🌙", "⭐",
+    ];
     for emoji in kinds {
         club.bob.call(&react(emoji)).await.unwrap();
     }
-    assert_eq!(club.bob.tries(&react("🌈")).await, Some(FailureKind::TooMany));
+    assert_eq!(
+        club.bob.tries(&react("🌈")).await,
+        Some(FailureKind::TooMany)
+    );
     club.ann.call(&react("🎉")).await.unwrap();
     club.bob.call(&unreact("🎉")).await.unwrap();
-    club.ann.client.event(|event| matches!(event, Event::ReactionRemoved { .. })).await;
-    let seen = club.ann.call(&ListMessages::newest(channel_id)).await.unwrap().messages.remove(0).reactions;
+    club.ann
+        .client
+        .event(|event| matches!(event, Event::ReactionRemoved { .. }))
+        .await;
+    let seen = club
+        .ann
+        .call(&ListMessages::newest(channel_id))
+        .await
+        .unwrap()
+        .messages
+        .remove(0)
+        .reactions;
     assert_eq!(seen.len(), 20);
     let party = seen.iter().find(|reaction| reaction.emoji == "🎉").unwrap();
     assert_eq!((party.count, party.me), (1, true));
 
-    let pin = PinMessage { channel_id, message_id };
+    let pin = PinMessage {
+        channel_id,
+        message_id,
+    };
     assert_eq!(club.bob.tries(&pin).await, Some(FailureKind::Forbidden));
     club.ann.call(&pin).await.unwrap();
-    club.bob.client.event(|event| matches!(event, Event::MessagePinned { pinned: true, .. })).await;
-    let pins = club.bob.call(&ListPins { channel_id }).await.unwrap().messages;
-    assert_eq!((pins.len(), pins[0].id, pins[0].pinned), (1, message_id, true));
-    club.ann.call(&UnpinMessage { channel_id, message_id }).await.unwrap();
-    assert_eq!(club.bob.call(&ListPins { channel_id }).await.unwrap().messages, []);
+    club.bob
+        .client
+        .event(|event| matches!(event, Event::MessagePinned { pinned: true, .. }))
+        .await;
+    let pins = club
+        .bob
+        .call(&ListPins { channel_id })
+        .await
+        .unwrap()
+        .messages;
+    assert_eq!(
+        (pins.len(), pins[0].id, pins[0].pinned),
+        (1, message_id, true)
+    );
+    club.ann
+        .call(&UnpinMessage {
+            channel_id,
+            message_id,
+        })
+        .await
+        .unwrap();
+    assert_eq!(
+        club.bob
+            .call(&ListPins { channel_id })
+            .await
+            .unwrap()
+            .messages,
+        []
+    );
 
     club.deny(channel_id, Permissions::ADD_REACTIONS).await;
-    assert_eq!(club.bob.tries(&react("🎉")).await, Some(FailureKind::Forbidden));
+    assert_eq!(
+        club.bob.tries(&react("🎉")).await,
+        Some(FailureKind::Forbidden)
+    );
 }
 
 #[tokio::test]
@@ -158,16 +312,32 @@ async fn only_what_is_permitted_is_mentioned_and_counted_on_all_devices() {
     let mut club = club().await;
     let secret = club.channel("secret").await.id;
     club.deny(secret, Permissions::VIEW_CHANNEL).await;
-    let role = CreateRole { guild_id: club.guild.id, name: "Crew".into(), permissions: Permissions::NONE, color: None };
+    let role = CreateRole {
+        guild_id: club.guild.id,
+        name: "Crew".into(),
+        permissions: Permissions::NONE,
+        color: None,
+    };
     let role = club.ann.call(&role).await.unwrap().id;
     club.ann.gives(club.guild.id, club.bob.id, &[role]).await;
     let (ann, bob) = (club.ann.id, club.bob.id);
 
     let text = format!("<@{ann}> <@{bob}> <@&{role}> @everyone <@999999> `<@{ann}>`");
-    let by_bob = club.bob.call(&club.send(&text, "1")).await.unwrap().mentions;
-    assert_eq!((by_bob.users, by_bob.roles.len(), by_bob.everyone), (vec![ann, bob], 0, false));
+    let by_bob = club
+        .bob
+        .call(&club.send(&text, "1"))
+        .await
+        .unwrap()
+        .mentions;
+    assert_eq!(
+        (by_bob.users, by_bob.roles.len(), by_bob.everyone),
+        (vec![ann, bob], 0, false)
+    );
     let by_ann = club.ann.call(&club.send(&text, "1")).await.unwrap();
-    assert_eq!((by_ann.mentions.roles.as_slice(), by_ann.mentions.everyone), ([role].as_slice(), true));
+    assert_eq!(
+        (by_ann.mentions.roles.as_slice(), by_ann.mentions.everyone),
+        ([role].as_slice(), true)
+    );
     let update = UpdateRole {
         guild_id: club.guild.id,
         role_id: role,
@@ -178,7 +348,11 @@ async fn only_what_is_permitted_is_mentioned_and_counted_on_all_devices() {
         mentionable: Some(true),
     };
     club.ann.call(&update).await.unwrap();
-    let by_bob = club.bob.call(&club.send(&format!("<@&{role}>"), "2")).await.unwrap();
+    let by_bob = club
+        .bob
+        .call(&club.send(&format!("<@&{role}>"), "2"))
+        .await
+        .unwrap();
     assert_eq!(by_bob.mentions.roles, [role]);
     let hidden = SendMessage::new(secret, format!("<@{bob}>"), "3");
     let hidden = club.ann.call(&hidden).await.unwrap();
@@ -189,24 +363,57 @@ async fn only_what_is_permitted_is_mentioned_and_counted_on_all_devices() {
         let token = club.bob.token.clone();
         let mut device = Client::greeted(&club.server).await;
         let ready = device.begin(&token).await.unwrap();
-        assert!(ready.read_states.iter().all(|state| state.channel_id != secret));
-        let state = ready.read_states.iter().find(|state| state.channel_id == club.text).copied();
+        assert!(
+            ready
+                .read_states
+                .iter()
+                .all(|state| state.channel_id != secret)
+        );
+        let state = ready
+            .read_states
+            .iter()
+            .find(|state| state.channel_id == club.text)
+            .copied();
         (state.unwrap(), device)
     };
     let (before, mut device) = state(&mut club).await;
-    assert_eq!((before.unread, before.mentions, before.last_read, before.last_message), (1, 1, None, Some(by_bob.id)));
-    let mark = |message_id| MarkRead { channel_id: club.text, message_id };
+    assert_eq!(
+        (
+            before.unread,
+            before.mentions,
+            before.last_read,
+            before.last_message
+        ),
+        (1, 1, None, Some(by_bob.id))
+    );
+    let mark = |message_id| MarkRead {
+        channel_id: club.text,
+        message_id,
+    };
     let marked = club.bob.call(&mark(by_ann.id)).await.unwrap();
-    assert_eq!((marked.unread, marked.mentions, marked.last_read), (0, 0, Some(by_ann.id)));
-    let told = device.event(|event| matches!(event, Event::ChannelRead { .. })).await;
+    assert_eq!(
+        (marked.unread, marked.mentions, marked.last_read),
+        (0, 0, Some(by_ann.id))
+    );
+    let told = device
+        .event(|event| matches!(event, Event::ChannelRead { .. }))
+        .await;
     assert_eq!(told, Event::ChannelRead { read_state: marked });
     let back = club.bob.call(&mark(MessageId(1))).await.unwrap();
     assert_eq!(back.last_read, Some(by_ann.id), "it never goes back");
     club.ann.call(&club.send("plain", "4")).await.unwrap();
     let (after, _) = state(&mut club).await;
     assert_eq!((after.unread, after.mentions), (1, 0));
-    club.ann.call(&StartTyping { channel_id: club.text }).await.unwrap();
-    club.bob.client.event(|event| matches!(event, Event::TypingStarted { user_id, .. } if *user_id == ann)).await;
+    club.ann
+        .call(&StartTyping {
+            channel_id: club.text,
+        })
+        .await
+        .unwrap();
+    club.bob
+        .client
+        .event(|event| matches!(event, Event::TypingStarted { user_id, .. } if *user_id == ann))
+        .await;
 }
 
 #[tokio::test]
@@ -223,68 +430,166 @@ async fn slow_mode_timeouts_and_missing_rights_hold_even_after_a_restart() {
     };
     club.ann.call(&slow).await.unwrap();
     for n in 0..3 {
-        club.ann.call(&club.send("owners don't wait", &n.to_string())).await.unwrap();
+        club.ann
+            .call(&club.send("owners don't wait", &n.to_string()))
+            .await
+            .unwrap();
     }
     let first = club.bob.call(&club.send("one", "1")).await.unwrap();
     let refused = club.bob.call(&club.send("two", "2")).await.unwrap_err();
     assert_eq!(refused.kind(), FailureKind::SlowMode);
     let wait = refused.data.retry_after_ms.unwrap();
     assert!((50_000..=60_000).contains(&wait), "{wait}");
-    club.bob.call(&DeleteMessage { channel_id: club.text, message_id: first.id }).await.unwrap();
+    club.bob
+        .call(&DeleteMessage {
+            channel_id: club.text,
+            message_id: first.id,
+        })
+        .await
+        .unwrap();
     club.server.kill();
     club.server.start_again();
     for person in [&mut club.ann, &mut club.bob] {
         person.client = Client::greeted(&club.server).await;
         person.client.begin(&person.token).await.unwrap();
     }
-    assert_eq!(club.bob.tries(&club.send("two", "2")).await, Some(FailureKind::SlowMode));
+    assert_eq!(
+        club.bob.tries(&club.send("two", "2")).await,
+        Some(FailureKind::SlowMode)
+    );
 
     let (guild_id, user_id) = (club.guild.id, club.bob.id);
-    let timeout = |duration_s| TimeoutMember { guild_id, user_id, duration_s, reason: String::new() };
-    let message_id = club.ann.call(&club.send("quiet now", "q")).await.unwrap().id;
+    let timeout = |duration_s| TimeoutMember {
+        guild_id,
+        user_id,
+        duration_s,
+        reason: String::new(),
+    };
+    let message_id = club
+        .ann
+        .call(&club.send("quiet now", "q"))
+        .await
+        .unwrap()
+        .id;
     club.ann.call(&timeout(3_600)).await.unwrap();
     let other = club.channel("other").await.id;
     for channel in [club.text, other] {
-        assert_eq!(club.bob.tries(&SendMessage::new(channel, "but", "3")).await, Some(FailureKind::Forbidden));
+        assert_eq!(
+            club.bob.tries(&SendMessage::new(channel, "but", "3")).await,
+            Some(FailureKind::Forbidden)
+        );
     }
-    let react = ReactToMessage { channel_id: club.text, message_id, emoji: "🎉".into() };
+    let react = ReactToMessage {
+        channel_id: club.text,
+        message_id,
+        emoji: "🎉".into(),
+    };
     assert_eq!(club.bob.tries(&react).await, Some(FailureKind::Forbidden));
     club.ann.call(&timeout(0)).await.unwrap();
-    club.bob.call(&SendMessage::new(other, "back", "4")).await.unwrap();
+    club.bob
+        .call(&SendMessage::new(other, "back", "4"))
+        .await
+        .unwrap();
     club.deny(other, Permissions::SEND_MESSAGES).await;
-    assert_eq!(club.bob.tries(&SendMessage::new(other, "again", "5")).await, Some(FailureKind::Forbidden));
+    assert_eq!(
+        club.bob.tries(&SendMessage::new(other, "again", "5")).await,
+        Some(FailureKind::Forbidden)
+    );
 }
 
 #[tokio::test]
 async fn people_talk_in_conversations_until_one_blocks_the_other() {
     let mut club = club().await;
-    let open = OpenConversation { user_ids: vec![club.bob.id], name: None };
+    let open = OpenConversation {
+        user_ids: vec![club.bob.id],
+        name: None,
+    };
     let direct = club.ann.call(&open).await.unwrap().id;
     let ann = club.ann.id;
-    let sent = club.ann.call(&SendMessage::new(direct, "psst", "1")).await.unwrap();
+    let sent = club
+        .ann
+        .call(&SendMessage::new(direct, "psst", "1"))
+        .await
+        .unwrap();
     assert_eq!(created(&mut club.bob.client).await, sent);
-    let answer = club.bob.call(&SendMessage::new(direct, format!("<@{ann}> yes? @everyone"), "1")).await.unwrap();
-    assert_eq!((answer.mentions.users.as_slice(), answer.mentions.everyone), ([ann].as_slice(), true));
-    club.bob.call(&PinMessage { channel_id: direct, message_id: sent.id }).await.unwrap();
-    let delete = DeleteMessage { channel_id: direct, message_id: sent.id };
-    assert_eq!(club.bob.tries(&delete).await, Some(FailureKind::Forbidden), "nobody moderates a conversation");
+    let answer = club
+        .bob
+        .call(&SendMessage::new(
+            direct,
+            format!("<@{ann}> yes? @everyone"),
+            "1",
+        ))
+        .await
+        .unwrap();
+    assert_eq!(
+        (answer.mentions.users.as_slice(), answer.mentions.everyone),
+        ([ann].as_slice(), true)
+    );
+    club.bob
+        .call(&PinMessage {
+            channel_id: direct,
+            message_id: sent.id,
+        })
+        .await
+        .unwrap();
+    let delete = DeleteMessage {
+        channel_id: direct,
+        message_id: sent.id,
+    };
+    assert_eq!(
+        club.bob.tries(&delete).await,
+        Some(FailureKind::Forbidden),
+        "nobody moderates a conversation"
+    );
 
     let mut eve = Person::new(&club.server, "eve", &club.server.invite_code()).await;
-    assert_eq!(eve.tries(&SendMessage::new(direct, "hi", "1")).await, Some(FailureKind::NotFound));
-    let search = |query: &str| SearchMessages { guild_id: None, channel_id: None, query: query.into(), before: None };
+    assert_eq!(
+        eve.tries(&SendMessage::new(direct, "hi", "1")).await,
+        Some(FailureKind::NotFound)
+    );
+    let search = |query: &str| SearchMessages {
+        guild_id: None,
+        channel_id: None,
+        query: query.into(),
+        before: None,
+    };
     assert_eq!(eve.call(&search("psst")).await.unwrap().found, []);
     assert_eq!(club.bob.call(&search("psst")).await.unwrap().found.len(), 1);
-    assert_eq!(club.bob.call(&search("psst from:ann")).await.unwrap().found.len(), 1);
-    assert_eq!(club.bob.call(&search("psst from:bob")).await.unwrap().found, []);
+    assert_eq!(
+        club.bob
+            .call(&search("psst from:ann"))
+            .await
+            .unwrap()
+            .found
+            .len(),
+        1
+    );
+    assert_eq!(
+        club.bob.call(&search("psst from:bob")).await.unwrap().found,
+        []
+    );
 
     club.bob.call(&BlockUser { user_id: ann }).await.unwrap();
     for person in [&mut club.ann, &mut club.bob] {
         let sends = SendMessage::new(direct, "still there?", "2");
         assert_eq!(person.tries(&sends).await, Some(FailureKind::Blocked));
-        let react = ReactToMessage { channel_id: direct, message_id: sent.id, emoji: "🎉".into() };
+        let react = ReactToMessage {
+            channel_id: direct,
+            message_id: sent.id,
+            emoji: "🎉".into(),
+        };
         assert_eq!(person.tries(&react).await, Some(FailureKind::Blocked));
     }
-    assert_eq!(club.ann.call(&ListMessages::newest(direct)).await.unwrap().messages.len(), 2, "what was written stays");
+    assert_eq!(
+        club.ann
+            .call(&ListMessages::newest(direct))
+            .await
+            .unwrap()
+            .messages
+            .len(),
+        2,
+        "what was written stays"
+    );
 }
 
 #[tokio::test]
@@ -292,35 +597,101 @@ async fn a_search_finds_in_what_one_may_see_and_nothing_else() {
     let mut club = club().await;
     let secret = club.channel("secret").await.id;
     club.deny(secret, Permissions::VIEW_CHANNEL).await;
-    club.ann.call(&SendMessage::new(secret, "the treasure is under the tree", "s")).await.unwrap();
-    let open = club.ann.call(&club.send("a Treasure map: https://maps.example", "o")).await.unwrap();
-    club.bob.call(&club.send("what treasure?", "o")).await.unwrap();
-    let search = |query: &str, guild_id, channel_id| SearchMessages { guild_id, channel_id, query: query.into(), before: None };
+    club.ann
+        .call(&SendMessage::new(
+            secret,
+            "the treasure is under the tree",
+            "s",
+        ))
+        .await
+        .unwrap();
+    let open = club
+        .ann
+        .call(&club.send("a Treasure map: https://maps.example", "o"))
+        .await
+        .unwrap();
+    club.bob
+        .call(&club.send("what treasure?", "o"))
+        .await
+        .unwrap();
+    let search = |query: &str, guild_id, channel_id| SearchMessages {
+        guild_id,
+        channel_id,
+        query: query.into(),
+        before: None,
+    };
     let here = Some(club.guild.id);
     let texts = async |person: &mut Person, query: &str| -> Vec<String> {
         let page = person.call(&search(query, here, None)).await.unwrap();
-        page.found.into_iter().map(|found| found.message.text).collect()
+        page.found
+            .into_iter()
+            .map(|found| found.message.text)
+            .collect()
     };
     assert_eq!(texts(&mut club.ann, "treasure").await.len(), 3);
-    assert_eq!(texts(&mut club.bob, "treasure").await, ["what treasure?", "a Treasure map: https://maps.example"]);
+    assert_eq!(
+        texts(&mut club.bob, "treasure").await,
+        ["what treasure?", "a Treasure map: https://maps.example"]
+    );
     assert_eq!(texts(&mut club.bob, "trea").await.len(), 2);
     assert_eq!(texts(&mut club.bob, "tree").await, [""; 0]);
     assert_eq!(texts(&mut club.bob, "treasure in:secret").await, [""; 0]);
-    assert_eq!(texts(&mut club.bob, &format!("treasure in:<#{secret}>")).await, [""; 0]);
+    assert_eq!(
+        texts(&mut club.bob, &format!("treasure in:<#{secret}>")).await,
+        [""; 0]
+    );
     assert_eq!(texts(&mut club.ann, "treasure in:secret").await.len(), 1);
     assert_eq!(texts(&mut club.bob, "from:ann has:link").await.len(), 1);
     assert_eq!(texts(&mut club.bob, "\"treasure map\"").await.len(), 1);
-    assert_eq!(texts(&mut club.bob, "after:2020-01-01 before:2021-01-01 treasure").await, [""; 0]);
-    let found = club.bob.call(&search("map", here, None)).await.unwrap().found.remove(0);
-    assert_eq!((found.message.id, found.highlights.as_slice()), (open.id, [(11, 14), (24, 28)].as_slice()));
-    for odd in ["\"", "has:x", "*", "a\" OR \"b", "NEAR(", "text:", "treasure AND NOT map", "{}"] {
+    assert_eq!(
+        texts(&mut club.bob, "after:2020-01-01 before:2021-01-01 treasure").await,
+        [""; 0]
+    );
+    let found = club
+        .bob
+        .call(&search("map", here, None))
+        .await
+        .unwrap()
+        .found
+        .remove(0);
+    assert_eq!(
+        (found.message.id, found.highlights.as_slice()),
+        (open.id, [(11, 14), (24, 28)].as_slice())
+    );
+    for odd in [
+        "\"",
+        "has:x",
+        "*",
+        "a\" OR \"b",
+        "NEAR(",
+        "text:",
+        "treasure AND NOT map",
+        "{}",
+    ] {
         let refused = club.bob.tries(&search(odd, here, None)).await;
-        assert!(matches!(refused, None | Some(FailureKind::InvalidParams)), "{odd}: {refused:?}");
+        assert!(
+            matches!(refused, None | Some(FailureKind::InvalidParams)),
+            "{odd}: {refused:?}"
+        );
     }
-    assert_eq!(club.bob.tries(&search("treasure", here, Some(secret))).await, Some(FailureKind::NotFound));
+    assert_eq!(
+        club.bob
+            .tries(&search("treasure", here, Some(secret)))
+            .await,
+        Some(FailureKind::NotFound)
+    );
     let mut eve = Person::new(&club.server, "eve", &club.server.invite_code()).await;
-    assert_eq!(eve.tries(&search("treasure", here, None)).await, Some(FailureKind::NotFound));
-    assert_eq!(eve.call(&search("treasure", None, None)).await.unwrap().found, []);
+    assert_eq!(
+        eve.tries(&search("treasure", here, None)).await,
+        Some(FailureKind::NotFound)
+    );
+    assert_eq!(
+        eve.call(&search("treasure", None, None))
+            .await
+            .unwrap()
+            .found,
+        []
+    );
 }
 
 #[tokio::test]
@@ -328,7 +699,13 @@ async fn history_is_walked_from_any_place() {
     let mut club = club().await;
     let mut ids = Vec::new();
     for n in 0..120 {
-        ids.push(club.ann.call(&club.send(&n.to_string(), &n.to_string())).await.unwrap().id);
+        ids.push(
+            club.ann
+                .call(&club.send(&n.to_string(), &n.to_string()))
+                .await
+                .unwrap()
+                .id,
+        );
     }
     let newest = ListMessages::newest(club.text);
     let mut page = async |list: ListMessages| {
@@ -337,16 +714,34 @@ async fn history_is_walked_from_any_place() {
         (ids, page.more, page.more_after)
     };
     assert_eq!(page(newest).await, (ids[70..].to_vec(), true, false));
-    let before = ListMessages { before: Some(ids[70]), ..newest };
+    let before = ListMessages {
+        before: Some(ids[70]),
+        ..newest
+    };
     assert_eq!(page(before).await, (ids[20..70].to_vec(), true, true));
-    let after = ListMessages { after: Some(ids[69]), ..newest };
+    let after = ListMessages {
+        after: Some(ids[69]),
+        ..newest
+    };
     assert_eq!(page(after).await, (ids[70..].to_vec(), true, false));
-    let around = ListMessages { around: Some(ids[60]), ..newest };
+    let around = ListMessages {
+        around: Some(ids[60]),
+        ..newest
+    };
     assert_eq!(page(around).await, (ids[35..85].to_vec(), true, true));
-    let begin = ListMessages { at_ms: Some(0), ..newest };
+    let begin = ListMessages {
+        at_ms: Some(0),
+        ..newest
+    };
     assert_eq!(page(begin).await, (ids[..25].to_vec(), false, true));
-    let both = ListMessages { at_ms: Some(0), ..around };
-    assert_eq!(club.bob.tries(&both).await, Some(FailureKind::InvalidParams));
+    let both = ListMessages {
+        at_ms: Some(0),
+        ..around
+    };
+    assert_eq!(
+        club.bob.tries(&both).await,
+        Some(FailureKind::InvalidParams)
+    );
 }
 
 #[tokio::test]
@@ -356,16 +751,34 @@ async fn what_is_too_large_or_elsewhere_is_refused_in_every_method() {
     let message_id = club.ann.call(&club.send("x", "x")).await.unwrap().id;
     for (call, kind) in [
         (club.send(" ", "n"), FailureKind::InvalidParams),
-        (club.send(&"x".repeat(4_001), "n"), FailureKind::InvalidParams),
+        (
+            club.send(&"x".repeat(4_001), "n"),
+            FailureKind::InvalidParams,
+        ),
         (club.send("x", ""), FailureKind::InvalidParams),
         (club.send("x", &"n".repeat(65)), FailureKind::InvalidParams),
-        (SendMessage::new(voice, "x", "n"), FailureKind::InvalidParams),
-        (SendMessage::new(ChannelId(999_999), "x", "n"), FailureKind::NotFound),
-        (SendMessage { reply_to: Some(MessageId(999_999)), ..club.send("x", "n") }, FailureKind::NotFound),
+        (
+            SendMessage::new(voice, "x", "n"),
+            FailureKind::InvalidParams,
+        ),
+        (
+            SendMessage::new(ChannelId(999_999), "x", "n"),
+            FailureKind::NotFound,
+        ),
+        (
+            SendMessage {
+                reply_to: Some(MessageId(999_999)),
+                ..club.send("x", "n")
+            },
+            FailureKind::NotFound,
+        ),
     ] {
         assert_eq!(club.ann.tries(&call).await, Some(kind), "{call:?}");
     }
-    club.ann.call(&club.send(&"🦊".repeat(4_000), "long")).await.unwrap();
+    club.ann
+        .call(&club.send(&"🦊".repeat(4_000), "long"))
+        .await
+        .unwrap();
 
     // Eve is in another guild, and knows every id.
     let mut eve = Person::new(&club.server, "eve", &club.server.invite_code()).await;
@@ -373,36 +786,149 @@ async fn what_is_too_large_or_elsewhere_is_refused_in_every_method() {
     let (channel_id, emoji) = (club.text, "🎉".to_owned());
     let gone = Some(FailureKind::NotFound);
     for channel_id in [channel_id, ChannelId(999_999)] {
-        assert_eq!(eve.tries(&SendMessage::new(channel_id, "x", "n")).await, gone);
-        assert_eq!(eve.tries(&EditMessage { channel_id, message_id, text: "x".into() }).await, gone);
-        assert_eq!(eve.tries(&DeleteMessage { channel_id, message_id }).await, gone);
+        assert_eq!(
+            eve.tries(&SendMessage::new(channel_id, "x", "n")).await,
+            gone
+        );
+        assert_eq!(
+            eve.tries(&EditMessage {
+                channel_id,
+                message_id,
+                text: "x".into()
+            })
+            .await,
+            gone
+        );
+        assert_eq!(
+            eve.tries(&DeleteMessage {
+                channel_id,
+                message_id
+            })
+            .await,
+            gone
+        );
         assert_eq!(eve.tries(&ListMessages::newest(channel_id)).await, gone);
-        assert_eq!(eve.tries(&ReactToMessage { channel_id, message_id, emoji: emoji.clone() }).await, gone);
-        assert_eq!(eve.tries(&UnreactToMessage { channel_id, message_id, emoji: emoji.clone() }).await, gone);
-        assert_eq!(eve.tries(&PinMessage { channel_id, message_id }).await, gone);
-        assert_eq!(eve.tries(&UnpinMessage { channel_id, message_id }).await, gone);
+        assert_eq!(
+            eve.tries(&ReactToMessage {
+                channel_id,
+                message_id,
+                emoji: emoji.clone()
+            })
+            .await,
+            gone
+        );
+        assert_eq!(
+            eve.tries(&UnreactToMessage {
+                channel_id,
+                message_id,
+                emoji: emoji.clone()
+            })
+            .await,
+            gone
+        );
+        assert_eq!(
+            eve.tries(&PinMessage {
+                channel_id,
+                message_id
+            })
+            .await,
+            gone
+        );
+        assert_eq!(
+            eve.tries(&UnpinMessage {
+                channel_id,
+                message_id
+            })
+            .await,
+            gone
+        );
         assert_eq!(eve.tries(&ListPins { channel_id }).await, gone);
-        assert_eq!(eve.tries(&MarkRead { channel_id, message_id }).await, gone);
+        assert_eq!(
+            eve.tries(&MarkRead {
+                channel_id,
+                message_id
+            })
+            .await,
+            gone
+        );
         assert_eq!(eve.tries(&StartTyping { channel_id }).await, gone);
-        let search = SearchMessages { guild_id: None, channel_id: Some(channel_id), query: "x".into(), before: None };
+        let search = SearchMessages {
+            guild_id: None,
+            channel_id: Some(channel_id),
+            query: "x".into(),
+            before: None,
+        };
         assert_eq!(eve.tries(&search).await, gone);
     }
     // By way of a channel of her own she comes no further.
     let channel_id = channel_of(&own, ChannelKind::Text);
-    assert_eq!(eve.tries(&EditMessage { channel_id, message_id, text: "x".into() }).await, gone);
-    assert_eq!(eve.tries(&DeleteMessage { channel_id, message_id }).await, gone);
-    assert_eq!(eve.tries(&PinMessage { channel_id, message_id }).await, gone);
-    assert_eq!(eve.tries(&ReactToMessage { channel_id, message_id, emoji }).await, gone);
-    let reply = SendMessage { reply_to: Some(message_id), ..SendMessage::new(channel_id, "x", "n") };
+    assert_eq!(
+        eve.tries(&EditMessage {
+            channel_id,
+            message_id,
+            text: "x".into()
+        })
+        .await,
+        gone
+    );
+    assert_eq!(
+        eve.tries(&DeleteMessage {
+            channel_id,
+            message_id
+        })
+        .await,
+        gone
+    );
+    assert_eq!(
+        eve.tries(&PinMessage {
+            channel_id,
+            message_id
+        })
+        .await,
+        gone
+    );
+    assert_eq!(
+        eve.tries(&ReactToMessage {
+            channel_id,
+            message_id,
+            emoji
+        })
+        .await,
+        gone
+    );
+    let reply = SendMessage {
+        reply_to: Some(message_id),
+        ..SendMessage::new(channel_id, "x", "n")
+    };
     assert_eq!(eve.tries(&reply).await, gone);
-    assert_eq!(eve.call(&ListMessages { around: Some(message_id), ..ListMessages::newest(channel_id) }).await.unwrap().messages, []);
-    let icon = UpdateGuild { guild_id: club.guild.id, name: None, description: None, icon: None };
+    assert_eq!(
+        eve.call(&ListMessages {
+            around: Some(message_id),
+            ..ListMessages::newest(channel_id)
+        })
+        .await
+        .unwrap()
+        .messages,
+        []
+    );
+    let icon = UpdateGuild {
+        guild_id: club.guild.id,
+        name: None,
+        description: None,
+        icon: None,
+    };
     assert_eq!(eve.tries(&icon).await, gone);
 }
 
 #[tokio::test]
 async fn messages_go_when_their_channel_keeps_them_no_longer() {
-    let mut club = club_on(Server::start_with(&["--sign-ins-per-minute", "10000", "--message-retention", "1 second"])).await;
+    let mut club = club_on(Server::start_with(&[
+        "--sign-ins-per-minute",
+        "10000",
+        "--message-retention",
+        "1 second",
+    ]))
+    .await;
     club.ann.call(&club.send("today", "n")).await.unwrap();
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     // It looks at what is old when it starts, and now and then.
@@ -411,7 +937,13 @@ async fn messages_go_when_their_channel_keeps_them_no_longer() {
     let mut ann = Client::greeted(&club.server).await;
     ann.begin(&club.ann.token).await.unwrap();
     let until = Instant::now() + Duration::from_secs(10);
-    while !ann.call(&ListMessages::newest(club.text)).await.unwrap().messages.is_empty() {
+    while !ann
+        .call(&ListMessages::newest(club.text))
+        .await
+        .unwrap()
+        .messages
+        .is_empty()
+    {
         assert!(Instant::now() < until, "it is still there");
         tokio::time::sleep(Duration::from_millis(300)).await;
     }

@@ -2,6 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::hmac;
+use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Value, json};
 use voxhall_protocol::{
     SecretText,
@@ -89,7 +90,8 @@ async fn forged_access_tokens_open_nothing() {
     let [header, claims] = parts(&ann.access_token);
     assert_eq!(header["alg"], "HS256");
     // All that anyone knows of this server: its certificate, whose key a careless server would take for an HMAC secret.
-    let certificate = std::fs::read(server.data().join("identity.pem")).unwrap_or_default();
+    let pem = std::fs::read(server.data().join("certificate.pem")).unwrap();
+    let certificate = CertificateDer::from_pem_slice(&pem).unwrap();
     let pin = server.link("invite").pin.unwrap().0;
     let headers = [
         ("alg", json!("none")),
