@@ -235,7 +235,7 @@ async fn invites_are_listed_with_who_came_and_can_be_revoked<S: Store>(store: &S
         (invites[0].uses, invites[0].creator.as_ref()),
         (2, Some(&ann))
     );
-    assert_eq!(invites[1].came, [ann.clone()]);
+    assert_eq!(invites[1].came, std::slice::from_ref(&ann));
     assert_eq!(list(WhichInvites::Of(ann.id), 10).await.0, ["anns"]);
     assert_eq!(list(WhichInvites::Of(bob.id), 10).await.0, [""; 0]);
     assert_eq!(

@@ -81,11 +81,13 @@ fn page(
         &by,
         &(i64::from(limit) + 1),
     ];
-    let mut statement = c.prepare_cached(
+    // Said only where it is asked, so that each has its index.
+    let of_action = action.map_or("", |_| "AND action = ?3");
+    let of_moderator = by.map_or("", |_| "AND by_id = ?4");
+    let mut statement = c.prepare_cached(&format!(
         "SELECT id, at_ms, by_id, action, target, target_user_id, channel_id, message_id, reason, changes FROM audit
-         WHERE guild_id = ?1 AND id < ?2 AND (?3 IS NULL OR action = ?3) AND (?4 IS NULL OR by_id = ?4)
-         ORDER BY id DESC LIMIT ?5",
-    )?;
+         WHERE guild_id = ?1 AND id < ?2 {of_action} {of_moderator} ORDER BY id DESC LIMIT ?5",
+    ))?;
     let mut rows = statement.query(parameters)?;
     let mut entries = Vec::new();
     while let Some(row) = rows.next()? {

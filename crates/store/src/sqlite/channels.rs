@@ -186,14 +186,13 @@ fn delete(
 ) -> Result<(), ChannelError> {
     let mut channels = guilds::read_channels(tx, guild)?;
     let gone = find(&channels, channel)?.clone();
-    let mut position = behind(&channels, None);
-    for inside in channels
+    let first = behind(&channels, None);
+    let inside = channels
         .iter_mut()
-        .filter(|inside| inside.category_id == Some(channel))
-    {
+        .filter(|inside| inside.category_id == Some(channel));
+    for (position, inside) in (first..).zip(inside) {
         inside.category_id = None;
         inside.position = position;
-        position += 1;
         let overwrites = without_category(&inside.overwrites, &gone.overwrites);
         write_overwrites(tx, inside.id, &inside.overwrites, &overwrites)?;
         inside.overwrites = overwrites;
@@ -342,10 +341,7 @@ fn target_words(
     target: OverwriteTarget,
 ) -> Result<Option<String>, StoreError> {
     match target {
-        OverwriteTarget::Role(id) => Ok(roles
-            .iter()
-            .find(|role| role.id == id)
-            .map(|role| role_words(role))),
+        OverwriteTarget::Role(id) => Ok(roles.iter().find(|role| role.id == id).map(role_words)),
         OverwriteTarget::Member(user) if members::is_member(tx, guild, user)? => {
             Ok(Some(user_by_id(tx, user)?.name))
         }

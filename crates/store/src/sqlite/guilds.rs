@@ -416,7 +416,7 @@ fn read_overwrites(
     guild: GuildId,
 ) -> rusqlite::Result<BTreeMap<ChannelId, Vec<Overwrite>>> {
     let mut statement = c.prepare_cached(
-        "SELECT o.channel_id, o.role_id, o.user_id, o.allow, o.deny FROM channels c JOIN overwrites o ON o.channel_id = c.id
+        "SELECT o.channel_id, o.role_id, o.user_id, o.allow, o.deny FROM channels c CROSS JOIN overwrites o ON o.channel_id = c.id
          WHERE c.guild_id = ?1 ORDER BY o.channel_id, o.role_id, o.user_id",
     )?;
     let mut rows = statement.query([to_sql(guild.0)])?;

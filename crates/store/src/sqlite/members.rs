@@ -289,7 +289,7 @@ fn save(
         after.server_muted,
         after.server_deafened,
     ))?;
-    let until = |until: Option<UnixMs>| until.map(|until| utc_words(until));
+    let until = |until: Option<UnixMs>| until.map(utc_words);
     let changes = [
         (
             AuditAction::MemberUpdated,

@@ -90,6 +90,7 @@ CREATE TABLE overwrites (
 ) STRICT;
 CREATE UNIQUE INDEX overwrites_of_roles ON overwrites (channel_id, role_id) WHERE role_id IS NOT NULL;
 CREATE UNIQUE INDEX overwrites_of_users ON overwrites (channel_id, user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX overwrites_by_channel ON overwrites (channel_id);
 CREATE INDEX overwrites_by_role ON overwrites (role_id);
 CREATE INDEX overwrites_by_user ON overwrites (user_id);
 
@@ -140,7 +141,8 @@ CREATE TABLE audit (
     changes        TEXT NOT NULL
 ) STRICT;
 CREATE INDEX audit_by_guild ON audit (guild_id, id);
-CREATE INDEX audit_by_moderator ON audit (by_id) WHERE by_id IS NOT NULL;
+CREATE INDEX audit_by_action ON audit (guild_id, action, id);
+CREATE INDEX audit_by_moderator ON audit (by_id, guild_id, id) WHERE by_id IS NOT NULL;
 
 -- Networks that may not use the server at all.
 CREATE TABLE bans (
