@@ -13,7 +13,7 @@ use voxhall_protocol::{
 use crate::{client::Client, fixture::Server};
 
 pub struct Person {
-    pub client: Client,
+    pub client: Box<Client>,
     pub id: UserId,
     /// For what goes over HTTPS.
     pub token: SecretText,
@@ -50,7 +50,7 @@ impl Person {
     async fn signed_in(mut client: Client, credentials: Credentials) -> Self {
         let ready = client.begin(&credentials.access_token).await.unwrap();
         Self {
-            client,
+            client: Box::new(client),
             id: credentials.user.id,
             token: credentials.access_token,
             ready,

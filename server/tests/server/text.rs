@@ -450,7 +450,7 @@ async fn slow_mode_timeouts_and_missing_rights_hold_even_after_a_restart() {
     club.server.kill();
     club.server.start_again();
     for person in [&mut club.ann, &mut club.bob] {
-        person.client = Client::greeted(&club.server).await;
+        *person.client = Client::greeted(&club.server).await;
         person.client.begin(&person.token).await.unwrap();
     }
     assert_eq!(
