@@ -64,10 +64,33 @@ pub fn wrong_password() -> Failure {
 /// The words for a person; the cause goes to the log.
 pub fn store(error: &StoreError) -> Failure {
     tracing::error!(%error, "a request failed");
-    Failure::new(
-        FailureKind::Internal,
-        "The server could not do this just now. Try again; if it keeps failing, tell the server's owner.",
-    )
+    let (kind, words) = match error {
+        StoreError::Full => (
+            FailureKind::Unavailable,
+            "The server's disk is full, so nothing was stored. Tell the server's owner, and try again later.",
+        ),
+        StoreError::Locked => (
+            FailureKind::Unavailable,
+            "The server's data base is in use by something else, so nothing was stored. Try again in a moment.",
+        ),
+        StoreError::Closed => (
+            FailureKind::Unavailable,
+            "The server is stopping, so nothing was stored. Try again when it is back.",
+        ),
+        StoreError::Corrupt => (
+            FailureKind::Unavailable,
+            "The server's data base is damaged. Tell the server's owner, who has to restore a backup.",
+        ),
+        StoreError::TooLong => (
+            FailureKind::Unavailable,
+            "This takes the server too long. Ask for less at once.",
+        ),
+        StoreError::Failed(_) => (
+            FailureKind::Internal,
+            "The server could not do this just now. Try again; if it keeps failing, tell the server's owner.",
+        ),
+    };
+    Failure::new(kind, words)
 }
 
 pub fn hashing(error: HashingFailed) -> Failure {

@@ -165,6 +165,16 @@ impl Client {
         self.socket.send(message).await
     }
 
+    /// The next answer, whatever was asked.
+    pub async fn answered(&mut self) -> Incoming {
+        loop {
+            let incoming = self.incoming().await;
+            if !matches!(incoming, Incoming::Event { .. }) {
+                return incoming;
+            }
+        }
+    }
+
     async fn answer(&mut self, wanted: u64) -> Result<Value, Failure> {
         loop {
             match self.incoming().await {

@@ -9,8 +9,8 @@ use tokio::{
 use tokio_tungstenite::tungstenite::Message;
 use voxhall_protocol::{
     control::{
-        Begin, ChannelKind, Event, FailureKind, LeaveVoice, ListMessages, Ping, Presence,
-        SendMessage, Status,
+        Begin, ChannelKind, Event, FailureKind, Incoming, LeaveVoice, ListMessages, Ping, Presence,
+        Request, SendMessage, Status, schema,
     },
     limits::MAX_CONTROL_MESSAGE_BYTES,
 };
@@ -65,6 +65,52 @@ async fn nonsense_is_answered_and_the_connection_goes_on() {
     assert_eq!(kinds[..5], [FailureKind::Malformed; 5]);
     assert_eq!(kinds[5], FailureKind::UnknownMethod);
     client.call(&Ping {}).await.unwrap();
+}
+
+/// Every method with what no client of ours would send: too deep, twice, of another type. Each is refused, none fails.
+#[tokio::test]
+async fn wrong_parameters_are_refused_by_every_method() {
+    let server = Server::start_with(&["--sign-ins-per-minute", "100000"]);
+    let deep = format!("{}1{}", "[".repeat(20_000), "]".repeat(20_000));
+    for method in Request::METHODS {
+        // Nobody has anything to say there, or it ends the sign-in.
+        if ["session.ping", "account.logout"].contains(method) {
+            continue;
+        }
+        let schema = schema();
+        let shape = &schema["methods"][*method]["params"]["$ref"];
+        let shape = schema.pointer(&shape.as_str().unwrap()[1..]).unwrap();
+        let names: Vec<_> = shape["properties"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .collect();
+        let mut tries = vec!["7".to_owned(), "\"x\"".to_owned(), "[]".to_owned()];
+        for (name, _) in &names {
+            tries.push(format!(r#"{{"{name}":{{"a":[null]}}}}"#));
+            tries.push(format!(r#"{{"{name}":{deep}}}"#));
+            tries.push(format!(r#"{{"{name}":1,"{name}":2}}"#));
+            tries.push(format!(r#"{{"{name}":-1e999}}"#));
+        }
+        if names.is_empty() {
+            continue;
+        }
+        // Somebody new for each, who has used up no budget.
+        let (mut ann, _) = Client::guest(&server, "ann").await;
+        for params in tries {
+            let request =
+                format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
+            ann.send_raw(Message::text(request)).await.unwrap();
+            let Incoming::Failed { failure, .. } = ann.answered().await else {
+                panic!("{method} takes {params:.80}");
+            };
+            assert!(
+                [FailureKind::InvalidParams, FailureKind::Malformed].contains(&failure.kind()),
+                "{method} with {params:.80}: {failure:?}"
+            );
+        }
+        ann.call(&Ping {}).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -22,9 +22,9 @@ pub use voice::*;
 
 use super::schema::words;
 use super::{
-    AdminUser, Backup, Call, Channel, Conversation, Credentials, Failure, Guild, GuildInfo, Invite,
-    InvitePreview, Member, Message, OwnPresence, Profile, ReadState, Ready, Relation, RequestId,
-    Role, ServerBan, ServerStats, User, VoiceGrant, encode_request,
+    AdminUser, Backup, Call, Channel, Conversation, Credentials, Failure, FailureKind, Guild,
+    GuildInfo, Invite, InvitePreview, Member, Message, OwnPresence, Profile, ReadState, Ready,
+    Relation, RequestId, Role, ServerBan, ServerStats, User, VoiceGrant, encode_request,
 };
 
 macro_rules! methods {
@@ -61,6 +61,10 @@ macro_rules! methods {
             /// [`Failure::unknown_method`] or [`Failure::invalid_params`].
             pub fn parse(method: &str, params: Option<&RawValue>) -> Result<Self, Failure> {
                 let json = params.map_or("{}", RawValue::get);
+                // By name only: serde would take a list too, by the order of fields, which is nobody's to rely on.
+                if !json.starts_with('{') {
+                    return Err(Failure::new(FailureKind::InvalidParams, "params are an object"));
+                }
                 match method {
                     $($method => serde_json::from_str(json).map(Self::$name).map_err(|e| Failure::invalid_params(&e)),)*
                     _ => Err(Failure::unknown_method(method)),
