@@ -21,7 +21,7 @@ use voxhall_store::Change;
 
 use crate::{
     clock::unix_ms,
-    gateway::{End, Frame, Log, Outbox},
+    gateway::{End, EventText, Log, Outbox},
     live::{Answer, ConnectionId, Live, Now, Output, RouteChange, SessionId, World, full_sync_needed},
     random,
 };
@@ -59,7 +59,7 @@ struct State {
 /// Who is told the events of one session.
 #[derive(Default)]
 struct Reader {
-    log: Log<Arc<Frame>>,
+    log: Log<Arc<EventText>>,
     /// None while it has no connection, or before it was given everything that events build upon.
     outbox: Option<Arc<Outbox>>,
 }
@@ -256,7 +256,7 @@ impl Hub {
                 });
             }
             Output::Event { to, event } => {
-                let frame = Arc::new(Frame::new(&event, &self.kept_bytes));
+                let frame = Arc::new(EventText::new(&event, &self.kept_bytes));
                 for session in to {
                     if let Some(reader) = state.readers.get_mut(&session) {
                         let seq = reader.log.push(Arc::clone(&frame));

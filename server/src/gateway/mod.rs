@@ -18,9 +18,15 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        self, Message,
+        self, Bytes, Message,
         handshake::server::create_response,
-        protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
+        protocol::{
+            CloseFrame, Role, WebSocketConfig,
+            frame::{
+                Frame,
+                coding::{CloseCode, Data, OpCode},
+            },
+        },
     },
 };
 use voxhall_protocol::{
@@ -34,8 +40,8 @@ use crate::{
 };
 use dispatch::Session;
 use outbox::Next;
-pub use log::Log;
-pub use outbox::{End, Frame, Outbox};
+pub use log::{Counted, Log};
+pub use outbox::{End, EventText, Outbox};
 
 /// A client that sent nothing for this long sends a ping; after three times this it is taken for gone.
 pub const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -43,7 +49,8 @@ pub const HEARTBEAT: Duration = Duration::from_secs(10);
 const SIGN_IN_WITHIN: Duration = Duration::from_secs(120);
 /// For the last words to a client, and whatever waits before them.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
-const READ_BUFFER: usize = 4 * 1024;
+const READ_BUFFER: usize = 2 * 1024;
+const WRITE_BUFFER: usize = 4 * 1024;
 
 /// Answers the upgrade and goes on with the connection in a task of its own.
 pub async fn upgrade(
@@ -68,7 +75,7 @@ pub async fn upgrade(
             Ok(upgraded) => {
                 let config = WebSocketConfig::default()
                     .read_buffer_size(READ_BUFFER)
-                    .write_buffer_size(READ_BUFFER)
+                    .write_buffer_size(WRITE_BUFFER)
                     .max_message_size(Some(MAX_CONTROL_MESSAGE_BYTES))
                     .max_frame_size(Some(MAX_CONTROL_MESSAGE_BYTES));
                 let stream = TokioIo::new(upgraded);
@@ -111,7 +118,7 @@ where
         services
             .hub
             .act(|live, now, out| live.leave_voice(connection, now, out));
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     tokio::select! {
         _ = async { tokio::join!(reading, writing) } => {}
@@ -173,12 +180,17 @@ async fn read(
 
 /// Sends what comes into the outbox, until the connection ends.
 async fn write(mut sink: impl Sink<Message, Error = tungstenite::Error> + Unpin, outbox: &Outbox) {
+    // What is cut off in the midst of a message can't say why.
+    let mut whole = true;
     let end = loop {
         match outbox.next().await {
             Next::Text(text) => {
-                tokio::select! {
-                    sent = sink.send(Message::text(text)) => if sent.is_err() { return },
-                    () = outbox.cut_off() => {}
+                for frame in frames(text) {
+                    whole = frame.header().is_final;
+                    tokio::select! {
+                        sent = sink.send(Message::Frame(frame)) => if sent.is_err() { return },
+                        () = outbox.cut_off() => break,
+                    }
                 }
             }
             Next::End(End::Gone) => return,
@@ -195,13 +207,27 @@ async fn write(mut sink: impl Sink<Message, Error = tungstenite::Error> + Unpin,
     };
     // Whether they arrive is the client's matter.
     let _ = async {
-        // It is no event of the session, which may go on: it counts as the last one did.
-        let text = encode_event(outbox.last_seq(), &event);
-        sink.feed(Message::text(text)).await?;
+        if whole {
+            // It is no event of the session, which may go on: it counts as the last one did.
+            let text = encode_event(outbox.last_seq(), &event);
+            sink.feed(Message::text(text)).await?;
+        }
         sink.feed(Message::Close(Some(close))).await?;
         sink.flush().await
     }
     .await;
+}
+
+/// A long message goes in pieces: what sends it keeps a buffer of the longest that it was ever given.
+fn frames(text: String) -> impl Iterator<Item = Frame> {
+    let mut rest = Bytes::from(text);
+    let mut next = Some(Data::Text);
+    std::iter::from_fn(move || {
+        let opcode = OpCode::Data(next?);
+        let piece = rest.split_to(rest.len().min(WRITE_BUFFER));
+        next = (!rest.is_empty()).then_some(Data::Continue);
+        Some(Frame::message(piece, opcode, next.is_none()))
+    })
 }
 
 /// A close frame has room for 123 bytes.
@@ -220,5 +246,26 @@ fn close_code(end: &End) -> CloseCode {
         End::TooLong => CloseCode::Size,
         End::SignedOut | End::Suspended | End::AccountDeleted | End::Resumed | End::Gone => CloseCode::Normal,
         End::ShuttingDown { .. } => CloseCode::Restart,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_message_is_the_same_in_pieces() {
+        for len in [0, 1, WRITE_BUFFER, WRITE_BUFFER + 1, 3 * WRITE_BUFFER] {
+            let text = "ä".repeat(len / 2) + &"x".repeat(len % 2);
+            let all: Vec<_> = frames(text.clone()).collect();
+            assert_eq!(all.len(), len.div_ceil(WRITE_BUFFER).max(1));
+            let bytes: Vec<_> = all.iter().flat_map(|frame| frame.payload().to_vec()).collect();
+            assert_eq!(bytes, text.into_bytes());
+            for (n, frame) in all.iter().enumerate() {
+                let opcode = OpCode::Data(if n == 0 { Data::Text } else { Data::Continue });
+                assert_eq!(frame.header().opcode, opcode);
+                assert_eq!(frame.header().is_final, n + 1 == all.len());
+            }
+        }
     }
 }

@@ -11,6 +11,7 @@ use std::{
 use tokio::sync::{Notify, watch};
 use voxhall_protocol::{control::{Event, EventFrame}, limits::MAX_BACKLOG_BYTES};
 
+use super::Counted;
 use crate::live::HangUp;
 
 /// Room for so many messages is kept while nothing waits.
@@ -46,17 +47,17 @@ struct Waiting {
 
 enum What {
     Text(String),
-    Event(u64, Arc<Frame>),
+    Event(u64, Arc<EventText>),
 }
 
 /// An event's text, shared by all who are told it.
-pub struct Frame {
+pub struct EventText {
     event: EventFrame,
     /// Where the bytes of all frames are counted.
     kept: Arc<AtomicUsize>,
 }
 
-impl Frame {
+impl EventText {
     pub fn new(event: &Event, kept: &Arc<AtomicUsize>) -> Self {
         let frame = Self {
             event: EventFrame::new(event),
@@ -71,7 +72,13 @@ impl Frame {
     }
 }
 
-impl Drop for Frame {
+impl Counted for Arc<EventText> {
+    fn bytes(&self) -> usize {
+        self.max_len()
+    }
+}
+
+impl Drop for EventText {
     fn drop(&mut self) {
         self.kept.fetch_sub(self.max_len(), Ordering::Relaxed);
     }
@@ -121,7 +128,7 @@ impl Outbox {
         self.add(What::Text(text), bytes);
     }
 
-    pub fn push_event(&self, seq: u64, event: Arc<Frame>) {
+    pub fn push_event(&self, seq: u64, event: Arc<EventText>) {
         let bytes = event.max_len();
         self.add(What::Event(seq, event), bytes);
     }
@@ -132,7 +139,7 @@ impl Outbox {
         &self,
         answer: String,
         seq: u64,
-        missed: impl Iterator<Item = (u64, &'a Arc<Frame>)>,
+        missed: impl Iterator<Item = (u64, &'a Arc<EventText>)>,
     ) {
         self.lock().seq = seq;
         self.add(What::Text(answer), 0);
@@ -317,7 +324,7 @@ mod tests {
             presence: voxhall_protocol::control::Presence::online(),
         };
         let kept = Arc::default();
-        let frame = Arc::new(Frame::new(&event, &kept));
+        let frame = Arc::new(EventText::new(&event, &kept));
         let bytes = kept.load(Ordering::Relaxed);
         assert_eq!(bytes, frame.max_len());
         outbox.push_event(1, Arc::clone(&frame));
@@ -341,7 +348,7 @@ mod tests {
             user_id: UserId(1),
             presence: voxhall_protocol::control::Presence::online(),
         };
-        outbox.push_event(1, Arc::new(Frame::new(&event, &Arc::default())));
+        outbox.push_event(1, Arc::new(EventText::new(&event, &Arc::default())));
         assert_eq!(text(outbox.next().await), "greeted");
         assert_eq!(text(outbox.next().await).len(), MAX_BACKLOG_BYTES * 2);
         assert!(text(outbox.next().await).contains(r#""seq":1"#));

@@ -65,7 +65,7 @@ pub enum Output {
     },
     Event {
         to: Vec<SessionId>,
-        event: Event,
+        event: Box<Event>,
     },
     Route(RouteChange),
     HangUp(ConnectionId, HangUp),
@@ -355,6 +355,7 @@ impl Live {
 fn tell(out: &mut Vec<Output>, to: impl IntoIterator<Item = SessionId>, event: Event) {
     let to: Vec<_> = to.into_iter().collect();
     if !to.is_empty() {
+        let event = Box::new(event);
         out.push(Output::Event { to, event });
     }
 }

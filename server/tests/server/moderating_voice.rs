@@ -43,7 +43,11 @@ fn join(channel_id: ChannelId) -> JoinVoice {
 }
 
 impl Club {
-    async fn open() -> Self {
+    async fn open() -> Box<Self> {
+        Box::pin(Self::make()).await
+    }
+
+    async fn make() -> Box<Self> {
         let server = busy_server();
         let mut ann = Person::new(&server, "ann", &server.invite_code()).await;
         let mut bob = Person::new(&server, "bob", &server.invite_code()).await;
@@ -53,7 +57,7 @@ impl Club {
         let lounge = channel_of(&guild, ChannelKind::Voice);
         let anns = ann.call(&join(lounge)).await.unwrap();
         let bobs = bob.call(&join(lounge)).await.unwrap();
-        let mut club = Self {
+        let mut club = Box::new(Self {
             listens: VoicePath::open(&server, &anns),
             talks: VoicePath::open(&server, &bobs),
             server,
@@ -62,7 +66,7 @@ impl Club {
             guild: guild.id,
             lounge,
             everyone: guild.roles[0].id,
-        };
+        });
         assert!(club.heard(10) > 5, "they hear each other");
         club
     }
@@ -87,6 +91,11 @@ impl Club {
         }
         assert!(last < IN_FORCE_WITHIN, "heard {last:?} after the answer");
         last
+    }
+
+    /// Who listened talks.
+    fn turn_round(&mut self) {
+        std::mem::swap(&mut self.talks, &mut self.listens);
     }
 
     fn deny(&self, deny: Permissions) -> SetOverwrite {
@@ -194,13 +203,13 @@ async fn moderators_mute_deafen_and_time_out() {
     assert!(!club.state().await.suppressed);
 
     club.ann.call(&deafen).await.unwrap();
-    std::mem::swap(&mut club.talks, &mut club.listens);
+    club.turn_round();
     club.falls_silent(Instant::now());
     assert!(club.state().await.server_deafened);
     club.ann.call(&hear).await.unwrap();
     assert!(club.heard(10) > 5);
     assert!(!club.state().await.server_deafened);
-    std::mem::swap(&mut club.talks, &mut club.listens);
+    club.turn_round();
 
     let timeout = TimeoutMember {
         guild_id: club.guild,

@@ -17,7 +17,7 @@ use voxhall_protocol::{
 use voxhall_store::{GuildRecord, MemberRecord, UserRecord};
 
 use super::{sessions::Line, *};
-use crate::gateway::Log;
+use crate::gateway::{Counted, Log};
 use view::View;
 
 pub const GUILD: GuildId = GuildId(1);
@@ -26,6 +26,12 @@ pub const LOUNGE: ChannelId = ChannelId(11);
 pub const DEN: ChannelId = ChannelId(12);
 pub const EVERYONE: RoleId = RoleId(1);
 const MS: Duration = Duration::from_millis(1);
+
+impl Counted for Event {
+    fn bytes(&self) -> usize {
+        1
+    }
+}
 
 pub struct Sim {
     pub live: Live,
@@ -340,16 +346,16 @@ impl Sim {
                 let distinct: BTreeSet<_> = to.iter().collect();
                 assert_eq!(distinct.len(), to.len(), "told once: {event:?}");
                 for session in to {
-                    if let Event::VoiceRekeyed { channel_id, key } = event {
+                    if let Event::VoiceRekeyed { channel_id, key } = &**event {
                         self.learn(*session, *channel_id, key.base_key.0, seen_before, false);
                     }
                     // A session that has just ended may still be named.
                     let Some(log) = self.logs.get_mut(session) else {
                         continue;
                     };
-                    let seq = log.push(event.clone(), 1);
+                    let seq = log.push(Event::clone(event));
                     if let Some(client) = self.clients.values_mut().find(|client| client.session == *session) {
-                        client.pipe.push((seq, event.clone()));
+                        client.pipe.push((seq, Event::clone(event)));
                     }
                 }
             }
