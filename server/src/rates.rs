@@ -71,6 +71,23 @@ impl SourceLimit {
         }
     }
 
+    /// One in this time for long, and so many at once.
+    pub fn with(each: Duration, burst: u32, now: Instant) -> Self {
+        Self {
+            sources: RateLimit::new(each, burst, now),
+            sites: RateLimit::new(each / SITE_FACTOR, burst.saturating_mul(SITE_FACTOR), now),
+        }
+    }
+
+    /// Whether one could be taken now; takes none.
+    ///
+    /// # Errors
+    /// How long to wait for the next one.
+    pub fn check(&self, source: Source, now: Instant) -> Result<(), Duration> {
+        self.sources.check(&source, now)?;
+        source.site().map_or(Ok(()), |site| self.sites.check(&site, now))
+    }
+
     /// Takes one try.
     ///
     /// # Errors

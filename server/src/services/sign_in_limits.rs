@@ -23,7 +23,7 @@ const MAX_FAMILIAR: usize = 16_384;
 pub struct SignInLimits {
     sources: SourceLimit,
     names: RateLimit<Guess>,
-    wrong_from: RateLimit<Source>,
+    wrong_from: SourceLimit,
     wrong: RateLimit<()>,
     careful: SourceLimit,
     familiar: Mutex<HashSet<(String, Source)>>,
@@ -39,12 +39,11 @@ pub enum Guess {
 impl SignInLimits {
     /// Tries of any kind that one address has in a minute.
     pub fn new(per_minute: u32, now: Instant) -> Self {
-        let limit = |(each, burst)| RateLimit::new(each, burst, now);
         Self {
             sources: SourceLimit::new(per_minute, now),
             names: RateLimit::new(FOR_ONE_NAME.0, FOR_ONE_NAME.1, now),
-            wrong_from: RateLimit::new(FROM_ONE_ADDRESS.0, FROM_ONE_ADDRESS.1, now),
-            wrong: limit(ON_THE_SERVER),
+            wrong_from: SourceLimit::with(FROM_ONE_ADDRESS.0, FROM_ONE_ADDRESS.1, now),
+            wrong: RateLimit::new(ON_THE_SERVER.0, ON_THE_SERVER.1, now),
             careful: SourceLimit::new(CAREFUL_PER_MINUTE, now),
             familiar: Mutex::default(),
         }
@@ -72,7 +71,7 @@ impl SignInLimits {
         };
         drop(familiar);
         if matches!(guess, Guess::Stranger { .. }) {
-            self.wrong_from.check(&source, now)?;
+            self.wrong_from.check(source, now)?;
             if self.wrong.check(&(), now).is_err() {
                 self.careful.take(source, now)?;
             }
@@ -176,6 +175,18 @@ mod tests {
         assert!(tried.right("ann", 1));
         let at_home = (0..100).filter(|_| tried.wrong("ann", 1)).count();
         assert_eq!(at_home, 20);
+    }
+
+    #[test]
+    fn the_networks_of_one_site_are_a_few_addresses() {
+        let tried = Tried::new();
+        let network = |n: u32| Source::of(format!("2001:db8:7:{n:x}::1").parse().unwrap());
+        let passed = (0..1_000).filter(|n| {
+            let tried_now = tried.limits.password(&format!("user {n}"), network(*n), tried.now).is_ok();
+            tried.limits.was_wrong(network(*n), tried.now);
+            tried_now
+        });
+        assert_eq!(passed.count(), 4 * 40);
     }
 
     #[test]

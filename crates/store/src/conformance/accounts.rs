@@ -1,8 +1,8 @@
 //! Users, devices and their tokens.
 
 use voxhall_protocol::{
-    DeviceId, FileId, UserId,
-    control::UserKind,
+    ChannelId, DeviceId, FileId, UserId,
+    control::{PictureSize, UserKind},
 };
 
 use super::*;
@@ -223,9 +223,58 @@ async fn a_profile_changes_in_what_is_said<S: Store>(store: &S) {
     };
     update(none).await.unwrap();
     let profile = store.profile(ann.user.id, ann.user.id).await.unwrap().unwrap();
-    assert_eq!((profile.user, profile.about.as_str()), (ann.user, "hello"));
+    assert_eq!((&profile.user, profile.about.as_str()), (&ann.user, "hello"));
     let nobody = store.update_profile(UserId(u64::MAX), ProfileUpdate::default()).await;
     assert_eq!(nobody, Err(ProfileError::NoUser));
+
+    // Only a picture that they uploaded for this, and all of it.
+    let bob = store.sign_up(account("bob", 2)).await.unwrap();
+    let picture = Some(PictureSize {
+        width: 9,
+        height: 9,
+        thumbnail: true,
+    });
+    let mut files = Vec::new();
+    for (uploader, channel, content) in [
+        (ann.user.id, None, picture),
+        (bob.user.id, None, picture),
+        (ann.user.id, Some(ChannelId(1)), picture),
+        (ann.user.id, None, None),
+    ] {
+        let new = NewFile {
+            uploader,
+            channel,
+            name: "me.png".into(),
+            bytes: 9,
+            quota: FileQuota {
+                unfinished: 9,
+                day: 99,
+                user: 99,
+                total: 99,
+            },
+            now: 1,
+        };
+        let file = store.begin_file(new).await.unwrap();
+        let chosen = ProfileUpdate {
+            picture: Some(file),
+            ..ProfileUpdate::default()
+        };
+        assert_eq!(update(chosen.clone()).await, Err(ProfileError::NoPicture), "not complete");
+        let content = FileContent {
+            bytes: 9,
+            media_type: "image/png".into(),
+            picture: content,
+            completed_at_ms: 2,
+        };
+        store.complete_file(file, content).await.unwrap();
+        files.push(chosen);
+    }
+    for refused in files.split_off(1) {
+        assert_eq!(update(refused).await, Err(ProfileError::NoPicture));
+    }
+    update(files[0].clone()).await.unwrap();
+    let profile = store.profile(bob.user.id, ann.user.id).await.unwrap().unwrap();
+    assert_eq!(profile.user.picture, files[0].picture);
 }
 
 async fn guests_who_dont_come_back_are_forgotten<S: Store>(store: &S) {

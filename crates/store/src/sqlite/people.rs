@@ -397,7 +397,12 @@ fn read_kind(row: &Row<'_>, column: usize) -> rusqlite::Result<RelationKind> {
 
 #[cfg(test)]
 mod tests {
-    use super::behind;
+    use std::sync::{Arc, Mutex};
+
+    use voxhall_protocol::DeviceId;
+
+    use super::*;
+    use crate::{Accounts, Conversations, Guilds, Removal, conformance};
 
     #[test]
     fn what_begins_so_stands_before_the_end() {
@@ -405,5 +410,74 @@ mod tests {
         assert_eq!(behind("a\u{d7ff}"), "a\u{e000}");
         assert_eq!(behind("a\u{10ffff}"), "b");
         assert_eq!(behind("\u{10ffff}"), "\u{10ffff}");
+    }
+
+    /// A store, and what it told since it was last asked.
+    fn told() -> (SqliteStore, impl Fn() -> Vec<Change>) {
+        let store = SqliteStore::in_memory().unwrap();
+        let heard = Arc::<Mutex<Vec<Change>>>::default();
+        let on = Arc::clone(&heard);
+        store.announce_to(move |changes| on.lock().unwrap().extend(changes));
+        (store, move || std::mem::take(&mut *heard.lock().unwrap()))
+    }
+
+    /// Who stands how to whom now.
+    fn related(changes: &[Change]) -> Vec<(u64, u64, Option<RelationKind>)> {
+        let related = |change: &Change| match change {
+            Change::Related { user, other, kind } => Some((user.0, other.0, *kind)),
+            _ => None,
+        };
+        changes.iter().filter_map(related).collect()
+    }
+
+    #[tokio::test]
+    async fn both_sides_are_told_what_changes_and_nothing_else() {
+        use RelationKind::{Blocked, Friend, Incoming, Outgoing};
+        let (store, heard) = told();
+        for name in ["ann", "bob"] {
+            store.create_account(name.into(), "$hash".into(), 1).await.unwrap();
+        }
+        let (ann, bob) = (UserId(1), UserId(2));
+        assert!(matches!(&heard()[..], [Change::UserSaved(one), Change::UserSaved(_)] if one.user.id == ann));
+        store.request_friend(ann, bob, 1).await.unwrap();
+        assert_eq!(related(&heard()), [(1, 2, Some(Outgoing)), (2, 1, Some(Incoming))]);
+        store.accept_friend(bob, ann, 1).await.unwrap();
+        assert_eq!(related(&heard()), [(2, 1, Some(Friend)), (1, 2, Some(Friend))]);
+        store.accept_friend(bob, ann, 1).await.unwrap();
+        assert!(heard().is_empty());
+        store.block(ann, bob, 1).await.unwrap();
+        assert_eq!(related(&heard()), [(1, 2, Some(Blocked)), (2, 1, None)]);
+        store.request_friend(bob, ann, 1).await.unwrap();
+        assert_eq!(related(&heard()), [(2, 1, Some(Outgoing))], "who blocks hears nothing");
+        store.remove_friend(bob, ann).await.unwrap();
+        assert_eq!(related(&heard()), [(2, 1, None)]);
+        store.remove_friend(bob, ann).await.unwrap();
+        store.unblock(bob, ann).await.unwrap();
+        assert!(heard().is_empty());
+        store.unblock(ann, bob).await.unwrap();
+        assert_eq!(related(&heard()), [(1, 2, None)]);
+    }
+
+    #[tokio::test]
+    async fn everyone_concerned_is_told_of_who_is_deleted() {
+        let (store, heard) = told();
+        store.default_guild(conformance::new_guild("g")).await.unwrap();
+        for (name, token) in [("ann", 1), ("bob", 2)] {
+            let new = conformance::by_invite(conformance::guest(name, token), "g-invite");
+            store.sign_up(new).await.unwrap();
+        }
+        let (ann, bob) = (UserId(1), UserId(2));
+        store.request_friend(ann, bob, 1).await.unwrap();
+        let direct = store.open_direct(ann, bob, 1).await.unwrap();
+        heard();
+        store.delete_user(ann, 9).await.unwrap();
+        let changes = heard();
+        assert!(changes.iter().any(|change| matches!(change, Change::DevicesEnded(ended) if *ended == [DeviceId(1)])));
+        assert!(changes.iter().any(|change| matches!(change, Change::ConversationSaved(left) if left.id == direct.id && left.members == [bob])));
+        assert!(changes.iter().any(|change| matches!(change, Change::MemberRemoved { user, why: Removal::Deleted, .. } if *user == ann)));
+        assert_eq!(related(&changes), [(2, 1, None)]);
+        assert!(matches!(changes.last(), Some(Change::UserDeleted(user)) if *user == ann));
+        store.delete_user(bob, 9).await.unwrap();
+        assert!(heard().iter().any(|change| matches!(change, Change::ConversationDeleted(gone) if *gone == direct.id)));
     }
 }

@@ -13,6 +13,8 @@ ALTER TABLE users ADD COLUMN status_choice TEXT NOT NULL DEFAULT 'online' CHECK 
 ALTER TABLE users ADD COLUMN custom_status TEXT;
 ALTER TABLE users ADD COLUMN custom_until_ms INTEGER;
 CREATE INDEX users_by_display_name ON users (display_key) WHERE kind = 'account' AND display_key IS NOT NULL;
+-- Whether an uploaded picture is in use.
+CREATE INDEX users_by_picture ON users (picture_id) WHERE picture_id IS NOT NULL;
 -- For forgetting guests who don't come back.
 CREATE INDEX users_by_last_seen ON users (last_seen_ms) WHERE kind = 'guest' AND deleted_at_ms IS NULL;
 
