@@ -37,6 +37,10 @@ impl Core {
         event: Option<Event>,
         out: &mut Vec<Output>,
     ) {
+        // The last word of a connection is no event of the session, and has the number of the one before.
+        if let Some(last @ Event::SessionClosed { .. }) = event {
+            return self.event(now, last, out);
+        }
         if let Some(thread) = &mut self.thread {
             if seq <= thread.seq {
                 return;

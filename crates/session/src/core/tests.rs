@@ -430,6 +430,24 @@ fn going_to_another_server_leaves_voice_and_takes_nothing_of_it_along() {
 }
 
 #[test]
+fn the_last_word_of_a_connection_is_heard_and_counts_for_nothing() {
+    let mut bench = Bench::online();
+    let presence = voxhall_protocol::control::OwnPresence::default();
+    bench.event(&Event::PresenceChosen { presence });
+    let last = Event::SessionClosed {
+        reason: "back soon".into(),
+        reconnect_after_ms: 4_000,
+    };
+    bench.input(Input::Text(control::encode_event(bench.seq, &last)));
+    bench.input(Input::Closed);
+    let waits = bench.core.next_timeout().unwrap() - bench.now;
+    assert_eq!(waits, Duration::from_secs(4));
+    bench.pass();
+    // From the same number as before.
+    bench.resume(0);
+}
+
+#[test]
 fn what_is_written_while_away_is_sent_once_on_return() {
     let mut bench = Bench::online();
     bench.intent(Intent::LoadMessages(ChannelId(1)));
