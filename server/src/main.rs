@@ -1,6 +1,7 @@
 //! `voxhall-server`: see `--help`, and docs/operations.md.
 
 use std::{
+    io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -44,9 +45,13 @@ enum Command {
         to: PathBuf,
     },
     /// Puts a backup into the data folder; what was there is kept under other names
-    Restore { from: PathBuf },
+    Restore {
+        from: PathBuf,
+    },
     /// Looks for damage in the data folder, or in a backup
-    Check { folder: Option<PathBuf> },
+    Check {
+        folder: Option<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -66,18 +71,16 @@ fn start(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Config { check }) => show_config(cli.settings, check),
         Some(Command::Admin(admin)) => {
             let config = Config::load(cli.settings)?.config;
-            print!("{}", admin::cli::run(admin, config.admin_socket.as_deref())?);
-            Ok(())
+            print(&admin::cli::run(admin, config.admin_socket.as_deref())?)
         }
         Some(Command::Health) => {
             let config = Config::load(cli.settings)?.config;
-            print!("{}", admin::cli::health(config.admin_socket.as_deref())?);
-            Ok(())
+            print(&admin::cli::health(config.admin_socket.as_deref())?)
         }
         Some(Command::Backup { to }) => {
             let backup = admin::back_up(&Config::data_folder(cli.settings)?, &to)?;
-            println!("{} ({} bytes, {} ms)", backup.path, backup.bytes, backup.took_ms);
-            Ok(())
+            let (path, bytes, ms) = (backup.path, backup.bytes, backup.took_ms);
+            print(&format!("{path} ({bytes} bytes, {ms} ms)\n"))
         }
         Some(Command::Restore { from }) => restore(&from, &Config::data_folder(cli.settings)?),
         Some(Command::Check { folder }) => {
@@ -90,20 +93,25 @@ fn start(cli: Cli) -> anyhow::Result<()> {
 fn restore(from: &Path, data: &Path) -> anyhow::Result<()> {
     let restored = maintenance::restore(from, data)?;
     admin::restore_files(from, data)?;
-    println!("Restored into {}.", data.display());
-    if let Some(kept) = restored.kept {
-        println!("What was there before is kept: {}", kept.display());
+    print(&format!("Restored into {}.\n", data.display()))?;
+    match restored.kept {
+        Some(kept) => print(&format!(
+            "What was there before is kept: {}\n",
+            kept.display()
+        )),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn check(folder: &Path) -> anyhow::Result<()> {
     let checked = maintenance::check(folder)?;
     if checked.all_is_well() {
-        println!("{}: {checked}", folder.display());
-        return Ok(());
+        return print(&format!("{}: {checked}\n", folder.display()));
     }
-    bail!("{} is damaged: {checked}. Restore a backup: voxhall-server restore DIR", folder.display())
+    bail!(
+        "{} is damaged: {checked}. Restore a backup: voxhall-server restore DIR",
+        folder.display()
+    )
 }
 
 fn serve(settings: Flags) -> anyhow::Result<()> {
@@ -122,9 +130,17 @@ fn serve(settings: Flags) -> anyhow::Result<()> {
 fn show_config(settings: Flags, check: bool) -> anyhow::Result<()> {
     let effective = Config::load(settings)?;
     if check {
-        println!("The settings can be used.");
+        print("The settings can be used.\n")?;
     } else {
-        print!("{}{effective}", effective.places());
+        print(&format!("{}{effective}", effective.places()))?;
     }
     Ok(())
+}
+
+/// Whoever has read enough is no reason to complain.
+fn print(text: &str) -> anyhow::Result<()> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => bail!("can't print: {error}"),
+        _ => Ok(()),
+    }
 }

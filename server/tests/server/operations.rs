@@ -76,7 +76,7 @@ async fn metrics_count_what_happens_and_promtool_likes_them() {
         .stdout(Stdio::piped())
         .spawn();
     let Ok(mut promtool) = checked else {
-        eprintln!("SKIPPED: promtool is not installed; scripts/packages test-more");
+        eprintln!("SKIPPED: promtool is not installed; scripts/packages more");
         return;
     };
     let mut stdin = promtool.stdin.take().unwrap();
@@ -144,6 +144,23 @@ fn the_settings_in_force_are_shown_and_checked() {
     ] {
         assert!(said.contains(word), "{word} in {said}");
     }
+}
+
+#[test]
+fn who_has_read_enough_of_what_is_printed_hears_no_complaint() {
+    let (_folder, data) = folder();
+    let mut child = Command::new(PROGRAM)
+        .args(["config", "--data", path(&data)])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
 }
 
 #[test]
