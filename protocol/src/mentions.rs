@@ -23,7 +23,9 @@ pub fn read(text: &str) -> Mentions {
                 read_paragraph(&text[paragraph.start..start], &mut found);
                 fence = Some(here);
             }
-            (None, _) if line.trim().is_empty() => read_paragraph(&text[paragraph.start..start], &mut found),
+            (None, _) if line.trim().is_empty() => {
+                read_paragraph(&text[paragraph.start..start], &mut found)
+            }
             // It goes on.
             (None, _) => continue,
         }
@@ -44,7 +46,10 @@ impl<'a> Fence<'a> {
     fn of(line: &'a str) -> Option<Self> {
         let line = line.trim_end();
         let unindented = line.trim_start_matches(' ');
-        let mark = unindented.chars().next().filter(|c| matches!(c, '`' | '~'))?;
+        let mark = unindented
+            .chars()
+            .next()
+            .filter(|c| matches!(c, '`' | '~'))?;
         let rest = unindented.trim_start_matches(mark);
         let length = unindented.len() - rest.len();
         (length >= 3 && line.len() - unindented.len() <= 3).then_some(Self { mark, length, rest })
@@ -93,7 +98,9 @@ fn code_span(text: &str) -> usize {
 /// The length of a mention that stands at the beginning.
 fn mention(text: &str, found: &mut Mentions) -> Option<usize> {
     let inner = text.strip_prefix("<@")?;
-    let (inner, is_role) = inner.strip_prefix('&').map_or((inner, false), |inner| (inner, true));
+    let (inner, is_role) = inner
+        .strip_prefix('&')
+        .map_or((inner, false), |inner| (inner, true));
     let digits = &inner[..inner.find('>')?];
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
@@ -133,12 +140,19 @@ mod tests {
     fn of(text: &str) -> (Vec<u64>, Vec<u64>, bool) {
         let found = read(text);
         let users = found.users.iter().map(|user| user.0).collect();
-        (users, found.roles.iter().map(|role| role.0).collect(), found.everyone)
+        (
+            users,
+            found.roles.iter().map(|role| role.0).collect(),
+            found.everyone,
+        )
     }
 
     #[test]
     fn users_roles_and_everyone_are_found_once() {
-        assert_eq!(of("<@12> and <@&5>, <@12>: @everyone!"), (vec![12], vec![5], true));
+        assert_eq!(
+            of("<@12> and <@&5>, <@12>: @everyone!"),
+            (vec![12], vec![5], true)
+        );
         assert_eq!(of("(@everyone)\n**<@1>**<@2>"), (vec![1, 2], vec![], true));
         assert_eq!(of(""), (vec![], vec![], false));
     }
@@ -146,8 +160,22 @@ mod tests {
     #[test]
     fn what_only_looks_like_one_is_none() {
         for text in [
-            "<@>", "<@&>", "<@1", "<@-1>", "<@+1>", "<@1 >", "<@99999999999999999999>", "<1>", "@here", "ann@everyone.org", "@everyones",
-            "@@everyone", "\\@everyone", "\\<@1>", "@everyone_else", "ä@everyone",
+            "<@>",
+            "<@&>",
+            "<@1",
+            "<@-1>",
+            "<@+1>",
+            "<@1 >",
+            "<@99999999999999999999>",
+            "<1>",
+            "@here",
+            "ann@everyone.org",
+            "@everyones",
+            "@@everyone",
+            "\\@everyone",
+            "\\<@1>",
+            "@everyone_else",
+            "ä@everyone",
         ] {
             assert_eq!(of(text), (vec![], vec![], false), "{text}");
         }
@@ -156,7 +184,13 @@ mod tests {
     #[test]
     fn code_mentions_nobody() {
         for text in [
-            "`<@1>`", "``a ` <@1>``", "`a\n@everyone`", "```\n<@1>\n```", "~~~rust\n<@1>\n```\n@everyone\n~~~", "   ````\n```\n<@1>", "```<@1>```",
+            "`<@1>`",
+            "``a ` <@1>``",
+            "`a\n@everyone`",
+            "```\n<@1>\n```",
+            "~~~rust\n<@1>\n```\n@everyone\n~~~",
+            "   ````\n```\n<@1>",
+            "```<@1>```",
         ] {
             assert_eq!(of(text), (vec![], vec![], false), "{text}");
         }
@@ -174,7 +208,10 @@ mod tests {
     fn there_is_an_end_to_it() {
         let many: String = (0..500).map(|n| format!("<@{n}><@&{n}>")).collect();
         let found = read(&many);
-        assert_eq!((found.users.len(), found.roles.len()), (MAX_MENTIONS, MAX_MENTIONS));
+        assert_eq!(
+            (found.users.len(), found.roles.len()),
+            (MAX_MENTIONS, MAX_MENTIONS)
+        );
     }
 
     proptest! {

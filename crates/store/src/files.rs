@@ -109,7 +109,9 @@ pub struct FileRecord {
     /// None: not sent yet.
     pub message: Option<MessageId>,
     pub name: String,
-    /// As announced, and as stored once it is complete.
+    /// What is sent by its uploader.
+    pub announced: u64,
+    /// The same, and once it is complete what is stored.
     pub bytes: u64,
     /// None: not complete.
     pub content: Option<FileContent>,

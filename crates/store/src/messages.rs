@@ -148,7 +148,13 @@ pub struct NewMessage {
 
 impl NewMessage {
     /// A text, and nothing else.
-    pub fn new(channel: ChannelId, author: UserId, text: impl Into<String>, nonce: impl Into<String>, now: UnixMs) -> Self {
+    pub fn new(
+        channel: ChannelId,
+        author: UserId,
+        text: impl Into<String>,
+        nonce: impl Into<String>,
+        now: UnixMs,
+    ) -> Self {
         Self {
             channel,
             author,

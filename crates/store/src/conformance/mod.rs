@@ -6,6 +6,7 @@ mod guilds;
 mod invites;
 mod moderation;
 mod people;
+mod reading;
 mod settings;
 mod text;
 
@@ -25,6 +26,7 @@ pub async fn run_all<S: Store>(fresh: impl Fn() -> S) {
     invites::run_all(&fresh).await;
     moderation::run_all(&fresh).await;
     text::run_all(&fresh).await;
+    reading::run_all(&fresh).await;
     files::run_all(&fresh).await;
 }
 

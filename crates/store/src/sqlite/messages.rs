@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, Row};
 use voxhall_protocol::{
     ChannelId, FileId, GuildId, MessageId, RoleId, UserId,
-    control::{AuditAction, Attachment, Found, Mentions, Message, MessagePage, Reaction, ReadState, Replied, UnixMs, User},
+    control::{
+        Attachment, AuditAction, Found, Mentions, Message, MessagePage, Reaction, ReadState,
+        Replied, UnixMs, User,
+    },
 };
 
 use super::{
@@ -15,8 +18,9 @@ use super::{
     writer::WriteTx,
 };
 use crate::{
-    Act, AuditRecord, Change, DELETED_KEPT_MS, DeleteOthers, Deleted, Deletion, EXCERPT_CHARS, HistoryAt, MessageEdit, MessageError, Messages, NewMessage,
-    NewReaction, Pin, PostError, Posted, Reader, Search, StoreError,
+    Act, AuditRecord, Change, DELETED_KEPT_MS, DeleteOthers, Deleted, Deletion, EXCERPT_CHARS,
+    HistoryAt, MessageEdit, MessageError, Messages, NewMessage, NewReaction, Pin, PostError,
+    Posted, Reader, Search, StoreError,
 };
 
 const EVERYONE: u8 = 0;
@@ -29,8 +33,14 @@ impl Messages for SqliteStore {
         self.write(move |tx| post(tx, &new)).await
     }
 
-    async fn message(&self, reader: UserId, channel: ChannelId, message: MessageId) -> Result<Option<Message>, StoreError> {
-        self.read(move |c| Ok(Loader::new(c, reader).one(channel, message)?)).await
+    async fn message(
+        &self,
+        reader: UserId,
+        channel: ChannelId,
+        message: MessageId,
+    ) -> Result<Option<Message>, StoreError> {
+        self.read(move |c| Ok(Loader::new(c, reader).one(channel, message)?))
+            .await
     }
 
     async fn edit_message(&self, edit: MessageEdit) -> Result<Message, MessageError> {
@@ -41,23 +51,44 @@ impl Messages for SqliteStore {
         self.write(move |tx| delete(tx, &deletion)).await
     }
 
-    async fn history(&self, reader: UserId, channel: ChannelId, at: HistoryAt, limit: u32) -> Result<MessagePage, StoreError> {
-        self.read(move |c| Ok(reads::history(c, reader, channel, at, limit)?)).await
+    async fn history(
+        &self,
+        reader: UserId,
+        channel: ChannelId,
+        at: HistoryAt,
+        limit: u32,
+    ) -> Result<MessagePage, StoreError> {
+        self.read(move |c| Ok(reads::history(c, reader, channel, at, limit)?))
+            .await
     }
 
     async fn add_reaction(&self, reaction: NewReaction) -> Result<(), MessageError> {
         self.write(move |tx| react(tx, reaction)).await
     }
 
-    async fn remove_reaction(&self, channel: ChannelId, message: MessageId, user: UserId, emoji: String) -> Result<(), MessageError> {
+    async fn remove_reaction(
+        &self,
+        channel: ChannelId,
+        message: MessageId,
+        user: UserId,
+        emoji: String,
+    ) -> Result<(), MessageError> {
         self.write(move |tx| {
             author_of(tx, channel, message)?;
             let removed = tx
-                .prepare_cached("DELETE FROM reactions WHERE message_id = ?1 AND emoji = ?2 AND user_id = ?3")?
+                .prepare_cached(
+                    "DELETE FROM reactions WHERE message_id = ?1 AND emoji = ?2 AND user_id = ?3",
+                )?
                 .execute((to_sql(message.0), &emoji, to_sql(user.0)))?;
             if removed > 0 {
                 let count = reactions(tx, message, &emoji)?;
-                tx.changed(Change::ReactionRemoved { channel, message, user, emoji, count });
+                tx.changed(Change::ReactionRemoved {
+                    channel,
+                    message,
+                    user,
+                    emoji,
+                    count,
+                });
             }
             Ok(())
         })
@@ -76,29 +107,51 @@ impl Messages for SqliteStore {
         .await
     }
 
-    async fn mark_read(&self, reader: Reader, channel: ChannelId, message: MessageId) -> Result<ReadState, StoreError> {
-        self.write(move |tx| Ok(reads::mark(tx, &reader, channel, message)?)).await
+    async fn mark_read(
+        &self,
+        reader: Reader,
+        channel: ChannelId,
+        message: MessageId,
+    ) -> Result<ReadState, StoreError> {
+        self.write(move |tx| Ok(reads::mark(tx, &reader, channel, message)?))
+            .await
     }
 
-    async fn read_states(&self, reader: Reader, channels: Vec<ChannelId>) -> Result<Vec<ReadState>, StoreError> {
-        self.read(move |c| Ok(reads::states(c, &reader, &channels)?)).await
+    async fn read_states(
+        &self,
+        reader: Reader,
+        channels: Vec<ChannelId>,
+    ) -> Result<Vec<ReadState>, StoreError> {
+        self.read(move |c| Ok(reads::states(c, &reader, &channels)?))
+            .await
     }
 
     async fn search_messages(&self, search: Search) -> Result<(Vec<Found>, bool), StoreError> {
         self.search(move |c| Ok(search::find(c, &search)?)).await
     }
 
-    async fn expire_messages(&self, keep_ms: Option<UnixMs>, now: UnixMs, limit: u32) -> Result<u32, StoreError> {
-        self.write(move |tx| Ok(expire(tx, keep_ms, now, limit)?)).await
+    async fn expire_messages(
+        &self,
+        keep_ms: Option<UnixMs>,
+        now: UnixMs,
+        limit: u32,
+    ) -> Result<u32, StoreError> {
+        self.write(move |tx| Ok(expire(tx, keep_ms, now, limit)?))
+            .await
     }
 }
 
 fn post(tx: &WriteTx<'_>, new: &NewMessage) -> Result<Posted, PostError> {
     let key = (to_sql(new.author.0), &new.nonce);
-    let known = Loader::new(tx, new.author).all("WHERE author_id = ?1 AND nonce = ?2", key)?.pop();
+    let known = Loader::new(tx, new.author)
+        .all("WHERE author_id = ?1 AND nonce = ?2", key)?
+        .pop();
     if let Some(message) = known {
         return if is_same(&message, new) {
-            Ok(Posted { message, is_new: false })
+            Ok(Posted {
+                message,
+                is_new: false,
+            })
         } else {
             Err(PostError::NonceReused)
         };
@@ -143,7 +196,10 @@ fn post(tx: &WriteTx<'_>, new: &NewMessage) -> Result<Posted, PostError> {
     let message = Loader::new(tx, new.author).one(new.channel, message)?;
     let message = message.expect("it was inserted just now");
     tx.changed(Change::MessageCreated(message.clone()));
-    Ok(Posted { message, is_new: true })
+    Ok(Posted {
+        message,
+        is_new: true,
+    })
 }
 
 /// What a retry would send is what was stored, unless it was edited since.
@@ -152,7 +208,11 @@ fn is_same(message: &Message, new: &NewMessage) -> bool {
     message.channel_id == new.channel
         && (message.text == new.text || message.edited_at_ms.is_some())
         && replied == new.reply_to
-        && message.attachments.iter().map(|file| file.id).eq(new.attachments.iter().copied())
+        && message
+            .attachments
+            .iter()
+            .map(|file| file.id)
+            .eq(new.attachments.iter().copied())
 }
 
 /// How long the author has to wait yet.
@@ -174,9 +234,18 @@ fn slow_mode(c: &Connection, new: &NewMessage) -> rusqlite::Result<u32> {
 }
 
 fn edit(tx: &WriteTx<'_>, edit: MessageEdit) -> Result<Message, MessageError> {
-    let MessageEdit { channel, message, author, text, mentions, now } = edit;
+    let MessageEdit {
+        channel,
+        message,
+        author,
+        text,
+        mentions,
+        now,
+    } = edit;
     let mut loader = Loader::new(tx, author);
-    let before = loader.one(channel, message)?.ok_or(MessageError::NoMessage)?;
+    let before = loader
+        .one(channel, message)?
+        .ok_or(MessageError::NoMessage)?;
     if before.author.id != author {
         return Err(MessageError::NotTheAuthor);
     }
@@ -191,7 +260,9 @@ fn edit(tx: &WriteTx<'_>, edit: MessageEdit) -> Result<Message, MessageError> {
     tx.prepare_cached("DELETE FROM mentions WHERE message_id = ?1")?
         .execute([to_sql(message.0)])?;
     write_mentions(tx, channel, message, &mentions)?;
-    let after = loader.one(channel, message)?.ok_or(MessageError::NoMessage)?;
+    let after = loader
+        .one(channel, message)?
+        .ok_or(MessageError::NoMessage)?;
     tx.changed(Change::MessageEdited {
         channel,
         message,
@@ -203,13 +274,29 @@ fn edit(tx: &WriteTx<'_>, edit: MessageEdit) -> Result<Message, MessageError> {
 }
 
 fn delete(tx: &WriteTx<'_>, deletion: &Deletion) -> Result<Deleted, MessageError> {
-    let Deletion { channel, message, by, others, now } = *deletion;
+    let Deletion {
+        channel,
+        message,
+        by,
+        others,
+        now,
+    } = *deletion;
     let author = author_of(tx, channel, message)?;
     match others {
         _ if author == by => {}
         None => return Err(MessageError::NotTheAuthor),
         Some(DeleteOthers::InGuild(guild)) => {
-            write_down(tx, guild, &Act::new(by, now), AuditAction::MessageDeleted, Written { author, channel, message })?;
+            write_down(
+                tx,
+                guild,
+                &Act::new(by, now),
+                AuditAction::MessageDeleted,
+                &Written {
+                    author,
+                    channel,
+                    message,
+                },
+            )?;
         }
     }
     let files = tx
@@ -221,7 +308,10 @@ fn delete(tx: &WriteTx<'_>, deletion: &Deletion) -> Result<Deleted, MessageError
     )?
     .execute((to_sql(message.0), now))?;
     remove(tx, message)?;
-    tx.changed(Change::MessagesDeleted { channel, messages: vec![message] });
+    tx.changed(Change::MessagesDeleted {
+        channel,
+        messages: vec![message],
+    });
     Ok(Deleted { author, files })
 }
 
@@ -233,7 +323,14 @@ fn remove(c: &Connection, message: MessageId) -> rusqlite::Result<()> {
 }
 
 fn react(tx: &WriteTx<'_>, new: NewReaction) -> Result<(), MessageError> {
-    let NewReaction { channel, message, user, emoji, max_kinds, now } = new;
+    let NewReaction {
+        channel,
+        message,
+        user,
+        emoji,
+        max_kinds,
+        now,
+    } = new;
     author_of(tx, channel, message)?;
     let (kinds, is_known): (u32, bool) = tx
         .prepare_cached("SELECT count(DISTINCT emoji), ifnull(max(emoji = ?2), 0) FROM reactions WHERE message_id = ?1")?
@@ -246,7 +343,13 @@ fn react(tx: &WriteTx<'_>, new: NewReaction) -> Result<(), MessageError> {
         .execute((to_sql(message.0), &emoji, to_sql(user.0), now))?;
     if added > 0 {
         let count = reactions(tx, message, &emoji)?;
-        tx.changed(Change::ReactionAdded { channel, message, user, emoji, count });
+        tx.changed(Change::ReactionAdded {
+            channel,
+            message,
+            user,
+            emoji,
+            count,
+        });
     }
     Ok(())
 }
@@ -258,7 +361,15 @@ fn reactions(c: &Connection, message: MessageId, emoji: &str) -> rusqlite::Resul
 }
 
 fn pin(tx: &WriteTx<'_>, pin: &Pin) -> Result<bool, MessageError> {
-    let Pin { channel, message, pinned, by, guild, max, now } = *pin;
+    let Pin {
+        channel,
+        message,
+        pinned,
+        by,
+        guild,
+        max,
+        now,
+    } = *pin;
     let author = author_of(tx, channel, message)?;
     if pinned {
         let pins: u32 = tx
@@ -275,17 +386,44 @@ fn pin(tx: &WriteTx<'_>, pin: &Pin) -> Result<bool, MessageError> {
         return Ok(false);
     }
     if let Some(guild) = guild {
-        let action = if pinned { AuditAction::MessagePinned } else { AuditAction::MessageUnpinned };
-        write_down(tx, guild, &Act::new(by, now), action, Written { author, channel, message })?;
+        let action = if pinned {
+            AuditAction::MessagePinned
+        } else {
+            AuditAction::MessageUnpinned
+        };
+        write_down(
+            tx,
+            guild,
+            &Act::new(by, now),
+            action,
+            &Written {
+                author,
+                channel,
+                message,
+            },
+        )?;
     }
-    tx.changed(Change::MessagePinned { channel, message, pinned });
+    tx.changed(Change::MessagePinned {
+        channel,
+        message,
+        pinned,
+    });
     Ok(true)
 }
 
 /// In the guild's audit log.
-fn write_down(c: &Connection, guild: GuildId, act: &Act, action: AuditAction, what: Written) -> Result<(), StoreError> {
+fn write_down(
+    c: &Connection,
+    guild: GuildId,
+    act: &Act,
+    action: AuditAction,
+    what: &Written,
+) -> Result<(), StoreError> {
     let name = user_by_id(c, what.author)?.name;
-    let entry = AuditRecord::new(action, name).user(what.author).channel(what.channel).message(what.message);
+    let entry = AuditRecord::new(action, name)
+        .user(what.author)
+        .channel(what.channel)
+        .message(what.message);
     audit::record(c, guild, act, &entry)
 }
 
@@ -296,7 +434,12 @@ struct Written {
     message: MessageId,
 }
 
-fn expire(tx: &WriteTx<'_>, keep_ms: Option<UnixMs>, now: UnixMs, limit: u32) -> rusqlite::Result<u32> {
+fn expire(
+    tx: &WriteTx<'_>,
+    keep_ms: Option<UnixMs>,
+    now: UnixMs,
+    limit: u32,
+) -> rusqlite::Result<u32> {
     tx.prepare_cached("DELETE FROM deleted_messages WHERE deleted_at_ms < ?1")?
         .execute([now - DELETED_KEPT_MS])?;
     let mut left = limit;
@@ -339,7 +482,8 @@ fn expire(tx: &WriteTx<'_>, keep_ms: Option<UnixMs>, now: UnixMs, limit: u32) ->
 
 /// Channels that have messages, and are no more.
 fn gone_channels(c: &Connection) -> rusqlite::Result<Vec<i64>> {
-    let mut next = c.prepare_cached("SELECT min(channel_id) FROM messages WHERE channel_id > ?1")?;
+    let mut next =
+        c.prepare_cached("SELECT min(channel_id) FROM messages WHERE channel_id > ?1")?;
     let mut exists = c.prepare_cached("SELECT 1 FROM channels WHERE id = ?1")?;
     let mut gone = Vec::new();
     let mut last = i64::MIN;
@@ -352,17 +496,32 @@ fn gone_channels(c: &Connection) -> rusqlite::Result<Vec<i64>> {
     Ok(gone)
 }
 
-fn find_author(c: &Connection, channel: ChannelId, message: MessageId) -> rusqlite::Result<Option<UserId>> {
+fn find_author(
+    c: &Connection,
+    channel: ChannelId,
+    message: MessageId,
+) -> rusqlite::Result<Option<UserId>> {
     c.prepare_cached("SELECT author_id FROM messages WHERE id = ?1 AND channel_id = ?2")?
-        .query_row((to_sql(message.0), to_sql(channel.0)), |row| id(row, 0).map(UserId))
+        .query_row((to_sql(message.0), to_sql(channel.0)), |row| {
+            id(row, 0).map(UserId)
+        })
         .optional()
 }
 
-fn author_of(c: &Connection, channel: ChannelId, message: MessageId) -> Result<UserId, MessageError> {
+fn author_of(
+    c: &Connection,
+    channel: ChannelId,
+    message: MessageId,
+) -> Result<UserId, MessageError> {
     find_author(c, channel, message)?.ok_or(MessageError::NoMessage)
 }
 
-fn write_mentions(c: &Connection, channel: ChannelId, message: MessageId, mentions: &Mentions) -> rusqlite::Result<()> {
+fn write_mentions(
+    c: &Connection,
+    channel: ChannelId,
+    message: MessageId,
+    mentions: &Mentions,
+) -> rusqlite::Result<()> {
     let mut insert = c.prepare_cached(
         "INSERT INTO mentions (message_id, kind, target_id, channel_id) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
     )?;
@@ -373,7 +532,11 @@ fn write_mentions(c: &Connection, channel: ChannelId, message: MessageId, mentio
 }
 
 /// As the table `mentions` names them.
-pub(super) fn targets(everyone: bool, roles: &[RoleId], users: &[UserId]) -> impl Iterator<Item = (u8, i64)> {
+pub(super) fn targets(
+    everyone: bool,
+    roles: &[RoleId],
+    users: &[UserId],
+) -> impl Iterator<Item = (u8, i64)> {
     let everyone = everyone.then_some((EVERYONE, 0));
     let roles = roles.iter().map(|role| (ROLE, to_sql(role.0)));
     let users = users.iter().map(|user| (USER, to_sql(user.0)));
@@ -389,16 +552,31 @@ pub(super) struct Loader<'c> {
 
 impl<'c> Loader<'c> {
     pub fn new(c: &'c Connection, reader: UserId) -> Self {
-        Self { c, reader, users: HashMap::new() }
+        Self {
+            c,
+            reader,
+            users: HashMap::new(),
+        }
     }
 
-    pub fn one(&mut self, channel: ChannelId, message: MessageId) -> rusqlite::Result<Option<Message>> {
-        let found = self.all("WHERE id = ?1 AND channel_id = ?2", (to_sql(message.0), to_sql(channel.0)))?;
+    pub fn one(
+        &mut self,
+        channel: ChannelId,
+        message: MessageId,
+    ) -> rusqlite::Result<Option<Message>> {
+        let found = self.all(
+            "WHERE id = ?1 AND channel_id = ?2",
+            (to_sql(message.0), to_sql(channel.0)),
+        )?;
         Ok(found.into_iter().next())
     }
 
     /// Those that `which`, a WHERE clause with all behind it, chooses.
-    pub fn all(&mut self, which: &str, params: impl rusqlite::Params) -> rusqlite::Result<Vec<Message>> {
+    pub fn all(
+        &mut self,
+        which: &str,
+        params: impl rusqlite::Params,
+    ) -> rusqlite::Result<Vec<Message>> {
         let columns = "id, channel_id, author_id, text, sent_at_ms, nonce, edited_at_ms, reply_to, pinned_at_ms IS NOT NULL";
         let rows: Vec<Stored> = self
             .c
@@ -409,7 +587,11 @@ impl<'c> Loader<'c> {
     }
 
     fn complete(&mut self, row: Stored) -> rusqlite::Result<Message> {
-        let Stored { mut message, author, reply_to } = row;
+        let Stored {
+            mut message,
+            author,
+            reply_to,
+        } = row;
         message.author = self.user(author)?;
         message.reply_to = match reply_to {
             Some(replied) => Some(self.replied(message.channel_id, replied)?),
@@ -433,8 +615,12 @@ impl<'c> Loader<'c> {
     fn replied(&mut self, channel: ChannelId, id_of: MessageId) -> rusqlite::Result<Replied> {
         let found: Option<(u64, String)> = self
             .c
-            .prepare_cached("SELECT author_id, text FROM messages WHERE id = ?1 AND channel_id = ?2")?
-            .query_row((to_sql(id_of.0), to_sql(channel.0)), |row| Ok((id(row, 0)?, row.get(1)?)))
+            .prepare_cached(
+                "SELECT author_id, text FROM messages WHERE id = ?1 AND channel_id = ?2",
+            )?
+            .query_row((to_sql(id_of.0), to_sql(channel.0)), |row| {
+                Ok((id(row, 0)?, row.get(1)?))
+            })
             .optional()?;
         let (author, text) = match found {
             Some((author, text)) => (Some(self.user(UserId(author))?), text),
@@ -449,9 +635,9 @@ impl<'c> Loader<'c> {
 
     fn mentions(&self, message: MessageId) -> rusqlite::Result<Mentions> {
         let mut mentions = Mentions::default();
-        let mut found = self
-            .c
-            .prepare_cached("SELECT kind, target_id FROM mentions WHERE message_id = ?1 ORDER BY kind, target_id")?;
+        let mut found = self.c.prepare_cached(
+            "SELECT kind, target_id FROM mentions WHERE message_id = ?1 ORDER BY kind, target_id",
+        )?;
         let mut rows = found.query([to_sql(message.0)])?;
         while let Some(row) = rows.next()? {
             match row.get(0)? {
@@ -509,7 +695,14 @@ impl Stored {
         let nobody_yet = User::new(author, "", voxhall_protocol::control::UserKind::Guest);
         let text: String = row.get(3)?;
         let nonce: String = row.get(5)?;
-        let mut message = Message::new(MessageId(id(row, 0)?), ChannelId(id(row, 1)?), nobody_yet, text, row.get(4)?, nonce);
+        let mut message = Message::new(
+            MessageId(id(row, 0)?),
+            ChannelId(id(row, 1)?),
+            nobody_yet,
+            text,
+            row.get(4)?,
+            nonce,
+        );
         message.edited_at_ms = row.get(6)?;
         message.pinned = row.get(8)?;
         let reply_to: Option<i64> = row.get(7)?;

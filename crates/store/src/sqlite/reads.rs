@@ -15,8 +15,18 @@ use super::{
 };
 use crate::{Change, HistoryAt, MAX_UNREAD, Reader};
 
-pub(super) fn history(c: &Connection, reader: UserId, channel: ChannelId, at: HistoryAt, limit: u32) -> rusqlite::Result<MessagePage> {
-    let mut page = Pages { c, loader: Loader::new(c, reader), channel };
+pub(super) fn history(
+    c: &Connection,
+    reader: UserId,
+    channel: ChannelId,
+    at: HistoryAt,
+    limit: u32,
+) -> rusqlite::Result<MessagePage> {
+    let mut page = Pages {
+        c,
+        loader: Loader::new(c, reader),
+        channel,
+    };
     match at {
         HistoryAt::Newest => page.around(i64::MAX, limit, 0),
         HistoryAt::Before(message) => page.around(to_sql(message.0), limit, 0),
@@ -53,7 +63,9 @@ impl Pages<'_> {
             messages.extend(self.some("id >= ?2", "ASC", message, from)?);
         }
         let first = messages.first().map_or(message, |first| to_sql(first.id.0));
-        let last = messages.last().map_or(message.saturating_sub(1), |last| to_sql(last.id.0));
+        let last = messages
+            .last()
+            .map_or(message.saturating_sub(1), |last| to_sql(last.id.0));
         Ok(MessagePage {
             more: self.exists("id < ?2", first)?,
             more_after: self.exists("id > ?2", last)?,
@@ -61,19 +73,33 @@ impl Pages<'_> {
         })
     }
 
-    fn some(&mut self, which: &str, order: &str, message: i64, limit: u32) -> rusqlite::Result<Vec<Message>> {
+    fn some(
+        &mut self,
+        which: &str,
+        order: &str,
+        message: i64,
+        limit: u32,
+    ) -> rusqlite::Result<Vec<Message>> {
         let sql = format!("WHERE channel_id = ?1 AND {which} ORDER BY id {order} LIMIT ?3");
-        self.loader.all(&sql, (to_sql(self.channel.0), message, limit))
+        self.loader
+            .all(&sql, (to_sql(self.channel.0), message, limit))
     }
 
     fn exists(&self, which: &str, message: i64) -> rusqlite::Result<bool> {
         self.c
-            .prepare_cached(&format!("SELECT 1 FROM messages WHERE channel_id = ?1 AND {which}"))?
+            .prepare_cached(&format!(
+                "SELECT 1 FROM messages WHERE channel_id = ?1 AND {which}"
+            ))?
             .exists((to_sql(self.channel.0), message))
     }
 }
 
-pub(super) fn mark(tx: &WriteTx<'_>, reader: &Reader, channel: ChannelId, message: MessageId) -> rusqlite::Result<ReadState> {
+pub(super) fn mark(
+    tx: &WriteTx<'_>,
+    reader: &Reader,
+    channel: ChannelId,
+    message: MessageId,
+) -> rusqlite::Result<ReadState> {
     let key = (to_sql(reader.user.0), to_sql(channel.0));
     if let Some(newest) = newest(tx, channel)? {
         let read = to_sql(message.0).min(newest);
@@ -85,14 +111,21 @@ pub(super) fn mark(tx: &WriteTx<'_>, reader: &Reader, channel: ChannelId, messag
             .execute((key.0, key.1, read))?;
         let state = state(tx, reader, channel)?;
         if moved > 0 {
-            tx.changed(Change::Read { user: reader.user, state });
+            tx.changed(Change::Read {
+                user: reader.user,
+                state,
+            });
         }
         return Ok(state);
     }
     state(tx, reader, channel)
 }
 
-pub(super) fn states(c: &Connection, reader: &Reader, channels: &[ChannelId]) -> rusqlite::Result<Vec<ReadState>> {
+pub(super) fn states(
+    c: &Connection,
+    reader: &Reader,
+    channels: &[ChannelId],
+) -> rusqlite::Result<Vec<ReadState>> {
     let mut states = Vec::new();
     for channel in channels {
         let state = state(c, reader, *channel)?;
@@ -116,7 +149,9 @@ fn state(c: &Connection, reader: &Reader, channel: ChannelId) -> rusqlite::Resul
         .optional()?;
     let newest = newest(c, channel)?;
     let unread = match newest {
-        Some(newest) if last_read.is_none_or(|read| read < newest) => unread(c, reader, channel, last_read)?,
+        Some(newest) if last_read.is_none_or(|read| read < newest) => {
+            unread(c, reader, channel, last_read)?
+        }
         _ => Vec::new(),
     };
     let mentions = match unread.last() {
@@ -134,7 +169,12 @@ fn state(c: &Connection, reader: &Reader, channel: ChannelId) -> rusqlite::Resul
 }
 
 /// Messages by others behind what was read, the newest first; what was sent before the reader came is not new to them.
-fn unread(c: &Connection, reader: &Reader, channel: ChannelId, last_read: Option<i64>) -> rusqlite::Result<Vec<i64>> {
+fn unread(
+    c: &Connection,
+    reader: &Reader,
+    channel: ChannelId,
+    last_read: Option<i64>,
+) -> rusqlite::Result<Vec<i64>> {
     let came: Option<UnixMs> = c
         .prepare_cached(
             "SELECT m.joined_at_ms FROM channels c JOIN members m ON m.guild_id = c.guild_id AND m.user_id = ?1 WHERE c.id = ?2
@@ -159,7 +199,13 @@ fn unread(c: &Connection, reader: &Reader, channel: ChannelId, last_read: Option
 }
 
 /// How many of those unread mention the reader.
-fn mentions(c: &Connection, reader: &Reader, channel: ChannelId, oldest: i64, unread: &[i64]) -> rusqlite::Result<u32> {
+fn mentions(
+    c: &Connection,
+    reader: &Reader,
+    channel: ChannelId,
+    oldest: i64,
+    unread: &[i64],
+) -> rusqlite::Result<u32> {
     let unread: HashSet<i64> = unread.iter().copied().collect();
     let mut mentioned = HashSet::new();
     let mut found = c.prepare_cached("SELECT message_id FROM mentions WHERE channel_id = ?1 AND kind = ?2 AND target_id = ?3 AND message_id >= ?4")?;

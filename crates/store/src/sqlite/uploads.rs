@@ -130,7 +130,7 @@ fn begin(c: &Connection, new: &NewFile) -> Result<FileId, BeginFileError> {
         return Err(BeginFileError::Total);
     }
     let file = c
-        .prepare_cached("INSERT INTO files (uploader_id, channel_id, name, bytes, begun_at_ms) VALUES (?1, ?2, ?3, ?4, ?5) RETURNING id")?
+        .prepare_cached("INSERT INTO files (uploader_id, channel_id, name, announced, bytes, begun_at_ms) VALUES (?1, ?2, ?3, ?4, ?4, ?5) RETURNING id")?
         .query_row(
             (uploader, new.channel.map(|channel| to_sql(channel.0)), &new.name, to_sql(new.bytes), new.now),
             |row| id(row, 0),
@@ -158,7 +158,8 @@ pub(super) fn attach(
 
 fn read(c: &Connection, file: FileId) -> rusqlite::Result<Option<FileRecord>> {
     c.prepare_cached(
-        "SELECT uploader_id, channel_id, message_id, name, bytes, completed_at_ms, media_type, width, height, thumbnail FROM files WHERE id = ?1",
+        "SELECT uploader_id, channel_id, message_id, name, bytes, completed_at_ms, media_type, width, height, thumbnail, announced
+         FROM files WHERE id = ?1",
     )?
     .query_row([to_sql(file.0)], |row| {
         let bytes = id(row, 4)?;
@@ -177,6 +178,7 @@ fn read(c: &Connection, file: FileId) -> rusqlite::Result<Option<FileRecord>> {
             channel: optional(row, 1)?.map(ChannelId),
             message: optional(row, 2)?.map(MessageId),
             name: row.get(3)?,
+            announced: id(row, 10)?,
             bytes,
             content,
         })
@@ -191,7 +193,11 @@ pub(super) fn read_picture(row: &Row<'_>, first: usize) -> rusqlite::Result<Opti
         return Ok(None);
     };
     let thumbnail = row.get(first + 2)?;
-    Ok(Some(PictureSize { width, height, thumbnail }))
+    Ok(Some(PictureSize {
+        width,
+        height,
+        thumbnail,
+    }))
 }
 
 fn optional(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {

@@ -83,6 +83,7 @@ CREATE TABLE files (
     message_id      INTEGER REFERENCES messages (id) ON DELETE CASCADE,
     position        INTEGER NOT NULL DEFAULT 0,
     name            TEXT NOT NULL,
+    announced       INTEGER NOT NULL CHECK (announced >= 0),
     -- As announced, and as stored once it is complete.
     bytes           INTEGER NOT NULL CHECK (bytes >= 0),
     begun_at_ms     INTEGER NOT NULL,
