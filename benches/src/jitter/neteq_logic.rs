@@ -260,8 +260,8 @@ impl NetEq {
     fn smooth(&mut self, level: i64) {
         let factor = match self.manager.target / MS {
             ..=20 => 251.0,
-            ..=60 => 252.0,
-            ..=140 => 253.0,
+            21..=60 => 252.0,
+            61..=140 => 253.0,
             _ => 254.0,
         } / 256.0;
         self.level = factor * self.level + (1.0 - factor) * level as f64;

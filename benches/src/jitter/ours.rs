@@ -98,3 +98,33 @@ fn emit(tally: &mut Tally, trace: &Trace, now: i64, pull: i64, end: u32) {
 fn instant(start: Instant, sample: i64) -> Instant {
     start + Duration::from_nanos((sample as u64 * 1_000_000).div_ceil(48))
 }
+
+#[cfg(test)]
+mod tests {
+    use voxhall_testkit::signal;
+
+    use super::super::trace::{Profile, SECOND};
+    use super::*;
+
+    #[test]
+    fn what_is_counted_from_outside_is_what_happened() {
+        let said = signal::speech(1, 48_000, 5.0);
+        let speech = Speech::of(&said, "", "20".parse().expect("a length"), 0.0).expect("speech");
+        let play = |profile| {
+            let trace = Trace::new(profile, 3, 960, 20 * SECOND);
+            let mut heard = 0;
+            let tally = run(&trace, &speech, 0.5, 240, 100, |out| heard += out.len());
+            (tally.expect("a receiver"), heard as i64, trace)
+        };
+        let (clean, heard, trace) = play(Profile::Clean);
+        assert_eq!((clean.concealed, clean.late(&trace)), (0, 0));
+        assert!(heard - clean.emitted < 3 * 960, "all but the beginning");
+        // Guard and jitter at least; a pull and what the last cut left at most.
+        assert!((0.5..8.0).contains(&clean.mean_delay_ms()));
+        assert!((clean.mean_playout_ms() - clean.mean_delay_ms() - 20.0).abs() < 0.1);
+
+        let (lossy, _, trace) = play(Profile::Bursty(30));
+        let lost = trace.lost() as f64 / trace.packets.len() as f64;
+        assert!((lossy.concealed_ratio() - lost).abs() < 0.01);
+    }
+}

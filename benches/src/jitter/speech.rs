@@ -26,6 +26,15 @@ impl Speech {
             Some(said) => (said, "recorded speech"),
             None => (signal::speech(1, 48_000, 30.0), "synthetic speech"),
         };
+        Self::of(&said, source, length, reported_loss)
+    }
+
+    pub fn of(
+        said: &[f32],
+        source: &'static str,
+        length: FrameLength,
+        reported_loss: f32,
+    ) -> anyhow::Result<Self> {
         let frame = length.samples();
         let mut sender = VoiceSender::new(SenderConfig {
             mode: TransmitMode::Open,

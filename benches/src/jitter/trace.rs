@@ -425,7 +425,7 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_trace() {
         for profile in Profile::ALL {
-            let run = |seed| Trace::new(profile, seed, 960, 30 * SECOND).arrivals;
+            let run = |seed| Trace::new(profile, seed, 960, 15 * SECOND).arrivals;
             assert_eq!(run(5), run(5));
             assert_ne!(run(5), run(6));
         }
