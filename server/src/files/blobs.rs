@@ -158,7 +158,9 @@ impl Blobs {
             let mut entries = fs::read_dir(folder).await?;
             while let Some(entry) = entries.next_entry().await? {
                 let name = entry.file_name();
-                let id = name.to_str().and_then(|name| name.split('.').next()?.parse().ok());
+                let id = name
+                    .to_str()
+                    .and_then(|name| name.split('.').next()?.parse().ok());
                 files.extend(id.map(FileId));
             }
         }
@@ -193,7 +195,11 @@ impl Blobs {
 impl Arrived {
     pub async fn head(&self) -> io::Result<Vec<u8>> {
         let mut head = Vec::new();
-        File::open(&self.path).await?.take(HEAD_BYTES).read_to_end(&mut head).await?;
+        File::open(&self.path)
+            .await?
+            .take(HEAD_BYTES)
+            .read_to_end(&mut head)
+            .await?;
         Ok(head)
     }
 }

@@ -68,10 +68,15 @@ impl Files {
         let found = self.blobs.arrived(file).await?;
         let head = found.head().await?;
         let media_type = sniff::media_type(&head).to_owned();
-        let format = sniff::picture_format(&media_type).filter(|_| found.bytes <= MAX_PICTURE_BYTES);
+        let format =
+            sniff::picture_format(&media_type).filter(|_| found.bytes <= MAX_PICTURE_BYTES);
         let shape = if square { Shape::Square } else { Shape::Whole };
         let seen = match format {
-            Some(format) => self.pictures.look(&found.path, format, shape, self.blobs.making(file)).await?,
+            Some(format) => {
+                self.pictures
+                    .look(&found.path, format, shape, self.blobs.making(file))
+                    .await?
+            }
             None => None,
         };
         let picture = match &seen {
@@ -86,12 +91,22 @@ impl Files {
             }
         };
         let media_type = seen.map_or(media_type, |seen| seen.media_type.to_owned());
-        let bytes = self.blobs.open(file, Kind::Whole).await?.map_or(0, |blob| blob.bytes);
-        Ok(Looked { bytes, media_type, picture })
+        let bytes = self
+            .blobs
+            .open(file, Kind::Whole)
+            .await?
+            .map_or(0, |blob| blob.bytes);
+        Ok(Looked {
+            bytes,
+            media_type,
+            picture,
+        })
     }
 
     /// Whether the disk has room for so many bytes more, and for everything else.
     pub fn has_room(&self, bytes: u64) -> bool {
-        self.blobs.free_bytes().is_none_or(|free| free >= bytes.saturating_add(KEEP_FREE))
+        self.blobs
+            .free_bytes()
+            .is_none_or(|free| free >= bytes.saturating_add(KEEP_FREE))
     }
 }

@@ -13,7 +13,11 @@ const ENDING_CHARS: usize = 16;
 pub fn clean_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let seen: String = last.chars().filter(|c| !is_hidden(*c)).collect();
-    let trimmed = seen.trim().trim_start_matches('.').trim_end_matches(['.', ' ']).trim_start();
+    let trimmed = seen
+        .trim()
+        .trim_start_matches('.')
+        .trim_end_matches(['.', ' '])
+        .trim_start();
     if trimmed.is_empty() {
         return NAMELESS.to_owned();
     }
@@ -21,7 +25,11 @@ pub fn clean_name(name: &str) -> String {
         return trimmed.to_owned();
     }
     let ending = trimmed.rfind('.').map_or("", |dot| &trimmed[dot..]);
-    let ending = if ending.chars().count() <= ENDING_CHARS { ending } else { "" };
+    let ending = if ending.chars().count() <= ENDING_CHARS {
+        ending
+    } else {
+        ""
+    };
     let stem = FILE_NAME_CHARS - ending.chars().count();
     trimmed.chars().take(stem).chain(ending.chars()).collect()
 }
@@ -36,7 +44,13 @@ pub fn disposition(inline: bool, name: &str) -> String {
     let how = if inline { "inline" } else { "attachment" };
     let plain: String = name
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ' ') { c } else { '_' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ' ') {
+                c
+            } else {
+                '_'
+            }
+        })
         .collect();
     let mut encoded = String::new();
     for byte in name.bytes() {
@@ -73,7 +87,10 @@ mod tests {
         }
         let long = format!("{}.tar.gz", "x".repeat(500));
         let cut = clean_name(&long);
-        assert!(cut.ends_with("x.gz") && cut.chars().count() == FILE_NAME_CHARS, "{cut}");
+        assert!(
+            cut.ends_with("x.gz") && cut.chars().count() == FILE_NAME_CHARS,
+            "{cut}"
+        );
     }
 
     proptest! {

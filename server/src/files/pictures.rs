@@ -8,7 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, codecs::jpeg::JpegEncoder, metadata::Orientation};
+use image::{
+    DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, codecs::jpeg::JpegEncoder,
+    metadata::Orientation,
+};
 use tokio::sync::{mpsc, oneshot};
 use voxhall_protocol::control::PictureSize;
 
@@ -59,24 +62,39 @@ struct Job {
 impl Pictures {
     pub fn start() -> io::Result<Self> {
         let (queue, mut jobs) = mpsc::channel::<Job>(QUEUE);
-        std::thread::Builder::new().name("pictures".into()).spawn(move || {
-            while let Some(job) = jobs.blocking_recv() {
-                let Job { path, format, shape, making, answer } = job;
-                let seen = catch_unwind(AssertUnwindSafe(|| look(&path, format, shape, &making)));
-                let seen = seen.unwrap_or_else(|_| {
-                    // A picture that a decoder can't take is a file like any.
-                    tracing::warn!(?format, "a picture made its decoder fail");
-                    Ok(None)
-                });
-                // Who asked may be gone.
-                drop(answer.send(seen));
-            }
-        })?;
+        std::thread::Builder::new()
+            .name("pictures".into())
+            .spawn(move || {
+                while let Some(job) = jobs.blocking_recv() {
+                    let Job {
+                        path,
+                        format,
+                        shape,
+                        making,
+                        answer,
+                    } = job;
+                    let seen =
+                        catch_unwind(AssertUnwindSafe(|| look(&path, format, shape, &making)));
+                    let seen = seen.unwrap_or_else(|_| {
+                        // A picture that a decoder can't take is a file like any.
+                        tracing::warn!(?format, "a picture made its decoder fail");
+                        Ok(None)
+                    });
+                    // Who asked may be gone.
+                    drop(answer.send(seen));
+                }
+            })?;
         Ok(Self { queue })
     }
 
     /// Reads a picture, and makes what is kept of it. None: it can't be read, or is too large to be.
-    pub async fn look(&self, path: &Path, format: ImageFormat, shape: Shape, making: Making) -> io::Result<Option<Seen>> {
+    pub async fn look(
+        &self,
+        path: &Path,
+        format: ImageFormat,
+        shape: Shape,
+        making: Making,
+    ) -> io::Result<Option<Seen>> {
         let (answer, answered) = oneshot::channel();
         let job = Job {
             path: path.to_owned(),
@@ -91,7 +109,12 @@ impl Pictures {
     }
 }
 
-fn look(path: &Path, format: ImageFormat, shape: Shape, making: &Making) -> io::Result<Option<Seen>> {
+fn look(
+    path: &Path,
+    format: ImageFormat,
+    shape: Shape,
+    making: &Making,
+) -> io::Result<Option<Seen>> {
     let bytes = fs::read(path)?;
     let Some((picture, orientation)) = read(&bytes, format) else {
         return Ok(None);
@@ -101,7 +124,11 @@ fn look(path: &Path, format: ImageFormat, shape: Shape, making: &Making) -> io::
             let (small, media_type) = encode(&square(&picture));
             write(&making.whole, &small)?;
             let side = picture.width().min(picture.height()).min(SQUARE_SIDE);
-            let size = PictureSize { width: side, height: side, thumbnail: false };
+            let size = PictureSize {
+                width: side,
+                height: side,
+                thumbnail: false,
+            };
             Ok(Some(Seen { size, media_type }))
         }
         Shape::Whole => {
@@ -133,7 +160,9 @@ fn read(bytes: &[u8], format: ImageFormat) -> Option<(DynamicImage, Orientation)
     let read = || -> image::ImageResult<Option<(DynamicImage, Orientation)>> {
         let mut decoder = reader.into_decoder()?;
         let (width, height) = decoder.dimensions();
-        if u64::from(width) * u64::from(height) > MAX_PIXELS || decoder.total_bytes() > MAX_DECODE_BYTES {
+        if u64::from(width) * u64::from(height) > MAX_PIXELS
+            || decoder.total_bytes() > MAX_DECODE_BYTES
+        {
             return Ok(None);
         }
         let orientation = decoder.orientation()?;
@@ -156,20 +185,39 @@ fn thumbnail(picture: &DynamicImage) -> DynamicImage {
 
 fn square(picture: &DynamicImage) -> DynamicImage {
     let side = picture.width().min(picture.height());
-    let cut = picture.crop_imm((picture.width() - side) / 2, (picture.height() - side) / 2, side, side);
-    if side <= SQUARE_SIDE { cut } else { cut.thumbnail_exact(SQUARE_SIDE, SQUARE_SIDE) }
+    let cut = picture.crop_imm(
+        (picture.width() - side) / 2,
+        (picture.height() - side) / 2,
+        side,
+        side,
+    );
+    if side <= SQUARE_SIDE {
+        cut
+    } else {
+        cut.thumbnail_exact(SQUARE_SIDE, SQUARE_SIDE)
+    }
 }
 
 /// Pixels and nothing else: JPEG, or PNG where something shines through.
 fn encode(picture: &DynamicImage) -> (Vec<u8>, &'static str) {
     let mut bytes = Cursor::new(Vec::new());
-    let shines_through = picture.color().has_alpha() && picture.to_rgba8().pixels().any(|pixel| pixel.0[3] < u8::MAX);
+    let shines_through = picture.color().has_alpha()
+        && picture
+            .to_rgba8()
+            .pixels()
+            .any(|pixel| pixel.0[3] < u8::MAX);
     let (written, format) = if shines_through {
         let pixels = DynamicImage::from(picture.to_rgba8());
-        (pixels.write_to(&mut bytes, ImageFormat::Png), ImageFormat::Png)
+        (
+            pixels.write_to(&mut bytes, ImageFormat::Png),
+            ImageFormat::Png,
+        )
     } else {
         let pixels = DynamicImage::from(picture.to_rgb8());
-        (pixels.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY)), ImageFormat::Jpeg)
+        (
+            pixels.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY)),
+            ImageFormat::Jpeg,
+        )
     };
     written.expect("memory takes what is written, and no picture is too large for its encoder");
     (bytes.into_inner(), format.to_mime_type())
@@ -196,12 +244,19 @@ mod tests {
         }
     }
 
-    async fn seen(bytes: &[u8], format: ImageFormat, shape: Shape) -> (Option<Seen>, tempfile::TempDir) {
+    async fn seen(
+        bytes: &[u8],
+        format: ImageFormat,
+        shape: Shape,
+    ) -> (Option<Seen>, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("given");
         fs::write(&path, bytes).unwrap();
         let pictures = Pictures::start().unwrap();
-        let seen = pictures.look(&path, format, shape, making(folder.path())).await.unwrap();
+        let seen = pictures
+            .look(&path, format, shape, making(folder.path()))
+            .await
+            .unwrap();
         (seen, folder)
     }
 
@@ -215,8 +270,18 @@ mod tests {
     async fn a_small_picture_is_made_of_a_large_one() {
         let bytes = encoded(image::RgbImage::new(1_200, 600), ImageFormat::Png);
         let (seen, folder) = seen(&bytes, ImageFormat::Png, Shape::Whole).await;
-        let size = PictureSize { width: 1_200, height: 600, thumbnail: true };
-        assert_eq!(seen, Some(Seen { size, media_type: "image/png" }));
+        let size = PictureSize {
+            width: 1_200,
+            height: 600,
+            thumbnail: true,
+        };
+        assert_eq!(
+            seen,
+            Some(Seen {
+                size,
+                media_type: "image/png"
+            })
+        );
         let made = making(folder.path());
         assert_eq!(fs::read(made.whole).unwrap(), bytes);
         let small = image::load_from_memory(&fs::read(made.thumbnail).unwrap()).unwrap();
@@ -225,12 +290,39 @@ mod tests {
 
     #[tokio::test]
     async fn a_square_is_cut_out_of_the_middle_and_keeps_what_shines_through() {
-        let clear = image::RgbaImage::from_fn(900, 700, |x, _| image::Rgba([9, 9, 9, if x < 400 { 0 } else { 255 }]));
-        let (seen, folder) = seen(&encoded(clear, ImageFormat::Png), ImageFormat::Png, Shape::Square).await;
-        let size = PictureSize { width: 512, height: 512, thumbnail: false };
-        assert_eq!(seen, Some(Seen { size, media_type: "image/png" }));
-        let made = image::load_from_memory(&fs::read(making(folder.path()).whole).unwrap()).unwrap().to_rgba8();
-        assert_eq!((made.width(), made.height(), made.get_pixel(0, 0).0[3], made.get_pixel(511, 0).0[3]), (512, 512, 0, 255));
+        let clear = image::RgbaImage::from_fn(900, 700, |x, _| {
+            image::Rgba([9, 9, 9, if x < 400 { 0 } else { 255 }])
+        });
+        let (seen, folder) = seen(
+            &encoded(clear, ImageFormat::Png),
+            ImageFormat::Png,
+            Shape::Square,
+        )
+        .await;
+        let size = PictureSize {
+            width: 512,
+            height: 512,
+            thumbnail: false,
+        };
+        assert_eq!(
+            seen,
+            Some(Seen {
+                size,
+                media_type: "image/png"
+            })
+        );
+        let made = image::load_from_memory(&fs::read(making(folder.path()).whole).unwrap())
+            .unwrap()
+            .to_rgba8();
+        assert_eq!(
+            (
+                made.width(),
+                made.height(),
+                made.get_pixel(0, 0).0[3],
+                made.get_pixel(511, 0).0[3]
+            ),
+            (512, 512, 0, 255)
+        );
     }
 
     /// A PNG of that size with next to nothing in it.
@@ -245,13 +337,24 @@ mod tests {
 
     fn crc32(bytes: &[u8]) -> u32 {
         !bytes.iter().fold(!0, |crc, byte| {
-            (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
+            (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+                if crc & 1 == 1 {
+                    crc >> 1 ^ 0xedb8_8320
+                } else {
+                    crc >> 1
+                }
+            })
         })
     }
 
     #[tokio::test]
     async fn bombs_and_damage_are_no_pictures() {
-        for (width, height) in [(60_000, 60_000), (7_000, 7_000), (20_001, 1), (u32::MAX >> 1, 1)] {
+        for (width, height) in [
+            (60_000, 60_000),
+            (7_000, 7_000),
+            (20_001, 1),
+            (u32::MAX >> 1, 1),
+        ] {
             let (seen, folder) = seen(&bomb(width, height), ImageFormat::Png, Shape::Whole).await;
             assert_eq!(seen, None, "{width} x {height}");
             assert!(!making(folder.path()).whole.exists());
@@ -263,7 +366,11 @@ mod tests {
             (b"", ImageFormat::WebP),
             (b"\x89PNG\r\n\x1a\n<html>", ImageFormat::Png),
         ] {
-            assert_eq!(seen(bytes, format, Shape::Whole).await.0, None, "{format:?}");
+            assert_eq!(
+                seen(bytes, format, Shape::Whole).await.0,
+                None,
+                "{format:?}"
+            );
         }
     }
 
@@ -272,10 +379,17 @@ mod tests {
         let plain = encoded(image::RgbImage::new(800, 400), ImageFormat::Jpeg);
         let turned = strip(&plain, ImageFormat::Jpeg, Orientation::Rotate90).unwrap();
         let (seen, folder) = seen(&turned, ImageFormat::Jpeg, Shape::Whole).await;
-        assert_eq!(seen.map(|seen| (seen.size.width, seen.size.height)), Some((400, 800)));
+        assert_eq!(
+            seen.map(|seen| (seen.size.width, seen.size.height)),
+            Some((400, 800))
+        );
         let made = making(folder.path());
         let small = image::load_from_memory(&fs::read(made.thumbnail).unwrap()).unwrap();
         assert_eq!((small.width(), small.height()), (200, 400));
-        assert_eq!(fs::read(made.whole).unwrap(), turned, "the original keeps how it is turned");
+        assert_eq!(
+            fs::read(made.whole).unwrap(),
+            turned,
+            "the original keeps how it is turned"
+        );
     }
 }

@@ -45,7 +45,10 @@ fn is_text(head: &[u8]) -> bool {
         }
         Err(_) => return false,
     };
-    !valid.is_empty() && !valid.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}'))
+    !valid.is_empty()
+        && !valid
+            .chars()
+            .any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}'))
 }
 
 #[cfg(test)]
@@ -74,10 +77,21 @@ mod tests {
         for picture in [svg.as_slice(), &xml] {
             let found = media_type(picture);
             assert_eq!(picture_format(found), None, "{found}");
-            assert!(!served_as(found, false).contains("svg") && !served_as(found, false).contains("xml"), "{found}");
+            assert!(
+                !served_as(found, false).contains("svg")
+                    && !served_as(found, false).contains("xml"),
+                "{found}"
+            );
         }
-        assert_eq!(picture_format(media_type(b"GIF89a......")), Some(ImageFormat::Gif));
-        assert_eq!(served_as("image/gif", false), BYTES, "what can't be read is not shown");
+        assert_eq!(
+            picture_format(media_type(b"GIF89a......")),
+            Some(ImageFormat::Gif)
+        );
+        assert_eq!(
+            served_as("image/gif", false),
+            BYTES,
+            "what can't be read is not shown"
+        );
         assert_eq!(served_as("image/gif", true), "image/gif");
     }
 }

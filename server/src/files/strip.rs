@@ -57,7 +57,8 @@ fn jpeg(bytes: &[u8], orientation: Orientation) -> Option<Vec<u8>> {
         }
         rest = &rest[length..];
         if marker == SCAN {
-            let is_marker = |pair: &[u8]| pair[0] == 0xff && pair[1] != 0 && !RESTARTS.contains(&pair[1]);
+            let is_marker =
+                |pair: &[u8]| pair[0] == 0xff && pair[1] != 0 && !RESTARTS.contains(&pair[1]);
             // A picture that was cut off can still be shown as far as it goes.
             let scan = rest.windows(2).position(is_marker).unwrap_or(rest.len());
             kept.extend(&rest[..scan]);
@@ -86,8 +87,8 @@ fn is_kept_in_jpeg(marker: u8, content: &[u8]) -> bool {
 fn png(bytes: &[u8]) -> Option<Vec<u8>> {
     const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
     const KEPT: &[&[u8; 4]] = &[
-        b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"bKGD", b"pHYs", b"cICP", b"mDCV", b"cLLI",
-        b"acTL", b"fcTL", b"fdAT",
+        b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB",
+        b"bKGD", b"pHYs", b"cICP", b"mDCV", b"cLLI", b"acTL", b"fcTL", b"fdAT",
     ];
     let mut rest = bytes.strip_prefix(SIGNATURE)?;
     let mut kept = Vec::with_capacity(bytes.len());
@@ -109,7 +110,9 @@ fn png(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// RFC 9649.
 fn webp(bytes: &[u8], orientation: Orientation) -> Option<Vec<u8>> {
-    const KEPT: &[&[u8; 4]] = &[b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP"];
+    const KEPT: &[&[u8; 4]] = &[
+        b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP",
+    ];
     const HAS_EXIF: u8 = 0x08;
     const HAS_XMP: u8 = 0x04;
     if bytes.get(..4)? != b"RIFF" || bytes.get(8..12)? != b"WEBP" {
@@ -153,17 +156,28 @@ mod tests {
 
     use super::*;
 
-    const FORMATS: [ImageFormat; 4] = [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Gif];
+    const FORMATS: [ImageFormat; 4] = [
+        ImageFormat::Jpeg,
+        ImageFormat::Png,
+        ImageFormat::WebP,
+        ImageFormat::Gif,
+    ];
 
     fn picture(format: ImageFormat) -> Vec<u8> {
-        let pixels = image::RgbImage::from_fn(37, 21, |x, y| image::Rgb([(x * 6) as u8, (y * 12) as u8, 99]));
+        let pixels = image::RgbImage::from_fn(37, 21, |x, y| {
+            image::Rgb([(x * 6) as u8, (y * 12) as u8, 99])
+        });
         let mut bytes = Cursor::new(Vec::new());
-        DynamicImage::from(pixels).write_to(&mut bytes, format).unwrap();
+        DynamicImage::from(pixels)
+            .write_to(&mut bytes, format)
+            .unwrap();
         bytes.into_inner()
     }
 
     fn decoded(bytes: &[u8], format: ImageFormat) -> (DynamicImage, Orientation) {
-        let mut decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().unwrap();
+        let mut decoder = ImageReader::with_format(Cursor::new(bytes), format)
+            .into_decoder()
+            .unwrap();
         let orientation = decoder.orientation().unwrap();
         (DynamicImage::from_decoder(decoder).unwrap(), orientation)
     }
@@ -173,7 +187,11 @@ mod tests {
         for format in FORMATS {
             let bytes = picture(format);
             let stripped = strip(&bytes, format, Orientation::NoTransforms).unwrap();
-            assert_eq!(decoded(&bytes, format), decoded(&stripped, format), "{format:?}");
+            assert_eq!(
+                decoded(&bytes, format),
+                decoded(&stripped, format),
+                "{format:?}"
+            );
         }
     }
 
@@ -202,9 +220,15 @@ mod tests {
         let stripped = strip(&bytes, ImageFormat::Jpeg, Orientation::Rotate90).unwrap();
         assert!(!stripped.windows(3).any(|three| three == b"GPS"));
         assert!(!stripped.windows(8).any(|eight| eight == b"<script>"));
-        assert!(stripped.len() < plain.len() + 40, "the picture behind is gone too");
+        assert!(
+            stripped.len() < plain.len() + 40,
+            "the picture behind is gone too"
+        );
         let (pixels, orientation) = decoded(&stripped, ImageFormat::Jpeg);
-        assert_eq!((pixels, orientation), (decoded(&plain, ImageFormat::Jpeg).0, Orientation::Rotate90));
+        assert_eq!(
+            (pixels, orientation),
+            (decoded(&plain, ImageFormat::Jpeg).0, Orientation::Rotate90)
+        );
     }
 
     #[test]
@@ -213,14 +237,20 @@ mod tests {
         let chunk = b"\0\0\0\x07tEXtGPS\0abc\0\0\0\0";
         let end = plain.len() - 12;
         let bytes = [&plain[..end], chunk, &plain[end..], b"GPS"].concat();
-        assert_eq!(strip(&bytes, ImageFormat::Png, Orientation::NoTransforms), Some(plain));
+        assert_eq!(
+            strip(&bytes, ImageFormat::Png, Orientation::NoTransforms),
+            Some(plain)
+        );
 
         let plain = picture(ImageFormat::WebP);
         let mut bytes = [&plain[..], b"EXIF\x03\0\0\0GPS\0", b"XMP \x04\0\0\0GPS?"].concat();
         let size = u32::try_from(bytes.len() - 8).unwrap().to_le_bytes();
         bytes[4..8].copy_from_slice(&size);
         bytes.extend(b"GPS");
-        assert_eq!(strip(&bytes, ImageFormat::WebP, Orientation::NoTransforms), Some(plain));
+        assert_eq!(
+            strip(&bytes, ImageFormat::WebP, Orientation::NoTransforms),
+            Some(plain)
+        );
     }
 
     proptest! {

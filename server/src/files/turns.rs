@@ -63,7 +63,12 @@ impl Turn {
     pub async fn over(&mut self) {
         let mine = self.mine;
         // An error would mean that the queue is gone, and nobody can want anything.
-        if self.newest.wait_for(|newest| *newest != mine).await.is_err() {
+        if self
+            .newest
+            .wait_for(|newest| *newest != mine)
+            .await
+            .is_err()
+        {
             std::future::pending::<()>().await;
         }
     }

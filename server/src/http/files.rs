@@ -25,7 +25,10 @@ use super::{Deadline, Peer};
 use crate::{
     files::{Kind, Turn, disposition, served_as},
     live::ConnectionId,
-    services::{Budget, Caller, Services, files::{disk_failed, disk_full}},
+    services::{
+        Budget, Caller, Services,
+        files::{disk_failed, disk_full},
+    },
     words,
 };
 
@@ -69,7 +72,7 @@ pub async fn head(
         let Some(_turn) = services.files.turns.take(record.id).await else {
             return Err(Refused::Superseded);
         };
-        Ok((services.uploaded(&record).await?, record.bytes))
+        Ok((services.uploaded(&record).await?, record.announced))
     };
     match found.await {
         Ok((offset, length)) => (
@@ -101,19 +104,27 @@ pub async fn patch(
         let caller = caller(&services, &peer, &headers).await?;
         is_known = true;
         speaks_tus(&headers)?;
-        if headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind != CHUNK_TYPE) {
+        if headers
+            .get(header::CONTENT_TYPE)
+            .is_none_or(|kind| kind != CHUNK_TYPE)
+        {
             return Err(Refused::WrongType);
         }
         let offset = number(&headers, OFFSET).ok_or(Refused::NoOffset)?;
         let record = services.upload_of(caller.user, FileId(file)).await?;
-        let turn = services.files.turns.take(record.id).await.ok_or(Refused::Superseded)?;
+        let turn = services
+            .files
+            .turns
+            .take(record.id)
+            .await
+            .ok_or(Refused::Superseded)?;
         // Somebody may have finished it while this one waited.
         let record = services.upload_of(caller.user, record.id).await?;
         let there = services.uploaded(&record).await?;
         if offset != there {
             return Err(Refused::OtherOffset(there));
         }
-        let left = record.bytes - there;
+        let left = record.announced - there;
         if number(&headers, "content-length").is_some_and(|length| length > left) {
             return Err(too_many_bytes());
         }
@@ -121,7 +132,7 @@ pub async fn patch(
         // Goes on when the connection breaks: what has arrived is written before anyone else writes.
         let body = body.take().unwrap_or_default();
         let receiving = tokio::spawn(receive(Arc::clone(&services), turn, record, there, body));
-        receiving.await.unwrap_or_else(|_| Err(Refused::Broken))
+        receiving.await.unwrap_or(Err(Refused::Broken))
     };
     let received = received.await;
     if is_known && let Some(body) = body {
@@ -136,13 +147,30 @@ pub async fn patch(
     }
 }
 
-async fn receive(services: Arc<Services>, mut turn: Turn, record: FileRecord, from: u64, body: Body) -> Result<u64, Refused> {
+async fn receive(
+    services: Arc<Services>,
+    mut turn: Turn,
+    record: FileRecord,
+    from: u64,
+    body: Body,
+) -> Result<u64, Refused> {
     let mut at = from;
-    if at < record.bytes {
+    if at < record.announced {
         let blobs = &services.files.blobs;
-        let mut file = blobs.append(record.id).await.map_err(|error| disk_failed(&error))?;
+        let mut file = blobs
+            .append(record.id)
+            .await
+            .map_err(|error| disk_failed(&error))?;
         let mut chunks = body.into_data_stream();
-        let received = write(&services, &mut turn, &mut file, &mut at, record.bytes, &mut chunks).await;
+        let received = write(
+            &services,
+            &mut turn,
+            &mut file,
+            &mut at,
+            record.announced,
+            &mut chunks,
+        )
+        .await;
         // Whatever came, so that the next request finds all of it.
         let written = async {
             file.flush().await?;
@@ -155,7 +183,7 @@ async fn receive(services: Arc<Services>, mut turn: Turn, record: FileRecord, fr
         received?;
         written?;
     }
-    if at == record.bytes && record.content.is_none() {
+    if at == record.announced && record.content.is_none() {
         services.finish_upload(&record).await?;
     }
     Ok(at)
@@ -191,7 +219,9 @@ async fn write(
             }
             look_at = *at + LOOK_EVERY;
         }
-        file.write_all(&chunk).await.map_err(|error| disk_failed(&error))?;
+        file.write_all(&chunk)
+            .await
+            .map_err(|error| disk_failed(&error))?;
         *at += bytes;
     }
 }
@@ -219,7 +249,16 @@ pub async fn whole(
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    serve(&services, &peer, &deadline, FileId(file), Kind::Whole, &method, &headers).await
+    serve(
+        &services,
+        &peer,
+        &deadline,
+        FileId(file),
+        Kind::Whole,
+        &method,
+        &headers,
+    )
+    .await
 }
 
 /// The small picture of a picture.
@@ -231,7 +270,16 @@ pub async fn thumbnail(
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    serve(&services, &peer, &deadline, FileId(file), Kind::Thumbnail, &method, &headers).await
+    serve(
+        &services,
+        &peer,
+        &deadline,
+        FileId(file),
+        Kind::Thumbnail,
+        &method,
+        &headers,
+    )
+    .await
 }
 
 async fn serve(
@@ -246,7 +294,12 @@ async fn serve(
     let found = async {
         let caller = caller(services, peer, headers).await?;
         let record = services.file_for(&caller, file).await?;
-        let blob = services.files.blobs.open(file, kind).await.map_err(|error| disk_failed(&error))?;
+        let blob = services
+            .files
+            .blobs
+            .open(file, kind)
+            .await
+            .map_err(|error| disk_failed(&error))?;
         Ok::<_, Refused>((record, blob.ok_or_else(|| words::not_found("file"))?))
     };
     let (record, mut blob) = match found.await {
@@ -254,7 +307,10 @@ async fn serve(
         Err(refused) => return refused.into_response(),
     };
     let tag = format!("\"{file}\"");
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+    if headers
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|known| known.as_bytes() == tag.as_bytes())
+    {
         return (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response();
     }
     let (media_type, is_inline) = match described(&record, kind, &mut blob.file).await {
@@ -262,14 +318,23 @@ async fn serve(
         Err(error) => return Refused::Failure(disk_failed(&error)).into_response(),
     };
     // A range of something else than the client has would not fit it.
-    let same = headers.get(header::IF_RANGE).is_none_or(|known| known.as_bytes() == tag.as_bytes());
-    let asked = headers.get(header::RANGE).filter(|_| same).and_then(|range| range.to_str().ok());
+    let same = headers
+        .get(header::IF_RANGE)
+        .is_none_or(|known| known.as_bytes() == tag.as_bytes());
+    let asked = headers
+        .get(header::RANGE)
+        .filter(|_| same)
+        .and_then(|range| range.to_str().ok());
     let (status, from, length) = match range(asked, blob.bytes) {
         Range::All => (StatusCode::OK, 0, blob.bytes),
         Range::Part { from, length } => (StatusCode::PARTIAL_CONTENT, from, length),
         Range::Nowhere => {
             let all = format!("bytes */{}", blob.bytes);
-            return (StatusCode::RANGE_NOT_SATISFIABLE, [(header::CONTENT_RANGE, all)]).into_response();
+            return (
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                [(header::CONTENT_RANGE, all)],
+            )
+                .into_response();
         }
     };
     let body = if *method == Method::HEAD {
@@ -289,13 +354,19 @@ async fn serve(
     };
     set(header::CONTENT_TYPE, &media_type);
     set(header::CONTENT_LENGTH, &length.to_string());
-    set(header::CONTENT_DISPOSITION, &disposition(is_inline, &record.name));
+    set(
+        header::CONTENT_DISPOSITION,
+        &disposition(is_inline, &record.name),
+    );
     set(header::CONTENT_SECURITY_POLICY, INERT);
     set(header::CACHE_CONTROL, "private, max-age=3600");
     set(header::ACCEPT_RANGES, "bytes");
     set(header::ETAG, &tag);
     if status == StatusCode::PARTIAL_CONTENT {
-        set(header::CONTENT_RANGE, &format!("bytes {from}-{}/{}", from + length - 1, blob.bytes));
+        set(
+            header::CONTENT_RANGE,
+            &format!("bytes {from}-{}/{}", from + length - 1, blob.bytes),
+        );
     }
     response
 }
@@ -304,7 +375,10 @@ async fn serve(
 async fn described(record: &FileRecord, kind: Kind, file: &mut File) -> io::Result<(String, bool)> {
     if kind == Kind::Thumbnail {
         let is_png = file.read_u8().await? == 0x89;
-        return Ok((if is_png { "image/png" } else { "image/jpeg" }.to_owned(), true));
+        return Ok((
+            if is_png { "image/png" } else { "image/jpeg" }.to_owned(),
+            true,
+        ));
     }
     let content = record.content.as_ref();
     let is_picture = content.is_some_and(|content| content.picture.is_some());
@@ -313,27 +387,33 @@ async fn described(record: &FileRecord, kind: Kind, file: &mut File) -> io::Resu
 }
 
 fn stream_of(file: File, length: u64) -> Body {
-    Body::from_stream(stream::unfold((file, length), |(mut file, left)| async move {
-        if left == 0 {
-            return None;
-        }
-        let most = usize::try_from(left).unwrap_or(READ_BYTES).min(READ_BYTES);
-        let mut chunk = vec![0; most];
-        match file.read(&mut chunk).await {
-            Ok(0) => Some((Err(io::ErrorKind::UnexpectedEof.into()), (file, 0))),
-            Ok(read) => {
-                chunk.truncate(read);
-                Some((Ok(Bytes::from(chunk)), (file, left - read as u64)))
+    Body::from_stream(stream::unfold(
+        (file, length),
+        |(mut file, left)| async move {
+            if left == 0 {
+                return None;
             }
-            Err(error) => Some((Err(error), (file, 0))),
-        }
-    }))
+            let most = usize::try_from(left).unwrap_or(READ_BYTES).min(READ_BYTES);
+            let mut chunk = vec![0; most];
+            match file.read(&mut chunk).await {
+                Ok(0) => Some((Err(io::ErrorKind::UnexpectedEof.into()), (file, 0))),
+                Ok(read) => {
+                    chunk.truncate(read);
+                    Some((Ok(Bytes::from(chunk)), (file, left - read as u64)))
+                }
+                Err(error) => Some((Err(error), (file, 0))),
+            }
+        },
+    ))
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Range {
     All,
-    Part { from: u64, length: u64 },
+    Part {
+        from: u64,
+        length: u64,
+    },
     /// Behind the end.
     Nowhere,
 }
@@ -342,7 +422,10 @@ enum Range {
 fn range(asked: Option<&str>, bytes: u64) -> Range {
     let parsed = asked.and_then(|asked| {
         let (from, to) = asked.strip_prefix("bytes=")?.trim().split_once('-')?;
-        let number = |text: &str| (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().unwrap_or(u64::MAX));
+        let number = |text: &str| {
+            (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()))
+                .then(|| text.parse().unwrap_or(u64::MAX))
+        };
         match (from, to) {
             ("", last) => {
                 let last = number(last)?.min(bytes);
@@ -358,14 +441,21 @@ fn range(asked: Option<&str>, bytes: u64) -> Range {
     match parsed {
         None => Range::All,
         Some((from, length)) if from >= bytes || length == 0 => Range::Nowhere,
-        Some((from, length)) => Range::Part { from, length: length.min(bytes - from) },
+        Some((from, length)) => Range::Part {
+            from,
+            length: length.min(bytes - from),
+        },
     }
 }
 
 /// Who shows an access token.
 async fn caller(services: &Services, peer: &Peer, headers: &HeaderMap) -> Result<Caller, Refused> {
-    let shown = headers.get(header::AUTHORIZATION).and_then(|shown| shown.to_str().ok());
-    let token = shown.and_then(|shown| shown.strip_prefix("Bearer ")).unwrap_or_default();
+    let shown = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|shown| shown.to_str().ok());
+    let token = shown
+        .and_then(|shown| shown.strip_prefix("Bearer "))
+        .unwrap_or_default();
     let (user, device) = services.authenticate(&SecretText::from(token)).await?;
     services.budgets.take(Budget::Transfers, user.id)?;
     Ok(Caller {
@@ -378,7 +468,9 @@ async fn caller(services: &Services, peer: &Peer, headers: &HeaderMap) -> Result
 }
 
 fn speaks_tus(headers: &HeaderMap) -> Result<(), Refused> {
-    let same = headers.get(TUS).is_some_and(|version| version == TUS_VERSION);
+    let same = headers
+        .get(TUS)
+        .is_some_and(|version| version == TUS_VERSION);
     same.then_some(()).ok_or(Refused::OtherTus)
 }
 
@@ -392,7 +484,10 @@ fn patience(bytes: u64) -> Duration {
 }
 
 fn too_many_bytes() -> Refused {
-    Refused::Failure(Failure::new(FailureKind::TooLarge, "These are more bytes than the file was announced with."))
+    Refused::Failure(Failure::new(
+        FailureKind::TooLarge,
+        "These are more bytes than the file was announced with.",
+    ))
 }
 
 /// Why a request gets nothing.
@@ -423,23 +518,46 @@ impl IntoResponse for Refused {
             Self::Failure(failure) => failed(&failure),
             Self::OtherTus => {
                 let words = "This server speaks tus 1.0.0: send Tus-Resumable: 1.0.0.";
-                (StatusCode::PRECONDITION_FAILED, [("tus-version", TUS_VERSION)], words).into_response()
+                (
+                    StatusCode::PRECONDITION_FAILED,
+                    [("tus-version", TUS_VERSION)],
+                    words,
+                )
+                    .into_response()
             }
             Self::WrongType => said(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "Send the bytes with Content-Type: application/offset+octet-stream.",
             ),
-            Self::NoOffset => said(StatusCode::BAD_REQUEST, "Upload-Offset has to say where these bytes go."),
+            Self::NoOffset => said(
+                StatusCode::BAD_REQUEST,
+                "Upload-Offset has to say where these bytes go.",
+            ),
             Self::OtherOffset(there) => {
                 let headers = [(OFFSET, there.to_string())];
-                (StatusCode::CONFLICT, headers, "The upload is at another offset. Ask for it with HEAD, and go on there.").into_response()
+                (
+                    StatusCode::CONFLICT,
+                    headers,
+                    "The upload is at another offset. Ask for it with HEAD, and go on there.",
+                )
+                    .into_response()
             }
-            Self::Superseded => said(StatusCode::CONFLICT, "This upload goes on in another request."),
-            Self::Broken => said(StatusCode::BAD_REQUEST, "The bytes stopped coming. Ask for the offset with HEAD, and go on there."),
+            Self::Superseded => said(
+                StatusCode::CONFLICT,
+                "This upload goes on in another request.",
+            ),
+            Self::Broken => said(
+                StatusCode::BAD_REQUEST,
+                "The bytes stopped coming. Ask for the offset with HEAD, and go on there.",
+            ),
         };
-        response.headers_mut().insert(TUS, HeaderValue::from_static(TUS_VERSION));
+        response
+            .headers_mut()
+            .insert(TUS, HeaderValue::from_static(TUS_VERSION));
         // What is left of the body is not read.
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
         response
     }
 }
@@ -447,7 +565,10 @@ impl IntoResponse for Refused {
 fn failed(failure: &Failure) -> Response {
     let status = match failure.kind() {
         FailureKind::Unauthorized | FailureKind::SignedOut => StatusCode::UNAUTHORIZED,
-        FailureKind::Forbidden | FailureKind::Blocked | FailureKind::Suspended | FailureKind::Banned => StatusCode::FORBIDDEN,
+        FailureKind::Forbidden
+        | FailureKind::Blocked
+        | FailureKind::Suspended
+        | FailureKind::Banned => StatusCode::FORBIDDEN,
         FailureKind::NotFound => StatusCode::NOT_FOUND,
         FailureKind::InvalidParams => StatusCode::BAD_REQUEST,
         FailureKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,

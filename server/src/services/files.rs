@@ -7,7 +7,10 @@ use voxhall_protocol::{
     control::{BeginUpload, Failure, FailureKind, Upload, UploadPurpose, UploadStatus, Uploaded},
     permissions::Permissions,
 };
-use voxhall_store::{BeginFileError, FileContent, FileQuota, FileRecord, Files as _, Messages as _, NewFile, StoreError};
+use voxhall_store::{
+    BeginFileError, FileContent, FileQuota, FileRecord, Files as _, Messages as _, NewFile,
+    StoreError,
+};
 
 use super::{Budget, Caller, Services};
 use crate::{
@@ -31,7 +34,11 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 impl Services {
     /// Takes room for a file. Its bytes follow over HTTPS.
-    pub async fn begin_upload(&self, caller: &Caller, params: BeginUpload) -> Result<Upload, Failure> {
+    pub async fn begin_upload(
+        &self,
+        caller: &Caller,
+        params: BeginUpload,
+    ) -> Result<Upload, Failure> {
         self.budgets.take(Budget::Uploads, caller.user)?;
         let limits = self.attachments;
         let (channel, most) = match params.purpose {
@@ -68,7 +75,11 @@ impl Services {
             },
             now: unix_ms(),
         };
-        let file_id = self.store.begin_file(new).await.map_err(|error| not_begun(&error))?;
+        let file_id = self
+            .store
+            .begin_file(new)
+            .await
+            .map_err(|error| not_begun(&error))?;
         Ok(Upload {
             file_id,
             path: format!("/uploads/{file_id}"),
@@ -76,7 +87,11 @@ impl Services {
         })
     }
 
-    pub async fn upload_status(&self, caller: &Caller, params: UploadStatus) -> Result<Uploaded, Failure> {
+    pub async fn upload_status(
+        &self,
+        caller: &Caller,
+        params: UploadStatus,
+    ) -> Result<Uploaded, Failure> {
         let record = self.upload_of(caller.user, params.file_id).await?;
         Ok(Uploaded {
             offset: self.uploaded(&record).await?,
@@ -85,22 +100,32 @@ impl Services {
     }
 
     /// Someone's own upload, finished or not.
-    pub(crate) async fn upload_of(&self, user: UserId, file: FileId) -> Result<FileRecord, Failure> {
-        let record = self.store.file(file).await.map_err(|error| words::store(&error))?;
-        record.filter(|record| record.uploader == user).ok_or_else(|| words::not_found("file"))
+    pub(crate) async fn upload_of(
+        &self,
+        user: UserId,
+        file: FileId,
+    ) -> Result<FileRecord, Failure> {
+        let record = self
+            .store
+            .file(file)
+            .await
+            .map_err(|error| words::store(&error))?;
+        record
+            .filter(|record| record.uploader == user)
+            .ok_or_else(|| words::not_found("file"))
     }
 
-    /// How many bytes are there.
+    /// How many bytes have arrived, whatever was made of them.
     pub(crate) async fn uploaded(&self, record: &FileRecord) -> Result<u64, Failure> {
         if record.content.is_some() {
-            return Ok(record.bytes);
+            return Ok(record.announced);
         }
         let blobs = &self.files.blobs;
         let found = async {
             Ok(if blobs.is_kept(record.id).await? {
-                record.bytes
+                record.announced
             } else {
-                blobs.offset(record.id).await?.min(record.bytes)
+                blobs.offset(record.id).await?.min(record.announced)
             })
         };
         found.await.map_err(|error| disk_failed(&error))
@@ -111,7 +136,10 @@ impl Services {
         let looked = match self.files.finish(record.id, record.channel.is_none()).await {
             Ok(looked) => looked,
             Err(LookError::NotAPicture) => {
-                self.store.give_up_file(record.id).await.map_err(|error| words::store(&error))?;
+                self.store
+                    .give_up_file(record.id)
+                    .await
+                    .map_err(|error| words::store(&error))?;
                 self.files_died.notify_one();
                 return Err(Failure::new(
                     FailureKind::BadFile,
@@ -126,25 +154,53 @@ impl Services {
             picture: looked.picture,
             completed_at_ms: unix_ms(),
         };
-        let known = self.store.complete_file(record.id, content).await.map_err(|error| words::store(&error))?;
-        if !known && self.store.file(record.id).await.is_ok_and(|record| record.is_none()) {
+        let known = self
+            .store
+            .complete_file(record.id, content)
+            .await
+            .map_err(|error| words::store(&error))?;
+        if !known
+            && self
+                .store
+                .file(record.id)
+                .await
+                .is_ok_and(|record| record.is_none())
+        {
             // It was given up meanwhile, and nobody else would remove what was just put in place.
-            self.files.blobs.remove(record.id).await.map_err(|error| disk_failed(&error))?;
+            self.files
+                .blobs
+                .remove(record.id)
+                .await
+                .map_err(|error| disk_failed(&error))?;
             return Err(words::not_found("file"));
         }
         Ok(())
     }
 
     /// A complete file, for who may see it.
-    pub(crate) async fn file_for(&self, caller: &Caller, file: FileId) -> Result<FileRecord, Failure> {
-        let record = self.store.file(file).await.map_err(|error| words::store(&error))?;
-        let record = record.filter(|record| record.content.is_some()).ok_or_else(|| words::not_found("file"))?;
+    pub(crate) async fn file_for(
+        &self,
+        caller: &Caller,
+        file: FileId,
+    ) -> Result<FileRecord, Failure> {
+        let record = self
+            .store
+            .file(file)
+            .await
+            .map_err(|error| words::store(&error))?;
+        let record = record
+            .filter(|record| record.content.is_some())
+            .ok_or_else(|| words::not_found("file"))?;
         let may_see = match (record.channel, record.message) {
             (None, _) => true,
             (Some(_), None) => record.uploader == caller.user,
-            (Some(channel), Some(_)) => self.in_channel(caller, channel, Permissions::VIEW_CHANNEL).is_ok(),
+            (Some(channel), Some(_)) => self
+                .in_channel(caller, channel, Permissions::VIEW_CHANNEL)
+                .is_ok(),
         };
-        may_see.then_some(record).ok_or_else(|| words::not_found("file"))
+        may_see
+            .then_some(record)
+            .ok_or_else(|| words::not_found("file"))
     }
 
     /// Someone's own upload that may be shown as a profile's picture or a guild's icon.
@@ -153,8 +209,13 @@ impl Services {
     /// `not_found` for any other file.
     pub async fn own_picture(&self, user: UserId, file: FileId) -> Result<(), Failure> {
         let record = self.upload_of(user, file).await?;
-        let is_picture = record.channel.is_none() && record.content.is_some_and(|content| content.picture.is_some());
-        is_picture.then_some(()).ok_or_else(|| words::not_found("picture"))
+        let is_picture = record.channel.is_none()
+            && record
+                .content
+                .is_some_and(|content| content.picture.is_some());
+        is_picture
+            .then_some(())
+            .ok_or_else(|| words::not_found("picture"))
     }
 
     /// Gives up what nobody wants, removes the bytes of what is no more, and deletes messages that were kept for long enough. Never
@@ -175,9 +236,15 @@ impl Services {
 
     /// Messages that were kept for long enough, a few at a time.
     async fn expire(&self) {
-        let keep_ms = self.message_retention.map(|keep| i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
+        let keep_ms = self
+            .message_retention
+            .map(|keep| i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
         loop {
-            match self.store.expire_messages(keep_ms, unix_ms(), AT_ONCE).await {
+            match self
+                .store
+                .expire_messages(keep_ms, unix_ms(), AT_ONCE)
+                .await
+            {
                 Ok(AT_ONCE) => tokio::time::sleep(PAUSE).await,
                 Ok(_) => return,
                 Err(error) => {
@@ -189,7 +256,12 @@ impl Services {
     }
 
     async fn sweep(&self) -> Result<(), UpkeepError> {
-        while self.store.sweep_files(unix_ms() - WANTED_FOR_MS, AT_ONCE).await? == AT_ONCE {
+        while self
+            .store
+            .sweep_files(unix_ms() - WANTED_FOR_MS, AT_ONCE)
+            .await?
+            == AT_ONCE
+        {
             tokio::time::sleep(PAUSE).await;
         }
         loop {
@@ -231,7 +303,10 @@ fn not_begun(error: &BeginFileError) -> Failure {
             FailureKind::TooMany,
             "Too many of your uploads are not finished. Finish those, or try again tomorrow.",
         ),
-        BeginFileError::Day => (FailureKind::TooLarge, "You have uploaded as much as one may in a day. Try again tomorrow."),
+        BeginFileError::Day => (
+            FailureKind::TooLarge,
+            "You have uploaded as much as one may in a day. Try again tomorrow.",
+        ),
         BeginFileError::User => (
             FailureKind::TooLarge,
             "Your files take all the room that one person has here. Delete messages with files that nobody needs any more.",
@@ -247,7 +322,10 @@ fn not_begun(error: &BeginFileError) -> Failure {
 
 pub(crate) fn disk_failed(error: &std::io::Error) -> Failure {
     use std::io::ErrorKind;
-    if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+    if matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+    ) {
         tracing::error!("the disk is full: an upload was refused");
         return disk_full();
     }
@@ -263,5 +341,9 @@ pub(crate) fn disk_full() -> Failure {
 
 fn in_mib(bytes: u64) -> String {
     const MIB: u64 = 1 << 20;
-    if bytes >= MIB { format!("{} MiB", bytes / MIB) } else { format!("{bytes} bytes") }
+    if bytes >= MIB {
+        format!("{} MiB", bytes / MIB)
+    } else {
+        format!("{bytes} bytes")
+    }
 }

@@ -3,17 +3,20 @@
 use voxhall_protocol::{
     ChannelId, MessageId, UserId,
     control::{
-        DeleteMessage, Done, EditMessage, Failure, FailureKind, ListMessages, ListPins, MarkRead, Mentions, Message, MessagePage, PinMessage,
-        ReactToMessage, ReadState, SendMessage, StartTyping, UnpinMessage, UnreactToMessage,
+        DeleteMessage, Done, EditMessage, Failure, FailureKind, ListMessages, ListPins, MarkRead,
+        Mentions, Message, MessagePage, PinMessage, ReactToMessage, ReadState, SendMessage,
+        StartTyping, UnpinMessage, UnreactToMessage,
     },
     limits::{
-        EMOJI_BYTES, HISTORY_PAGE, HISTORY_PAGE_BYTES, MAX_ATTACHMENTS, MAX_PINS, MAX_REACTIONS, MESSAGE_CHARS, NONCE_BYTES,
+        EMOJI_BYTES, HISTORY_PAGE, HISTORY_PAGE_BYTES, MAX_ATTACHMENTS, MAX_PINS, MAX_REACTIONS,
+        MESSAGE_CHARS, NONCE_BYTES,
     },
     mentions,
     permissions::Permissions,
 };
 use voxhall_store::{
-    DeleteOthers, Deletion, HistoryAt, MessageEdit, MessageError, Messages, NewMessage, NewReaction, Pin, PostError, Reader,
+    DeleteOthers, Deletion, HistoryAt, MessageEdit, MessageError, Messages, NewMessage,
+    NewReaction, Pin, PostError, Reader,
 };
 
 use super::{Budget, Caller, Services, access::InChannel};
@@ -21,7 +24,11 @@ use crate::{clock::unix_ms, words};
 
 impl Services {
     /// Stores a message. A repeated nonce gives what was stored before, and tells nobody.
-    pub async fn send_message(&self, caller: &Caller, send: SendMessage) -> Result<Message, Failure> {
+    pub async fn send_message(
+        &self,
+        caller: &Caller,
+        send: SendMessage,
+    ) -> Result<Message, Failure> {
         let needs = match send.attachments.len() {
             0 => Permissions::SEND_MESSAGES,
             1..=MAX_ATTACHMENTS => Permissions::SEND_MESSAGES.with(Permissions::ATTACH_FILES),
@@ -33,7 +40,11 @@ impl Services {
         let text = text(&send.text, !send.attachments.is_empty())?;
         let place = self.writable(caller, send.channel_id, needs)?;
         let unhurried = Permissions::BYPASS_SLOW_MODE.with(Permissions::MANAGE_MESSAGES);
-        let slow_mode_s = if place.permissions.intersects(unhurried) { 0 } else { place.slow_mode_s };
+        let slow_mode_s = if place.permissions.intersects(unhurried) {
+            0
+        } else {
+            place.slow_mode_s
+        };
         let new = NewMessage {
             channel: send.channel_id,
             author: caller.user,
@@ -45,11 +56,19 @@ impl Services {
             slow_mode_ms: slow_mode_s.saturating_mul(1_000),
             now: unix_ms(),
         };
-        let posted = self.store.post_message(new).await.map_err(|error| not_posted(&error))?;
+        let posted = self
+            .store
+            .post_message(new)
+            .await
+            .map_err(|error| not_posted(&error))?;
         Ok(posted.message)
     }
 
-    pub async fn edit_message(&self, caller: &Caller, edit: EditMessage) -> Result<Message, Failure> {
+    pub async fn edit_message(
+        &self,
+        caller: &Caller,
+        edit: EditMessage,
+    ) -> Result<Message, Failure> {
         self.budgets.take(Budget::Messages, caller.user)?;
         // Whether it may be empty is up to what hangs on it.
         let text = text(&edit.text, true)?;
@@ -62,11 +81,18 @@ impl Services {
             text,
             now: unix_ms(),
         };
-        self.store.edit_message(edit).await.map_err(|error| failed(&error))
+        self.store
+            .edit_message(edit)
+            .await
+            .map_err(|error| failed(&error))
     }
 
     /// One's own, or with the right to it anyone's, which is then written down.
-    pub async fn delete_message(&self, caller: &Caller, delete: DeleteMessage) -> Result<Done, Failure> {
+    pub async fn delete_message(
+        &self,
+        caller: &Caller,
+        delete: DeleteMessage,
+    ) -> Result<Done, Failure> {
         self.budgets.take(Budget::Messages, caller.user)?;
         let place = self.in_channel(caller, delete.channel_id, Permissions::VIEW_CHANNEL)?;
         let manages = place.permissions.contains(Permissions::MANAGE_MESSAGES);
@@ -77,14 +103,22 @@ impl Services {
             others: place.guild.filter(|_| manages).map(DeleteOthers::InGuild),
             now: unix_ms(),
         };
-        let deleted = self.store.delete_message(deletion).await.map_err(|error| failed(&error))?;
+        let deleted = self
+            .store
+            .delete_message(deletion)
+            .await
+            .map_err(|error| failed(&error))?;
         if deleted.files > 0 {
             self.files_died.notify_one();
         }
         Ok(Done {})
     }
 
-    pub async fn list_messages(&self, caller: &Caller, list: ListMessages) -> Result<MessagePage, Failure> {
+    pub async fn list_messages(
+        &self,
+        caller: &Caller,
+        list: ListMessages,
+    ) -> Result<MessagePage, Failure> {
         self.readable_channel(caller, list.channel_id)?;
         let at = match (list.before, list.after, list.around, list.at_ms) {
             (None, None, None, None) => HistoryAt::Newest,
@@ -92,15 +126,26 @@ impl Services {
             (None, Some(message), None, None) => HistoryAt::After(message),
             (None, None, Some(message), None) => HistoryAt::Around(message),
             (None, None, None, Some(ms)) => HistoryAt::Time(ms),
-            _ => return Err(words::invalid("Ask for before, after, around or at_ms, and for one of them only.")),
+            _ => {
+                return Err(words::invalid(
+                    "Ask for before, after, around or at_ms, and for one of them only.",
+                ));
+            }
         };
-        let page = self.store.history(caller.user, list.channel_id, at, HISTORY_PAGE).await;
+        let page = self
+            .store
+            .history(caller.user, list.channel_id, at, HISTORY_PAGE)
+            .await;
         let page = page.map_err(|error| words::store(&error))?;
         let kept = first_kept(&page.messages, at);
         Ok(within(page, kept, HISTORY_PAGE_BYTES))
     }
 
-    pub async fn react_to_message(&self, caller: &Caller, react: ReactToMessage) -> Result<Done, Failure> {
+    pub async fn react_to_message(
+        &self,
+        caller: &Caller,
+        react: ReactToMessage,
+    ) -> Result<Done, Failure> {
         self.budgets.take(Budget::Reactions, caller.user)?;
         self.writable(caller, react.channel_id, Permissions::ADD_REACTIONS)?;
         let reaction = NewReaction {
@@ -111,28 +156,45 @@ impl Services {
             max_kinds: MAX_REACTIONS,
             now: unix_ms(),
         };
-        self.store.add_reaction(reaction).await.map_err(|error| failed(&error))?;
+        self.store
+            .add_reaction(reaction)
+            .await
+            .map_err(|error| failed(&error))?;
         Ok(Done {})
     }
 
-    pub async fn unreact_to_message(&self, caller: &Caller, unreact: UnreactToMessage) -> Result<Done, Failure> {
+    pub async fn unreact_to_message(
+        &self,
+        caller: &Caller,
+        unreact: UnreactToMessage,
+    ) -> Result<Done, Failure> {
         self.budgets.take(Budget::Reactions, caller.user)?;
         self.readable_channel(caller, unreact.channel_id)?;
         let emoji = emoji(&unreact.emoji)?.to_owned();
-        let removed = self.store.remove_reaction(unreact.channel_id, unreact.message_id, caller.user, emoji);
+        let removed =
+            self.store
+                .remove_reaction(unreact.channel_id, unreact.message_id, caller.user, emoji);
         removed.await.map_err(|error| failed(&error))?;
         Ok(Done {})
     }
 
     pub async fn pin_message(&self, caller: &Caller, pin: PinMessage) -> Result<Done, Failure> {
-        self.set_pinned(caller, pin.channel_id, pin.message_id, true).await
+        self.set_pinned(caller, pin.channel_id, pin.message_id, true)
+            .await
     }
 
     pub async fn unpin_message(&self, caller: &Caller, pin: UnpinMessage) -> Result<Done, Failure> {
-        self.set_pinned(caller, pin.channel_id, pin.message_id, false).await
+        self.set_pinned(caller, pin.channel_id, pin.message_id, false)
+            .await
     }
 
-    async fn set_pinned(&self, caller: &Caller, channel: ChannelId, message: MessageId, pinned: bool) -> Result<Done, Failure> {
+    async fn set_pinned(
+        &self,
+        caller: &Caller,
+        channel: ChannelId,
+        message: MessageId,
+        pinned: bool,
+    ) -> Result<Done, Failure> {
         self.budgets.take(Budget::Messages, caller.user)?;
         let place = self.readable_channel(caller, channel)?;
         if place.guild.is_some() {
@@ -153,7 +215,9 @@ impl Services {
         pinned.map_err(|error| match error {
             MessageError::TooMany(count) => Failure::new(
                 FailureKind::TooMany,
-                format!("{count} messages are pinned here, and there can't be more. Unpin one first."),
+                format!(
+                    "{count} messages are pinned here, and there can't be more. Unpin one first."
+                ),
             ),
             error => failed(&error),
         })?;
@@ -175,14 +239,22 @@ impl Services {
     pub async fn mark_read(&self, caller: &Caller, mark: MarkRead) -> Result<ReadState, Failure> {
         self.budgets.take(Budget::Reading, caller.user)?;
         self.readable_channel(caller, mark.channel_id)?;
-        let marked = self.store.mark_read(self.reader(caller.user), mark.channel_id, mark.message_id).await;
+        let marked = self
+            .store
+            .mark_read(self.reader(caller.user), mark.channel_id, mark.message_id)
+            .await;
         marked.map_err(|error| words::store(&error))
     }
 
     /// Tells the others that the caller is writing.
-    pub async fn start_typing(&self, caller: &Caller, params: StartTyping) -> Result<Done, Failure> {
+    pub async fn start_typing(
+        &self,
+        caller: &Caller,
+        params: StartTyping,
+    ) -> Result<Done, Failure> {
         self.writable(caller, params.channel_id, Permissions::SEND_MESSAGES)?;
-        self.hub.act(|live, now, out| live.typing(caller.user, params.channel_id, now, out));
+        self.hub
+            .act(|live, now, out| live.typing(caller.user, params.channel_id, now, out));
         Ok(Done {})
     }
 
@@ -201,7 +273,12 @@ impl Services {
     }
 
     /// Where messages are, for who may do something there that others are told.
-    pub(super) fn writable(&self, caller: &Caller, channel: ChannelId, needs: Permissions) -> Result<InChannel, Failure> {
+    pub(super) fn writable(
+        &self,
+        caller: &Caller,
+        channel: ChannelId,
+        needs: Permissions,
+    ) -> Result<InChannel, Failure> {
         self.readable_channel(caller, channel)?;
         let place = self.in_channel(caller, channel, needs)?;
         refuse_if_blocked(&place)?;
@@ -214,7 +291,8 @@ impl Services {
         if found.is_empty() {
             return found;
         }
-        self.hub.read(|live| live.mentionable(channel, place.permissions, found))
+        self.hub
+            .read(|live| live.mentionable(channel, place.permissions, found))
     }
 }
 
@@ -230,7 +308,10 @@ fn refuse_if_blocked(place: &InChannel) -> Result<(), Failure> {
 
 /// As it is stored: without characters that nobody sees.
 fn text(text: &str, may_be_empty: bool) -> Result<String, Failure> {
-    let seen: String = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+    let seen: String = text
+        .chars()
+        .filter(|c| !c.is_control() || matches!(c, '\n' | '\t'))
+        .collect();
     let is_empty = seen.trim().is_empty();
     if seen.chars().count() > *MESSAGE_CHARS.end() || (is_empty && !may_be_empty) {
         return Err(words::invalid("A message has 1 to 4,000 characters."));
@@ -240,14 +321,23 @@ fn text(text: &str, may_be_empty: bool) -> Result<String, Failure> {
 
 /// One emoji, as Unicode writes it.
 fn emoji(text: &str) -> Result<&'static str, Failure> {
-    let known = (text.len() <= EMOJI_BYTES).then(|| emojis::get(text)).flatten();
-    known.map(emojis::Emoji::as_str).ok_or_else(|| words::invalid("A reaction is one emoji."))
+    let known = (text.len() <= EMOJI_BYTES)
+        .then(|| emojis::get(text))
+        .flatten();
+    known
+        .map(emojis::Emoji::as_str)
+        .ok_or_else(|| words::invalid("A reaction is one emoji."))
 }
 
 fn not_posted(error: &PostError) -> Failure {
     match error {
-        PostError::NonceReused => words::invalid("This nonce belongs to another message of yours; each message needs its own."),
-        PostError::Deleted => Failure::new(FailureKind::Conflict, "This message was sent before, and has been deleted."),
+        PostError::NonceReused => words::invalid(
+            "This nonce belongs to another message of yours; each message needs its own.",
+        ),
+        PostError::Deleted => Failure::new(
+            FailureKind::Conflict,
+            "This message was sent before, and has been deleted.",
+        ),
         PostError::SlowMode { wait_ms } => {
             let seconds = wait_ms.div_ceil(1_000);
             Failure::new(
@@ -256,7 +346,10 @@ fn not_posted(error: &PostError) -> Failure {
             )
             .retry_after_ms(u64::from(*wait_ms))
         }
-        PostError::NoReply => Failure::new(FailureKind::NotFound, "The message you reply to is not here; it may have been deleted."),
+        PostError::NoReply => Failure::new(
+            FailureKind::NotFound,
+            "The message you reply to is not here; it may have been deleted.",
+        ),
         PostError::NoFile(_) => Failure::new(
             FailureKind::NotFound,
             "A file is not there for this message: it was not uploaded whole, was meant for another channel, or was sent before. Attach it again.",
@@ -268,11 +361,18 @@ fn not_posted(error: &PostError) -> Failure {
 fn failed(error: &MessageError) -> Failure {
     match error {
         MessageError::NoMessage => words::not_found("message"),
-        MessageError::NotTheAuthor => Failure::new(FailureKind::Forbidden, "This message is somebody else's. Only who wrote it may do that."),
-        MessageError::Empty => words::invalid("A message has 1 to 4,000 characters. Delete it, if nothing is to be left of it."),
+        MessageError::NotTheAuthor => Failure::new(
+            FailureKind::Forbidden,
+            "This message is somebody else's. Only who wrote it may do that.",
+        ),
+        MessageError::Empty => words::invalid(
+            "A message has 1 to 4,000 characters. Delete it, if nothing is to be left of it.",
+        ),
         MessageError::TooMany(count) => Failure::new(
             FailureKind::TooMany,
-            format!("There are {count} different reactions on this message, and there can't be more. Choose one of those."),
+            format!(
+                "There are {count} different reactions on this message, and there can't be more. Choose one of those."
+            ),
         ),
         MessageError::Store(error) => words::store(error),
     }
@@ -288,7 +388,14 @@ enum Kept {
 }
 
 fn first_kept(messages: &[Message], at: HistoryAt) -> Kept {
-    let middle = |fits: &dyn Fn(&Message) -> bool| Kept::Around(messages.iter().position(fits).unwrap_or(messages.len().saturating_sub(1)));
+    let middle = |fits: &dyn Fn(&Message) -> bool| {
+        Kept::Around(
+            messages
+                .iter()
+                .position(fits)
+                .unwrap_or(messages.len().saturating_sub(1)),
+        )
+    };
     match at {
         HistoryAt::Newest | HistoryAt::Before(_) => Kept::Last,
         HistoryAt::After(_) => Kept::First,
@@ -311,7 +418,11 @@ fn within(mut page: MessagePage, kept: Kept, limit: usize) -> MessagePage {
     while grown {
         grown = false;
         for behind in [true, false] {
-            let next = if behind { (up_to < sizes.len()).then_some(up_to) } else { from.checked_sub(1) };
+            let next = if behind {
+                (up_to < sizes.len()).then_some(up_to)
+            } else {
+                from.checked_sub(1)
+            };
             let Some(next) = next.filter(|next| sizes[*next] <= left || from == up_to) else {
                 continue;
             };
@@ -340,7 +451,8 @@ mod tests {
     fn page(count: u64) -> MessagePage {
         let ann = User::new(UserId(1), "ann", UserKind::Guest);
         let text = "x".repeat(1_000);
-        let message = |id| Message::new(MessageId(id), ChannelId(1), ann.clone(), &text[..], 0, "n");
+        let message =
+            |id| Message::new(MessageId(id), ChannelId(1), ann.clone(), &text[..], 0, "n");
         MessagePage {
             messages: (0..count).map(message).collect(),
             more: false,
@@ -361,7 +473,11 @@ mod tests {
             (Kept::Around(4), 100_000, vec![0, 1, 2, 3, 4], false, false),
         ] {
             let cut = within(page(5), kept, limit);
-            assert_eq!((ids(&cut), cut.more, cut.more_after), (left, more, more_after), "{kept:?}, {limit}");
+            assert_eq!(
+                (ids(&cut), cut.more, cut.more_after),
+                (left, more, more_after),
+                "{kept:?}, {limit}"
+            );
         }
         for kept in [Kept::First, Kept::Last, Kept::Around(0)] {
             let none = within(page(0), kept, 10);
@@ -381,12 +497,22 @@ mod tests {
 
     #[test]
     fn a_reaction_is_one_emoji() {
-        for good in ["🎉", "👍🏽", "❤️", "👩‍👩‍👧‍👦", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "🇩🇪"] {
+        for good in ["🎉", "👍🏽", "❤️", "👩‍👩‍👧‍👦", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "🇩🇪"]
+        {
             assert_eq!(emoji(good).unwrap(), good);
         }
         // Without the mark that makes it an emoji it is the same one.
         assert_eq!(emoji("❤").unwrap(), "❤️");
-        for bad in ["", "a", "🎉🎉", "+1", ":tada:", "1", "\u{200d}", &"🎉".repeat(100)] {
+        for bad in [
+            "",
+            "a",
+            "🎉🎉",
+            "+1",
+            ":tada:",
+            "1",
+            "\u{200d}",
+            &"🎉".repeat(100),
+        ] {
             assert!(emoji(bad).is_err(), "{bad}");
         }
     }

@@ -66,7 +66,9 @@ pub fn parse(text: &str) -> Result<Query, QueryError> {
             }),
         }
     }
-    query.terms.retain(|term| term.text.chars().any(char::is_alphanumeric));
+    query
+        .terms
+        .retain(|term| term.text.chars().any(char::is_alphanumeric));
     if query == Query::default() {
         return Err(QueryError::Empty);
     }
@@ -105,7 +107,9 @@ fn value(text: &str) -> (&str, bool, &str) {
         let (value, behind) = quoted.split_once('"').unwrap_or((quoted, ""));
         return (value, true, behind);
     }
-    let end = text.find(|c: char| c.is_whitespace() || c == '"').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| c.is_whitespace() || c == '"')
+        .unwrap_or(text.len());
     (&text[..end], false, &text[end..])
 }
 
@@ -114,7 +118,8 @@ fn day(text: &str) -> Option<UnixMs> {
     let mut parts = text.split('-');
     let mut number = |digits: usize| {
         let part = parts.next()?;
-        (part.len() <= digits && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse::<i64>().ok())?
+        (part.len() <= digits && part.bytes().all(|b| b.is_ascii_digit()))
+            .then(|| part.parse::<i64>().ok())?
     };
     let (year, month, day) = (number(4)?, number(2)?, number(2)?);
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
@@ -128,8 +133,13 @@ fn day(text: &str) -> Option<UnixMs> {
         return None;
     }
     // Days from 1970-01-01 in the Gregorian calendar, years beginning with March.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
+    let days =
+        365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
     Some(days * DAY_MS)
 }
 
@@ -140,14 +150,21 @@ mod tests {
     use super::*;
 
     fn term(text: &str, prefix: bool) -> Term {
-        Term { text: text.into(), prefix }
+        Term {
+            text: text.into(),
+            prefix,
+        }
     }
 
     #[test]
     fn words_phrases_and_filters() {
         let query = parse(r#"hello "good old" FROM:@Ann in:#general has:Link before:2026-11-20 after:2026-11-01 wor"#).unwrap();
         let expected = Query {
-            terms: vec![term("hello", false), term("good old", false), term("wor", true)],
+            terms: vec![
+                term("hello", false),
+                term("good old", false),
+                term("wor", true),
+            ],
             from: vec!["Ann".into()],
             places: vec!["general".into()],
             sent_before: Some(1_795_132_800_000),
@@ -155,10 +172,23 @@ mod tests {
             has: vec![Has::Link],
         };
         assert_eq!(query, expected);
-        assert_eq!(parse(r#"from:"Ann Lee" from:<@12>"#).unwrap().from, ["Ann Lee", "<@12>"]);
+        assert_eq!(
+            parse(r#"from:"Ann Lee" from:<@12>"#).unwrap().from,
+            ["Ann Lee", "<@12>"]
+        );
         assert_eq!(parse("word ").unwrap().terms, [term("word", false)]);
-        assert_eq!(parse("https://a.b from: x").unwrap().terms, [term("https://a.b", false), term("from:", false), term("x", true)]);
-        assert_eq!(parse("\"not closed").unwrap().terms, [term("not closed", false)]);
+        assert_eq!(
+            parse("https://a.b from: x").unwrap().terms,
+            [
+                term("https://a.b", false),
+                term("from:", false),
+                term("x", true)
+            ]
+        );
+        assert_eq!(
+            parse("\"not closed").unwrap().terms,
+            [term("not closed", false)]
+        );
         let days = parse("before:2026-11-20 before:2020-01-01 x").unwrap();
         assert_eq!(days.sent_before, Some(1_577_836_800_000));
     }
@@ -182,7 +212,13 @@ mod tests {
 
     #[test]
     fn days_are_those_of_the_calendar() {
-        for (text, days) in [("1970-01-01", 0), ("1970-03-01", 59), ("2000-02-29", 11_016), ("2000-03-01", 11_017), ("2026-11-20", 20_777)] {
+        for (text, days) in [
+            ("1970-01-01", 0),
+            ("1970-03-01", 59),
+            ("2000-02-29", 11_016),
+            ("2000-03-01", 11_017),
+            ("2026-11-20", 20_777),
+        ] {
             assert_eq!(day(text), Some(days * DAY_MS), "{text}");
         }
     }

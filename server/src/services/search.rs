@@ -13,7 +13,11 @@ use crate::words;
 
 impl Services {
     /// Only in channels that the caller may read, whatever is asked for.
-    pub async fn search_messages(&self, caller: &Caller, params: SearchMessages) -> Result<SearchPage, Failure> {
+    pub async fn search_messages(
+        &self,
+        caller: &Caller,
+        params: SearchMessages,
+    ) -> Result<SearchPage, Failure> {
         self.budgets.take(Budget::Searches, caller.user)?;
         if !QUERY_CHARS.contains(&params.query.chars().count()) {
             return Err(words::invalid("A search has 1 to 256 characters."));
@@ -22,17 +26,32 @@ impl Services {
             self.in_guild(caller, guild, Permissions::NONE)?;
         }
         let guild = match params.channel_id {
-            Some(channel) => self.in_channel(caller, channel, Permissions::VIEW_CHANNEL)?.guild,
+            Some(channel) => {
+                self.in_channel(caller, channel, Permissions::VIEW_CHANNEL)?
+                    .guild
+            }
             None => params.guild_id,
         };
-        let query = query::parse(&params.query).map_err(|error| words::invalid(&error.to_string()))?;
+        let query =
+            query::parse(&params.query).map_err(|error| words::invalid(&error.to_string()))?;
         let (channels, from) = self.hub.read(|live| {
-            let named = |name: &String| match name.strip_prefix("<@").and_then(|id| id.strip_suffix('>')?.parse().ok()) {
+            let named = |name: &String| match name
+                .strip_prefix("<@")
+                .and_then(|id| id.strip_suffix('>')?.parse().ok())
+            {
                 Some(id) => vec![UserId(id)],
                 None => live.called(caller.user, guild, name),
             };
-            let from = (!query.from.is_empty()).then(|| query.from.iter().flat_map(named).collect());
-            (within(live.readable(caller.user, guild), params.channel_id, &query.places), from)
+            let from =
+                (!query.from.is_empty()).then(|| query.from.iter().flat_map(named).collect());
+            (
+                within(
+                    live.readable(caller.user, guild),
+                    params.channel_id,
+                    &query.places,
+                ),
+                from,
+            )
         });
         let search = Search {
             reader: caller.user,
@@ -45,7 +64,11 @@ impl Services {
             before: params.before,
             limit: PAGE,
         };
-        let (mut found, mut more) = self.store.search_messages(search).await.map_err(|error| words::store(&error))?;
+        let (mut found, mut more) = self
+            .store
+            .search_messages(search)
+            .await
+            .map_err(|error| words::store(&error))?;
         let mut bytes = 0;
         let fitting = found.iter().take_while(|found| {
             bytes += json_bytes(&found.message);
@@ -58,8 +81,14 @@ impl Services {
     }
 }
 
-fn within(readable: Vec<(ChannelId, String)>, only: Option<ChannelId>, places: &[String]) -> Vec<ChannelId> {
-    let is = |place: &String, id: ChannelId, name: &str| place.to_lowercase() == name.to_lowercase() || *place == format!("<#{id}>");
+fn within(
+    readable: Vec<(ChannelId, String)>,
+    only: Option<ChannelId>,
+    places: &[String],
+) -> Vec<ChannelId> {
+    let is = |place: &String, id: ChannelId, name: &str| {
+        place.to_lowercase() == name.to_lowercase() || *place == format!("<#{id}>")
+    };
     readable
         .into_iter()
         .filter(|(id, name)| places.is_empty() || places.iter().any(|place| is(place, *id, name)))

@@ -1,19 +1,14 @@
 //! Files: sent in pieces, looked at, shown to who may see them, and gone with their message.
 
-use std::{
-    io::Cursor,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use image::{DynamicImage, ImageFormat};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use image::ImageFormat;
+use tokio::io::AsyncWriteExt;
 use voxhall_protocol::{
-    ChannelId, FileId,
+    FileId,
     control::{
-        Attachment, BeginUpload, ChannelKind, DeleteMessage, FailureKind, ListMessages,
-        SearchMessages, SendMessage, UpdateAccount, UpdateGuild, Upload, UploadPurpose,
-        UploadStatus,
+        BeginUpload, ChannelKind, DeleteMessage, FailureKind, ListMessages, SearchMessages,
+        SendMessage, UpdateAccount, UpdateGuild, UploadPurpose, UploadStatus,
     },
     permissions::Permissions,
 };
@@ -22,159 +17,12 @@ use crate::{
     client::tls,
     fixture::Server,
     people::{Person, channel_of},
-    text::{Club, club, club_on},
+    text::{club, club_on},
+    transfers::{
+        ask, attachment, bearer, begin, for_message, get, offset, on_disk, patch, picture, upload,
+        with_file,
+    },
 };
-
-/// What a server answers over HTTP.
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.head
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
-    }
-}
-
-/// One request on a connection of its own.
-async fn ask(
-    server: &Server,
-    method: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &[u8],
-) -> Answer {
-    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: server\r\nConnection: close\r\n");
-    for (name, value) in headers {
-        request += &format!("{name}: {value}\r\n");
-    }
-    if !body.is_empty() {
-        request += &format!("Content-Length: {}\r\n", body.len());
-    }
-    let mut stream = tls(&server.link("invite"), None).await.unwrap();
-    stream
-        .write_all(format!("{request}\r\n").as_bytes())
-        .await
-        .unwrap();
-    // It may refuse before it has read everything.
-    let _ = stream.write_all(body).await;
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer).await;
-    let end = answer
-        .windows(4)
-        .position(|four| four == b"\r\n\r\n")
-        .expect("a whole answer");
-    let head = String::from_utf8(answer[..end].to_vec()).unwrap();
-    Answer {
-        status: head.split(' ').nth(1).unwrap().parse().unwrap(),
-        body: answer[end + 4..].to_vec(),
-        head,
-    }
-}
-
-fn bearer(person: &Person) -> String {
-    format!("Bearer {}", person.token.expose())
-}
-
-async fn get(club: &Club, person: &Person, path: &str) -> Answer {
-    ask(
-        &club.server,
-        "GET",
-        path,
-        &[("Authorization", &bearer(person))],
-        b"",
-    )
-    .await
-}
-
-async fn patch(server: &Server, person: &Person, path: &str, offset: u64, bytes: &[u8]) -> Answer {
-    let headers = [
-        ("Authorization", &*bearer(person)),
-        ("Tus-Resumable", "1.0.0"),
-        ("Content-Type", "application/offset+octet-stream"),
-        ("Upload-Offset", &offset.to_string()),
-    ];
-    ask(server, "PATCH", path, &headers, bytes).await
-}
-
-async fn offset(server: &Server, person: &Person, path: &str) -> u64 {
-    let headers = [
-        ("Authorization", &*bearer(person)),
-        ("Tus-Resumable", "1.0.0"),
-    ];
-    let answer = ask(server, "HEAD", path, &headers, b"").await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    answer.header("upload-offset").unwrap().parse().unwrap()
-}
-
-fn for_message(channel: ChannelId, name: &str, bytes: u64) -> BeginUpload {
-    BeginUpload {
-        name: name.into(),
-        bytes,
-        purpose: UploadPurpose::Message(channel),
-    }
-}
-
-async fn begin(person: &mut Person, channel: ChannelId, name: &str, bytes: u64) -> Upload {
-    person
-        .call(&for_message(channel, name, bytes))
-        .await
-        .unwrap()
-}
-
-/// Announced, sent in one piece and looked at.
-async fn upload(
-    server: &Server,
-    person: &mut Person,
-    channel: ChannelId,
-    name: &str,
-    bytes: &[u8],
-) -> Attachment {
-    let upload = begin(person, channel, name, bytes.len() as u64).await;
-    let answer = patch(server, person, &upload.path, 0, bytes).await;
-    assert_eq!(answer.status, 204, "{answer:?}");
-    attachment(person, upload.file_id)
-        .await
-        .expect("it is complete")
-}
-
-async fn attachment(person: &mut Person, file_id: FileId) -> Option<Attachment> {
-    person
-        .call(&UploadStatus { file_id })
-        .await
-        .unwrap()
-        .attachment
-}
-
-fn with_file(channel: ChannelId, file: FileId, nonce: &str) -> SendMessage {
-    SendMessage {
-        attachments: vec![file],
-        ..SendMessage::new(channel, "", nonce)
-    }
-}
-
-fn picture(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
-    let pixels = image::RgbImage::from_fn(width, height, |x, y| {
-        image::Rgb([(x % 256) as u8, (y % 256) as u8, 7])
-    });
-    let mut bytes = Cursor::new(Vec::new());
-    DynamicImage::from(pixels)
-        .write_to(&mut bytes, format)
-        .unwrap();
-    bytes.into_inner()
-}
-
-fn on_disk(club: &Club, folder: &str) -> Vec<PathBuf> {
-    std::fs::read_dir(club.server.data().join(folder))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect()
-}
 
 #[tokio::test]
 async fn a_file_is_sent_and_fetched_by_who_may_see_it() {
@@ -420,6 +268,12 @@ async fn pictures_get_small_ones_and_lose_what_they_tell() {
         (size.width, size.height, size.thumbnail),
         (1_200, 800, true)
     );
+    // Whoever didn't hear that it is complete finds all that was sent, and not what is left of it.
+    let sent = format!("/uploads/{}", photo.id);
+    let all = told.len() as u64;
+    assert_eq!(offset(&club.server, &club.ann, &sent).await, all);
+    let nothing = patch(&club.server, &club.ann, &sent, all, b"").await;
+    assert_eq!(nothing.status, 204);
     club.ann
         .call(&with_file(text, photo.id, "n"))
         .await
