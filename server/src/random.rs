@@ -27,6 +27,11 @@ pub fn owner_code() -> String {
     code::<20>()
 }
 
+/// 40 bits: only has to differ from the few others.
+pub fn key_name() -> String {
+    code::<8>()
+}
+
 fn code<const N: usize>() -> String {
     bytes::<N>()
         .map(|byte| char::from(ALPHABET[usize::from(byte % 32)]))

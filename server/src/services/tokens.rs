@@ -26,7 +26,7 @@ const AUDIENCE: &str = "voxhall";
 /// A key that was never used.
 pub fn fresh_key(now: UnixMs) -> SigningKey {
     SigningKey {
-        kid: random::owner_code(),
+        kid: random::key_name(),
         secret: random::bytes(),
         created_at_ms: now,
         retired_at_ms: None,
