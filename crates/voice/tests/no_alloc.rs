@@ -52,9 +52,11 @@ fn receiving_does_not_allocate_even_for_new_speakers() {
         ..SenderConfig::default()
     })
     .expect("an encoder");
-    sender.set_reported_loss(0.1);
+    // With deep redundancy.
+    sender.set_frame_length(FrameLength::Ms20);
     let mut packets: Vec<(u32, Vec<u8>)> = Vec::new();
-    for i in 0..400 {
+    for i in 0..1_600 {
+        sender.set_reported_loss(0.1);
         sender.push(&tone(i), |frame| {
             packets.push((frame.rtp_timestamp, frame.payload.to_vec()));
         });
@@ -68,11 +70,12 @@ fn receiving_does_not_allocate_even_for_new_speakers() {
     let mut now = Instant::now();
     let mut out = [0.0; 240];
     let mut sounding = 0;
+    let mut restored = 0;
     assert_no_alloc(|| {
         for (i, (timestamp, payload)) in packets.iter().enumerate() {
             // Six speakers on four seats, one of them losing packets, one of them in bursts.
             for speaker in 0..6_u32 {
-                let lost = speaker == 1 && i % 5 == 0;
+                let lost = speaker == 1 && i % 10 < 3;
                 let stalled = speaker == 2 && i % 40 < 20;
                 if lost || stalled || (i / 50 + speaker as usize).is_multiple_of(3) {
                     continue;
@@ -82,14 +85,17 @@ fn receiving_does_not_allocate_even_for_new_speakers() {
             receiver.set_gain(i as u32 % 2_000, 0.5);
             receiver.set_muted(3, i % 2 == 0);
             receiver.set_stability(0.7);
-            for _ in 0..2 {
+            for _ in 0..4 {
                 receiver.pull_each(now, &mut out, |_, samples| {
                     sounding += usize::from(samples[0] != 0.0);
                 });
                 now += Duration::from_millis(5);
             }
             for speaker in 0..6 {
-                let _ = (receiver.stats(speaker), receiver.report(speaker));
+                let _ = receiver.report(speaker);
+                let stats = receiver.stats(speaker);
+                restored =
+                    stats.map_or(restored, |stats| restored.max(stats.dred_recovered_samples));
             }
             assert!(receiver.speakers().count() <= 4);
             if i % 97 == 0 {
@@ -98,4 +104,5 @@ fn receiving_does_not_allocate_even_for_new_speakers() {
         }
     });
     assert!(sounding > 500);
+    assert!(restored > 0, "deep redundancy is used");
 }
