@@ -1,7 +1,13 @@
 //! A server with as many voice channels as wanted, that lets everybody in from one address.
 
 use anyhow::Context;
+use voxhall_protocol::{
+    control::{ChannelKind, CreateChannel},
+    link::Link,
+};
 use voxhall_testkit::process::ServerProcess;
+
+use crate::wire::Wire;
 
 /// Of the guild that the first start makes.
 const DEFAULT_VOICE_CHANNELS: usize = 2;
@@ -9,7 +15,7 @@ const DEFAULT_VOICE_CHANNELS: usize = 2;
 pub fn server(users: usize, channels: usize) -> anyhow::Result<ServerProcess> {
     let sign_ins = (users * 2 + 60).to_string();
     let pending = (users + 64).to_string();
-    let mut server = ServerProcess::start_with([
+    let server = ServerProcess::start_with([
         "--sign-ins-per-minute",
         &sign_ins,
         "--pending-per-address",
@@ -19,26 +25,32 @@ pub fn server(users: usize, channels: usize) -> anyhow::Result<ServerProcess> {
     ])
     .context("can't start the server")?;
     if channels > DEFAULT_VOICE_CHANNELS {
-        // No client can make channels yet, so the data base gets them between two starts.
-        server.terminate()?;
-        add_channels(&server, channels - DEFAULT_VOICE_CHANNELS)
-            .context("can't add voice channels to the server's data")?;
-        server
-            .restart()
-            .context("can't start the server with more channels")?;
+        let owner = server.owner().context("a new server has an owner link")?;
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(add_channels(
+                &owner.parse()?,
+                channels - DEFAULT_VOICE_CHANNELS,
+            ))
+            .context("can't make more voice channels")?;
     }
     Ok(server)
 }
 
-fn add_channels(server: &ServerProcess, count: usize) -> rusqlite::Result<()> {
-    let mut data = rusqlite::Connection::open(server.data().join("voxhall.db"))?;
-    let transaction = data.transaction()?;
+async fn add_channels(owner: &Link, count: usize) -> anyhow::Result<()> {
+    let mut wire = Wire::open(owner).await?;
+    let credentials = wire.guest(owner, "host").await?;
+    let ready = wire.begin(credentials.access_token).await?;
+    let guild = ready.guilds.first().context("the owner is in no guild")?.id;
     for number in 1..=count {
-        transaction.execute(
-            "INSERT INTO channels (guild_id, name, kind, position, bitrate_bps)
-             SELECT guild_id, 'Load ' || ?1, 'voice', max(position) + 1, max(bitrate_bps) FROM channels GROUP BY guild_id",
-            [number.to_string()],
-        )?;
+        wire.call(&CreateChannel {
+            guild_id: guild,
+            name: format!("Load {number}"),
+            kind: ChannelKind::Voice,
+            category_id: None,
+        })
+        .await?;
     }
-    transaction.commit()
+    Ok(())
 }
