@@ -646,13 +646,9 @@ impl Core {
                 read::<MessagePage>(result).map(|page| self.add_page(now, job, page, out))
             }
             Pending::Search => read::<SearchPage>(result).map(|page| self.found(page)),
-            Pending::Recount(channel) => read::<ReadState>(result).map(|state| {
-                let known = self.state.reading.get(&channel);
-                if known.is_some_and(|known| known.last_read <= state.last_read) {
-                    self.state.reading_mut(channel).set(state);
-                    self.changed = true;
-                }
-            }),
+            Pending::Recount(channel) => {
+                read::<ReadState>(result).map(|state| self.recounted(now, channel, state, out))
+            }
             Pending::Ask(asker, request) => {
                 let answer = request.read_reply(result);
                 return self.answered(
@@ -701,8 +697,13 @@ impl Core {
             }
             Pending::Recount(channel) => {
                 self.state.reading_mut(channel).uncertain = true;
-                let wait = failure.data.retry_after_ms.unwrap_or(2_000).clamp(100, 60_000);
-                self.recounts_later.insert(channel, now + Duration::from_millis(wait));
+                let wait = failure
+                    .data
+                    .retry_after_ms
+                    .unwrap_or(2_000)
+                    .clamp(100, 60_000);
+                self.recounts_later
+                    .insert(channel, now + Duration::from_millis(wait));
             }
             Pending::Ping | Pending::Courtesy => {}
         }

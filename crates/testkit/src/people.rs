@@ -172,12 +172,8 @@ impl Person {
             if let Some(history) = history.filter(|it| !it.more && !it.loading) {
                 return Ok(history.messages.clone());
             }
+            let before = history_len(&self.state(), channel);
             self.session.send(Intent::LoadMessages(channel));
-            let before = self
-                .state()
-                .history
-                .get(&channel)
-                .map_or(0, |it| it.messages.len());
             self.until("for a page of history", |state| {
                 let history = state.history.get(&channel)?;
                 let moved = history.messages.len() > before || !history.more;
@@ -186,6 +182,11 @@ impl Person {
             .await?;
         }
     }
+}
+
+fn history_len(state: &State, channel: ChannelId) -> usize {
+    let history = state.history.get(&channel);
+    history.map_or(0, |history| history.messages.len())
 }
 
 /// Waits until nothing was told to anyone for `quiet`, and nobody has anything left to send.

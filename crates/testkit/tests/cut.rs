@@ -110,9 +110,7 @@ async fn nothing_is_lost_or_told_twice_when_the_connection_is_cut_in_a_busy_chan
     assert_eq!(reading.unread as usize, others);
     assert_eq!(cid.syncs(), 1, "it went on where it was cut");
     // A late retry of a message that arrived is the same message.
-    let by_ann = stored
-        .iter()
-        .find(|message| message.author.name == "ann");
+    let by_ann = stored.iter().find(|message| message.author.name == "ann");
     let by_ann = by_ann.unwrap();
     let again = SendMessage::new(channel, by_ann.text.clone(), by_ann.nonce.clone());
     assert_eq!(ann.ask(again).await.unwrap().id, by_ann.id);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use voxhall_protocol::{
     ChannelId, MessageId,
-    control::{EndReason, Event, MarkRead, Ready, VoiceState},
+    control::{EndReason, Event, MarkRead, ReadState, Ready, VoiceState},
 };
 
 use super::{Core, Output, Pending};
@@ -92,6 +92,10 @@ impl Core {
                 self.sent(message.channel_id, &message.nonce, out);
             }
             Event::MessageDeleted { channel_id, .. } | Event::MessageUpdated { channel_id, .. } => {
+                if self.is_counting(*channel_id) {
+                    // The count on its way may be from before this, or from after.
+                    self.state.reading_mut(*channel_id).uncertain = true;
+                }
                 self.recount(now, *channel_id, out);
             }
             Event::VoiceJoined { state, .. } => {
@@ -165,8 +169,6 @@ impl Core {
 
     /// Asks the server for a count that nobody here can know: marking as read what is read already changes nothing.
     pub(super) fn recount(&mut self, now: Instant, channel_id: ChannelId, out: &mut Vec<Output>) {
-        let asked =
-            |pending: &Pending| matches!(pending, Pending::Recount(of) if *of == channel_id);
         let uncertain = self
             .state
             .reading
@@ -174,7 +176,7 @@ impl Core {
             .filter(|reading| reading.uncertain);
         let Some(reading) = uncertain else { return };
         let message_id = reading.last_read.unwrap_or(MessageId(0));
-        if self.is_online() && !self.pending.values().any(|(pending, _)| asked(pending)) {
+        if self.is_online() && !self.is_counting(channel_id) {
             self.state.reading_mut(channel_id).uncertain = false;
             let mark = MarkRead {
                 channel_id,
@@ -182,6 +184,26 @@ impl Core {
             };
             self.call(now, &mark, Pending::Recount(channel_id), out);
         }
+    }
+
+    pub(super) fn recounted(
+        &mut self,
+        now: Instant,
+        channel: ChannelId,
+        state: ReadState,
+        out: &mut Vec<Output>,
+    ) {
+        let reading = self.state.reading_mut(channel);
+        let again = reading.uncertain;
+        reading.set_answered(state);
+        reading.uncertain = again;
+        self.changed = true;
+        self.recount(now, channel, out);
+    }
+
+    fn is_counting(&self, channel: ChannelId) -> bool {
+        let counts = |(pending, _): &(Pending, Instant)| matches!(pending, Pending::Recount(of) if *of == channel);
+        self.pending.values().any(counts)
     }
 
     pub(super) fn count_what_waited(&mut self, now: Instant, out: &mut Vec<Output>) {

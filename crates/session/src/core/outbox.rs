@@ -321,14 +321,8 @@ impl Core {
                     self.history(channel).edits.remove(message);
                 }
             }
-            Some((channel, What::Read { .. })) => {
-                let state = read::<ReadState>(result)?;
-                // Read on meanwhile: a newer mark is on its way.
-                if state.last_read >= self.state.reading_mut(channel).last_read {
-                    self.state.reading_mut(channel).set(state);
-                }
-                self.changed = true;
-            }
+            // The event that says the same came before, in its place among the others.
+            Some((_, What::Read { .. })) => drop(read::<ReadState>(result)?),
             None => {}
         }
         self.pump(now, out);

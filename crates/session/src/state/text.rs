@@ -126,6 +126,26 @@ impl Reading {
         self.seen.retain(|(id, _)| Some(*id) > state.last_read);
     }
 
+    /// The server's count from before what it didn't know yet: an answer, unlike an event, has no place among the events.
+    pub(crate) fn set_answered(&mut self, state: ReadState) {
+        if state.last_read < self.last_read {
+            return;
+        }
+        self.set(state);
+        let newer = || {
+            self.seen
+                .iter()
+                .filter(|(id, _)| Some(*id) > state.last_message)
+        };
+        let count = |n: usize| u32::try_from(n).unwrap_or(MOST_UNREAD);
+        let (unread, mentions) = (
+            count(newer().count()),
+            count(newer().filter(|(_, it)| *it).count()),
+        );
+        self.unread = (self.unread + unread).min(MOST_UNREAD);
+        self.mentions = (self.mentions + mentions).min(MOST_UNREAD);
+    }
+
     /// A message came. `mine` ones count as read.
     pub(super) fn created(&mut self, id: MessageId, mine: bool, mentions_me: bool) {
         if Some(id) <= self.last_message {
