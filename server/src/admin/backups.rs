@@ -116,7 +116,7 @@ impl Backups {
             match fs::remove_dir_all(&old) {
                 Ok(()) => tracing::info!(path = %old.display(), "old backup removed"),
                 Err(error) => {
-                    tracing::warn!(path = %old.display(), %error, "can't remove an old backup")
+                    tracing::warn!(path = %old.display(), %error, "can't remove an old backup");
                 }
             }
         }

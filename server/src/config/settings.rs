@@ -45,8 +45,16 @@ pub fn find(key: &str) -> Option<&'static Setting> {
 /// What all environment variables of the server begin with.
 pub const PREFIX: &str = "VOXHALL_";
 
-/// Variables with the same beginning that are for the scripts and tests of this project.
-pub const OTHERS_VARIABLES: &[&str] = &["VOXHALL_BIN_DIR", "VOXHALL_SOUND_", "VOXHALL_WRITE_DOCS"];
+/// Variables with the same beginning that are for the scripts and tests of this project. Those of tests may begin as `VOXHALL_TEST_`.
+pub const OTHERS_VARIABLES: &[&str] = &[
+    "VOXHALL_BIN_DIR",
+    "VOXHALL_CUT_S",
+    "VOXHALL_KILLS",
+    "VOXHALL_SEED",
+    "VOXHALL_SOUND_",
+    "VOXHALL_TEST_",
+    "VOXHALL_WRITE_DOCS",
+];
 
 macro_rules! settings {
     ($($key:literal $value_name:literal $kind:ident $default:expr, $help:literal;)*) => {

@@ -1,5 +1,6 @@
 //! What the system knows of this process, under the names that all Prometheus clients use. Linux only; elsewhere nothing is said.
 
+#[cfg(target_os = "linux")]
 use std::fs;
 
 use super::text::Page;

@@ -220,6 +220,22 @@ async fn commands_reach_the_server_that_runs_and_nobody_else() {
     assert_eq!(admin(&data, &["stats"])["connections"], 0);
 }
 
+#[test]
+fn a_socket_that_can_not_be_made_keeps_nobody_from_talking() {
+    let long = format!("/tmp/{}", "x".repeat(120));
+    let server = Server::start_with(&["--admin-socket", &long]);
+    assert!(server.log().contains("no admin commands") && server.log().contains("--admin-socket"));
+    let elsewhere = server.data().join("other.sock");
+    let server = Server::start_with(&["--admin-socket", path(&elsewhere)]);
+    let health = run(&["--admin-socket", path(&elsewhere), "health"]);
+    assert!(health.status.success(), "{health:?}");
+    drop(server);
+    let off = Server::start_with(&["--admin-socket", "off"]);
+    assert!(!off.data().join("admin.sock").exists());
+    let (_, said) = failed(&["--admin-socket", "off", "health"]);
+    assert!(said.contains("admin_socket is off"), "{said}");
+}
+
 #[tokio::test]
 async fn garbage_on_the_socket_harms_nobody() {
     let server = Server::start();
