@@ -85,7 +85,9 @@ impl SourceLimit {
     /// How long to wait for the next one.
     pub fn check(&self, source: Source, now: Instant) -> Result<(), Duration> {
         self.sources.check(&source, now)?;
-        source.site().map_or(Ok(()), |site| self.sites.check(&site, now))
+        source
+            .site()
+            .map_or(Ok(()), |site| self.sites.check(&site, now))
     }
 
     /// Takes one try.

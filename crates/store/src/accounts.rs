@@ -212,9 +212,15 @@ pub struct Rotation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rotated {
     /// The next token is good now, and the only one.
-    Good { user: User, device: DeviceId },
+    Good {
+        user: User,
+        device: DeviceId,
+    },
     /// It had been spent: someone else has a copy. The device is signed out.
-    Reused { user: UserId, device: DeviceId },
+    Reused {
+        user: UserId,
+        device: DeviceId,
+    },
     Suspended,
     /// Nobody is signed in with it.
     Unknown,

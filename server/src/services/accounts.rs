@@ -41,7 +41,8 @@ impl Services {
             .await
             .map_err(words::hashing)?;
         let kind = NewUserKind::Account { password_hash };
-        self.sign_up(source, name, kind, joins, &register.device).await
+        self.sign_up(source, name, kind, joins, &register.device)
+            .await
     }
 
     pub async fn guest(&self, source: Source, guest: Guest) -> Result<Credentials, Failure> {
@@ -80,7 +81,9 @@ impl Services {
             .account_by_name(&name)
             .await
             .map_err(|error| words::store(&error))?;
-        let hash = account.as_ref().map(|account| account.password_hash.clone());
+        let hash = account
+            .as_ref()
+            .map(|account| account.password_hash.clone());
         let fits = self
             .passwords
             .verify(login.password, hash)
@@ -239,7 +242,11 @@ impl Services {
         let device = NewDevice {
             family: first.family,
             token_sha256: sha256(&token),
-            label: label.chars().filter(|c| !c.is_control()).take(DEVICE_LABEL_CHARS).collect(),
+            label: label
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(DEVICE_LABEL_CHARS)
+                .collect(),
             now: unix_ms(),
         };
         (token, device)

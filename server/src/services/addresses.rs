@@ -47,7 +47,9 @@ mod tests {
 
     #[test]
     fn one_network_has_one_hash_and_only_with_the_key() {
-        let of = |key: u8, address: &str| Addresses::new(&[key; 32]).hash(Source::of(address.parse().unwrap()));
+        let of = |key: u8, address: &str| {
+            Addresses::new(&[key; 32]).hash(Source::of(address.parse().unwrap()))
+        };
         assert_eq!(of(1, "2001:db8::1"), of(1, "2001:db8::2"));
         assert_ne!(of(1, "10.0.0.1"), of(1, "10.0.0.2"));
         assert_ne!(of(1, "10.0.0.1"), of(2, "10.0.0.1"));

@@ -20,14 +20,21 @@ impl Services {
         params: OpenConversation,
     ) -> Result<Conversation, Failure> {
         self.budgets.take(Budget::People, caller.user)?;
-        let name = params.name.as_deref().map(group_name).transpose()?.flatten();
+        let name = params
+            .name
+            .as_deref()
+            .map(group_name)
+            .transpose()?
+            .flatten();
         let opened = match params.user_ids.as_slice() {
             [other] if params.name.is_none() => {
                 self.store.open_direct(caller.user, *other, unix_ms()).await
             }
             others => {
                 let others = others.iter().copied().take(MAX_GROUP_MEMBERS * 2).collect();
-                self.store.open_group(caller.user, others, name, unix_ms()).await
+                self.store
+                    .open_group(caller.user, others, name, unix_ms())
+                    .await
             }
         };
         self.shown(caller, opened)
@@ -40,7 +47,10 @@ impl Services {
     ) -> Result<Conversation, Failure> {
         self.budgets.take(Budget::People, caller.user)?;
         let name = group_name(&params.name)?;
-        let renamed = self.store.rename_group(params.channel_id, caller.user, name).await;
+        let renamed = self
+            .store
+            .rename_group(params.channel_id, caller.user, name)
+            .await;
         self.shown(caller, renamed)
     }
 
@@ -50,8 +60,14 @@ impl Services {
         params: AddToConversation,
     ) -> Result<Conversation, Failure> {
         self.budgets.take(Budget::People, caller.user)?;
-        let AddToConversation { channel_id, user_id } = params;
-        let added = self.store.add_to_group(channel_id, caller.user, user_id, unix_ms()).await;
+        let AddToConversation {
+            channel_id,
+            user_id,
+        } = params;
+        let added = self
+            .store
+            .add_to_group(channel_id, caller.user, user_id, unix_ms())
+            .await;
         self.shown(caller, added)
     }
 
@@ -60,8 +76,14 @@ impl Services {
         caller: &Caller,
         params: RemoveFromConversation,
     ) -> Result<Done, Failure> {
-        let RemoveFromConversation { channel_id, user_id } = params;
-        let removed = self.store.remove_from_group(channel_id, caller.user, user_id).await;
+        let RemoveFromConversation {
+            channel_id,
+            user_id,
+        } = params;
+        let removed = self
+            .store
+            .remove_from_group(channel_id, caller.user, user_id)
+            .await;
         removed.map_err(|error| refusal(&error))?;
         Ok(Done {})
     }
@@ -73,7 +95,9 @@ impl Services {
         stored: Result<ConversationRecord, ConversationError>,
     ) -> Result<Conversation, Failure> {
         let channel: ChannelId = stored.map_err(|error| refusal(&error))?.id;
-        let shown = self.hub.read(|live| live.conversation_view(channel, caller.user));
+        let shown = self
+            .hub
+            .read(|live| live.conversation_view(channel, caller.user));
         shown.ok_or_else(|| refusal(&ConversationError::NoConversation))
     }
 }
@@ -83,7 +107,9 @@ fn group_name(name: &str) -> Result<Option<String>, Failure> {
     if name.trim().is_empty() {
         return Ok(None);
     }
-    clean_name(name).map(Some).map_err(|error| words::invalid(&error.to_string()))
+    clean_name(name)
+        .map(Some)
+        .map_err(|error| words::invalid(&error.to_string()))
 }
 
 fn refusal(error: &ConversationError) -> Failure {
@@ -112,7 +138,9 @@ fn refusal(error: &ConversationError) -> Failure {
         ),
         ConversationError::TooMany => Failure::new(
             FailureKind::TooMany,
-            format!("You have {MAX_CONVERSATIONS} conversations, and nobody may have more. Leave a group first."),
+            format!(
+                "You have {MAX_CONVERSATIONS} conversations, and nobody may have more. Leave a group first."
+            ),
         ),
         ConversationError::Store(error) => words::store(error),
     }

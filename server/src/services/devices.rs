@@ -32,7 +32,9 @@ impl Services {
 
     pub async fn end_device(&self, caller: &Caller, params: EndDevice) -> Result<Done, Failure> {
         // One that is gone stays gone, and nobody learns of devices that aren't theirs.
-        let ended = self.store.end_devices(caller.user, Devices::One(params.device_id));
+        let ended = self
+            .store
+            .end_devices(caller.user, Devices::One(params.device_id));
         ended.await.map_err(|error| words::store(&error))?;
         Ok(Done {})
     }
@@ -44,22 +46,34 @@ impl Services {
     ) -> Result<Done, Failure> {
         check_password(&params.new)?;
         let account = self.store.account(caller.user).await;
-        let account = account.map_err(|error| words::store(&error))?.ok_or_else(|| {
-            Failure::new(
-                FailureKind::Forbidden,
-                "A guest has no password. Make an account of this guest first.",
-            )
-        })?;
+        let account = account
+            .map_err(|error| words::store(&error))?
+            .ok_or_else(|| {
+                Failure::new(
+                    FailureKind::Forbidden,
+                    "A guest has no password. Make an account of this guest first.",
+                )
+            })?;
         let hash = account.password_hash;
-        if !self.own_password_fits(caller, &account.user.name, params.old, &hash).await? {
+        if !self
+            .own_password_fits(caller, &account.user.name, params.old, &hash)
+            .await?
+        {
             // Asked again, because the answer was lost?
             let new = params.new;
-            return match self.own_password_fits(caller, &account.user.name, new, &hash).await? {
+            return match self
+                .own_password_fits(caller, &account.user.name, new, &hash)
+                .await?
+            {
                 true => Ok(Done {}),
                 false => Err(words::wrong_password()),
             };
         }
-        let new_hash = self.passwords.hash(params.new).await.map_err(words::hashing)?;
+        let new_hash = self
+            .passwords
+            .hash(params.new)
+            .await
+            .map_err(words::hashing)?;
         let change = PasswordChange {
             user: caller.user,
             old_hash: hash,

@@ -48,7 +48,10 @@ impl Services {
         params: FollowUser,
     ) -> Result<Profile, Failure> {
         self.budgets.take(Budget::People, caller.user)?;
-        let followed = self.store.follow(caller.user, params.user_id, unix_ms()).await;
+        let followed = self
+            .store
+            .follow(caller.user, params.user_id, unix_ms())
+            .await;
         followed.map_err(|error| match error {
             RelateError::TooMany => too_many(MAX_FOLLOWING as usize),
             error => relate(&error),
@@ -70,7 +73,11 @@ impl Services {
         _: &Caller,
         params: ListFollowers,
     ) -> Result<UserPage, Failure> {
-        stored(self.store.followers(params.user_id, params.after, PAGE).await)
+        stored(
+            self.store
+                .followers(params.user_id, params.after, PAGE)
+                .await,
+        )
     }
 
     pub async fn list_following(
@@ -78,12 +85,19 @@ impl Services {
         _: &Caller,
         params: ListFollowing,
     ) -> Result<UserPage, Failure> {
-        stored(self.store.following(params.user_id, params.after, PAGE).await)
+        stored(
+            self.store
+                .following(params.user_id, params.after, PAGE)
+                .await,
+        )
     }
 
     pub async fn block_user(&self, caller: &Caller, params: BlockUser) -> Result<Done, Failure> {
         self.budgets.take(Budget::People, caller.user)?;
-        let blocked = self.store.block(caller.user, params.user_id, unix_ms()).await;
+        let blocked = self
+            .store
+            .block(caller.user, params.user_id, unix_ms())
+            .await;
         blocked.map_err(|error| relate(&error))?;
         Ok(Done {})
     }
@@ -112,7 +126,10 @@ impl Services {
             }
             _ => return Err(words::invalid("Say who it is by an id or by a name.")),
         };
-        let asked = self.store.request_friend(caller.user, other, unix_ms()).await;
+        let asked = self
+            .store
+            .request_friend(caller.user, other, unix_ms())
+            .await;
         let kind = asked.map_err(|error| relate(&error))?;
         self.relation_with(caller, other, kind)
     }
@@ -122,7 +139,10 @@ impl Services {
         caller: &Caller,
         params: AcceptFriend,
     ) -> Result<Relation, Failure> {
-        let accepted = self.store.accept_friend(caller.user, params.user_id, unix_ms()).await;
+        let accepted = self
+            .store
+            .accept_friend(caller.user, params.user_id, unix_ms())
+            .await;
         accepted.map_err(|error| relate(&error))?;
         self.relation_with(caller, params.user_id, RelationKind::Friend)
     }
@@ -149,7 +169,10 @@ impl Services {
                 "A status is one line of {CUSTOM_STATUS_CHARS} characters at most."
             )));
         }
-        if params.custom_until_ms.is_some_and(|until| until <= unix_ms()) {
+        if params
+            .custom_until_ms
+            .is_some_and(|until| until <= unix_ms())
+        {
             return Err(words::invalid("This time is over already."));
         }
         let choice = PresenceChoice {
@@ -163,7 +186,8 @@ impl Services {
 
     pub async fn set_idle(&self, caller: &Caller, params: SetIdle) -> Result<Done, Failure> {
         let connection = caller.connection;
-        self.hub.act(|live, _, out| live.set_idle(connection, params.idle, out));
+        self.hub
+            .act(|live, _, out| live.set_idle(connection, params.idle, out));
         Ok(Done {})
     }
 
@@ -173,12 +197,23 @@ impl Services {
     }
 
     /// As the live state shows it, which knows by now.
-    fn relation_with(&self, caller: &Caller, other: UserId, kind: RelationKind) -> Result<Relation, Failure> {
+    fn relation_with(
+        &self,
+        caller: &Caller,
+        other: UserId,
+        kind: RelationKind,
+    ) -> Result<Relation, Failure> {
         self.hub.read(|live| {
             let user = live.user(other).cloned();
             (live.relation_view(caller.user, other))
                 // It was ended in the same moment.
-                .or_else(|| Some(Relation { user: user?, kind, presence: Presence::default() }))
+                .or_else(|| {
+                    Some(Relation {
+                        user: user?,
+                        kind,
+                        presence: Presence::default(),
+                    })
+                })
                 .ok_or_else(|| words::not_found("user"))
         })
     }

@@ -29,12 +29,18 @@ impl Services {
         let name = params.name.as_deref().unwrap_or(&me.name);
         let name = clean_name(name).map_err(|error| words::invalid(&error.to_string()))?;
         if me.kind == UserKind::Account {
-            return self.upgraded_before(caller, me, &name, params.password).await;
+            return self
+                .upgraded_before(caller, me, &name, params.password)
+                .await;
         }
         if self.registration == Registration::Closed {
             return Err(registration_closed());
         }
-        let hash = self.passwords.hash(params.password).await.map_err(words::hashing)?;
+        let hash = self
+            .passwords
+            .hash(params.password)
+            .await
+            .map_err(words::hashing)?;
         match self.store.upgrade_guest(caller.user, name, hash).await {
             Ok(user) => Ok(user),
             Err(UpgradeError::NameTaken) => Err(words::name_taken()),
@@ -57,7 +63,11 @@ impl Services {
             return Err(has_an_account());
         };
         let fits = self.own_password_fits(caller, name, password, &account.password_hash);
-        if fits.await? { Ok(me) } else { Err(has_an_account()) }
+        if fits.await? {
+            Ok(me)
+        } else {
+            Err(has_an_account())
+        }
     }
 
     pub async fn update_account(
@@ -73,8 +83,13 @@ impl Services {
             None => None,
         };
         let about = params.about.map(|about| about.trim().to_owned());
-        if about.as_ref().is_some_and(|about| about.chars().count() > ABOUT_CHARS) {
-            return Err(words::invalid(&format!("This text has {ABOUT_CHARS} characters at most.")));
+        if about
+            .as_ref()
+            .is_some_and(|about| about.chars().count() > ABOUT_CHARS)
+        {
+            return Err(words::invalid(&format!(
+                "This text has {ABOUT_CHARS} characters at most."
+            )));
         }
         let update = ProfileUpdate {
             display_name,

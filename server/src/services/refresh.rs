@@ -96,7 +96,11 @@ impl RefreshTokens {
         context.update(what);
         context.update(&[0]);
         context.update(from);
-        *context.sign().as_ref().first_chunk().expect("no more than 32 bytes are asked for")
+        *context
+            .sign()
+            .as_ref()
+            .first_chunk()
+            .expect("no more than 32 bytes are asked for")
     }
 }
 

@@ -129,7 +129,9 @@ mod tests {
 
         fn right(&self, name: &str, from: u32) -> bool {
             let tried = self.limits.password(name, source(from), self.now);
-            tried.map(|guess| self.limits.was_right(guess, source(from))).is_ok()
+            tried
+                .map(|guess| self.limits.was_right(guess, source(from)))
+                .is_ok()
         }
     }
 
@@ -145,7 +147,9 @@ mod tests {
     #[test]
     fn one_address_tries_a_few_names() {
         let tried = Tried::new();
-        let passed = (0..1_000).filter(|n| tried.wrong(&format!("user {n}"), 1)).count();
+        let passed = (0..1_000)
+            .filter(|n| tried.wrong(&format!("user {n}"), 1))
+            .count();
         assert_eq!(passed, 40);
         assert!(tried.wrong("another", 2));
         // An account of one's own brings no new tries.
@@ -156,9 +160,13 @@ mod tests {
     fn many_addresses_with_many_names_get_a_trickle_and_nobody_is_locked_out() {
         let tried = Tried::new();
         assert!(tried.right("ann", 9_999));
-        let passed = (0..1_000).filter(|n| tried.wrong(&format!("user {n}"), *n)).count();
+        let passed = (0..1_000)
+            .filter(|n| tried.wrong(&format!("user {n}"), *n))
+            .count();
         assert_eq!(passed, 1_000, "each of them may try");
-        let again = (0..3_000).filter(|n| tried.wrong(&format!("other {n}"), n % 1_000)).count();
+        let again = (0..3_000)
+            .filter(|n| tried.wrong(&format!("other {n}"), n % 1_000))
+            .count();
         assert!(again <= 2 * 1_000, "{again}");
         // Who has signed in from there before, and who comes from a new place.
         assert!(tried.right("ann", 9_999) && tried.right("bob", 8_888));
@@ -182,7 +190,10 @@ mod tests {
         let tried = Tried::new();
         let network = |n: u32| Source::of(format!("2001:db8:7:{n:x}::1").parse().unwrap());
         let passed = (0..1_000).filter(|n| {
-            let tried_now = tried.limits.password(&format!("user {n}"), network(*n), tried.now).is_ok();
+            let tried_now = tried
+                .limits
+                .password(&format!("user {n}"), network(*n), tried.now)
+                .is_ok();
             tried.limits.was_wrong(network(*n), tried.now);
             tried_now
         });

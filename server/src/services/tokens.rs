@@ -100,7 +100,8 @@ impl AccessTokens {
     pub fn is_due(&self, now: UnixMs) -> bool {
         let life_ms = i64::try_from(KEY_LIFE.as_millis()).unwrap_or(i64::MAX);
         let keys = self.keys.load();
-        keys.first().is_none_or(|key| now - key.created_at_ms >= life_ms)
+        keys.first()
+            .is_none_or(|key| now - key.created_at_ms >= life_ms)
     }
 
     pub fn issue(&self, user: UserId, device: DeviceId, now: UnixMs) -> SecretText {
@@ -135,7 +136,9 @@ impl AccessTokens {
         let claims = jsonwebtoken::decode::<Claims>(token.expose(), &key.verify, &self.validation);
         let claims = claims.ok()?.claims;
         let now_s = now / 1_000;
-        let in_time = claims.nbf <= now_s && now_s < claims.exp && claims.exp <= claims.iat.checked_add(life_s())?;
+        let in_time = claims.nbf <= now_s
+            && now_s < claims.exp
+            && claims.exp <= claims.iat.checked_add(life_s())?;
         // A key that leaked after it was retired signs nothing that counts.
         let in_use = key.retired_at_ms.is_none_or(|at| claims.iat <= at / 1_000);
         let user = claims.sub.parse().ok()?;
@@ -249,7 +252,10 @@ mod tests {
         for now in [NOW - 1_000, last + 1, NOW + 1_000 * life_s() * 100] {
             assert_eq!(tokens.check(&token, now), None, "{now}");
         }
-        assert_eq!(tokens.check(&signed(&header(), &claims(), &[1; 32]), NOW), Some((USER, DEVICE)));
+        assert_eq!(
+            tokens.check(&signed(&header(), &claims(), &[1; 32]), NOW),
+            Some((USER, DEVICE))
+        );
     }
 
     #[test]
@@ -276,7 +282,11 @@ mod tests {
         for name in ["iss", "aud", "sub", "nbf", "exp", "iat", "device"] {
             let mut claims = claims();
             claims.as_object_mut().unwrap().remove(name);
-            assert_eq!(tokens.check(&signed(&header(), &claims, &[1; 32]), NOW), None, "{name}");
+            assert_eq!(
+                tokens.check(&signed(&header(), &claims, &[1; 32]), NOW),
+                None,
+                "{name}"
+            );
         }
     }
 
@@ -308,12 +318,23 @@ mod tests {
             }
             let token = signed(&header, &claims(), secret);
             let unsigned = token.expose().rsplit_once('.').unwrap().0;
-            assert_eq!(tokens.check(&format!("{unsigned}.").into(), NOW), None, "{header}");
+            assert_eq!(
+                tokens.check(&format!("{unsigned}.").into(), NOW),
+                None,
+                "{header}"
+            );
         }
         // Keys that the sender brings along are not looked at.
         let own = json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode([5; 32])});
-        let brings = with(with(header(), "jwk", own), "jku", json!("https://evil.example/keys"));
-        assert_eq!(tokens.check(&signed(&brings, &claims(), &[5; 32]), NOW), None);
+        let brings = with(
+            with(header(), "jwk", own),
+            "jku",
+            json!("https://evil.example/keys"),
+        );
+        assert_eq!(
+            tokens.check(&signed(&brings, &claims(), &[5; 32]), NOW),
+            None
+        );
     }
 
     #[test]

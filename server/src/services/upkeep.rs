@@ -49,7 +49,10 @@ impl Services {
 
     /// True: there may be more to do.
     async fn clear_up(&self, now: UnixMs) -> Result<bool, StoreError> {
-        let keys = self.store.signing_keys(fresh_key(now), tokens::forget_keys_before(now)).await?;
+        let keys = self
+            .store
+            .signing_keys(fresh_key(now), tokens::forget_keys_before(now))
+            .await?;
         self.access_tokens.set_keys(&keys);
         if self.access_tokens.is_due(now) {
             self.rotate_keys(false).await?;
@@ -57,7 +60,9 @@ impl Services {
         let Some(retention) = self.guest_retention else {
             return Ok(false);
         };
-        let ago = |time: Duration| now.saturating_sub(i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
+        let ago = |time: Duration| {
+            now.saturating_sub(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+        };
         let forget = ForgetGuests {
             seen_before: ago(retention),
             signed_out_before: ago(SIGNED_OUT_FOR.min(retention)),
@@ -66,7 +71,10 @@ impl Services {
         };
         let forgotten = self.store.forget_guests(forget).await?;
         if forgotten > 0 {
-            tracing::info!(count = forgotten, "forgot guests who have not been here for long");
+            tracing::info!(
+                count = forgotten,
+                "forgot guests who have not been here for long"
+            );
         }
         Ok(forgotten == GUESTS_AT_ONCE)
     }
@@ -76,7 +84,10 @@ impl Services {
     /// # Errors
     /// The store failed; the old key stays in use.
     pub async fn rotate_keys(&self, at_once: bool) -> Result<(), StoreError> {
-        let keys = self.store.rotate_signing_keys(fresh_key(unix_ms()), at_once).await?;
+        let keys = self
+            .store
+            .rotate_signing_keys(fresh_key(unix_ms()), at_once)
+            .await?;
         self.access_tokens.set_keys(&keys);
         if at_once {
             // Whoever has a copy of the old key may have begun sessions with it.

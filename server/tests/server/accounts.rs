@@ -450,7 +450,10 @@ async fn a_profile_is_what_its_owner_says() {
 async fn guests_who_dont_come_back_are_forgotten() {
     let mut server = Server::start_with(&["--guest-retention", "1 s"]);
     let mut client = Client::greeted(&server).await;
-    let guest = client.call(&guest("ann", &server.invite_code())).await.unwrap();
+    let guest = client
+        .call(&guest("ann", &server.invite_code()))
+        .await
+        .unwrap();
     let account = client
         .call(&register("bob", Some(server.invite_code())))
         .await
@@ -468,9 +471,16 @@ async fn guests_who_dont_come_back_are_forgotten() {
     let refresh = |token: &SecretText| Refresh {
         refresh_token: token.clone(),
     };
-    assert_eq!(client.refused(&refresh(&guest.refresh_token)).await, FailureKind::SignedOut);
+    assert_eq!(
+        client.refused(&refresh(&guest.refresh_token)).await,
+        FailureKind::SignedOut
+    );
     let refreshed = client.call(&refresh(&account.refresh_token)).await.unwrap();
     let ready = client.begin(&refreshed.access_token).await.unwrap();
-    let members: Vec<_> = ready.guilds[0].members.iter().map(|member| member.user.id).collect();
+    let members: Vec<_> = ready.guilds[0]
+        .members
+        .iter()
+        .map(|member| member.user.id)
+        .collect();
     assert_eq!(members, [account.user.id]);
 }

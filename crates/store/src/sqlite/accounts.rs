@@ -4,15 +4,11 @@ use voxhall_protocol::{
     control::{UnixMs, User, UserKind},
 };
 
-use super::{
-    SqliteStore, devices, forget, invites, settings,
-    users,
-    writer::WriteTx,
-};
+use super::{SqliteStore, devices, forget, invites, settings, users, writer::WriteTx};
 use crate::{
-    Account, AccountState, Accounts, DeviceRecord, Devices, FirstGuild, ForgetGuests,
-    NewDevice, NewUserKind, PasswordChange, PasswordError, ProfileError, ProfileUpdate, Rotated,
-    Rotation, SignUp, SignUpError, SignedUp, StoreError, UpgradeError, UserRecord,
+    Account, AccountState, Accounts, DeviceRecord, Devices, FirstGuild, ForgetGuests, NewDevice,
+    NewUserKind, PasswordChange, PasswordError, ProfileError, ProfileUpdate, Rotated, Rotation,
+    SignUp, SignUpError, SignedUp, StoreError, UpgradeError, UserRecord,
 };
 
 pub(super) use users::{id, to_sql, user_by_id};
@@ -23,8 +19,12 @@ impl Accounts for SqliteStore {
             let user = insert_user(tx, &new.name, &new.kind, new.now)?;
             let joined = match &new.joins {
                 FirstGuild::None => None,
-                FirstGuild::Open(guild) => Some(invites::join_open(tx, *guild, user.id, new.from, new.now)?),
-                FirstGuild::Invite(code) => Some(invites::redeem(tx, code, user.id, new.from, new.now)?),
+                FirstGuild::Open(guild) => {
+                    Some(invites::join_open(tx, *guild, user.id, new.from, new.now)?)
+                }
+                FirstGuild::Invite(code) => {
+                    Some(invites::redeem(tx, code, user.id, new.from, new.now)?)
+                }
             };
             let device = devices::insert(tx, user.id, &new.device)?;
             Ok(SignedUp {

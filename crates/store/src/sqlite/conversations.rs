@@ -27,7 +27,8 @@ impl Conversations for SqliteStore {
         other: UserId,
         now: UnixMs,
     ) -> Result<ConversationRecord, ConversationError> {
-        self.write(move |tx| open_direct(tx, user, other, now)).await
+        self.write(move |tx| open_direct(tx, user, other, now))
+            .await
     }
 
     async fn open_group(
@@ -37,7 +38,8 @@ impl Conversations for SqliteStore {
         name: Option<String>,
         now: UnixMs,
     ) -> Result<ConversationRecord, ConversationError> {
-        self.write(move |tx| open_group(tx, owner, &others, name.as_deref(), now)).await
+        self.write(move |tx| open_group(tx, owner, &others, name.as_deref(), now))
+            .await
     }
 
     async fn rename_group(
@@ -105,7 +107,9 @@ impl Conversations for SqliteStore {
 
     async fn conversations(&self) -> Result<Vec<ConversationRecord>, StoreError> {
         self.load(|c| {
-            let mut all = c.prepare(&format!("{COLUMNS} WHERE kind IN ('direct', 'group') ORDER BY id"))?;
+            let mut all = c.prepare(&format!(
+                "{COLUMNS} WHERE kind IN ('direct', 'group') ORDER BY id"
+            ))?;
             let all: Vec<_> = all.query_map([], read_record)?.collect::<Result<_, _>>()?;
             (all.into_iter())
                 .map(|record| Ok(with_members(c, record)?))
@@ -130,7 +134,7 @@ fn open_direct(
         .query_row(pair, |row| id(row, 0))
         .optional()?;
     if let Some(channel) = there {
-        return Ok(read(tx, ChannelId(channel))?.ok_or(ConversationError::NoConversation)?);
+        return read(tx, ChannelId(channel))?.ok_or(ConversationError::NoConversation);
     }
     if !users::exists(tx, other)? {
         return Err(ConversationError::NoUser);
@@ -140,8 +144,10 @@ fn open_direct(
     }
     has_room(tx, user)?;
     let channel = insert_channel(tx, "direct", None, None)?;
-    tx.prepare_cached("INSERT INTO direct_pairs (channel_id, low_id, high_id) VALUES (?1, ?2, ?3)")?
-        .execute((to_sql(channel.0), pair.0, pair.1))?;
+    tx.prepare_cached(
+        "INSERT INTO direct_pairs (channel_id, low_id, high_id) VALUES (?1, ?2, ?3)",
+    )?
+    .execute((to_sql(channel.0), pair.0, pair.1))?;
     for member in [user, other] {
         insert_member(tx, channel, member, now)?;
     }
@@ -155,7 +161,11 @@ fn open_group(
     name: Option<&str>,
     now: UnixMs,
 ) -> Result<ConversationRecord, ConversationError> {
-    let others: BTreeSet<UserId> = others.iter().copied().filter(|other| *other != owner).collect();
+    let others: BTreeSet<UserId> = others
+        .iter()
+        .copied()
+        .filter(|other| *other != owner)
+        .collect();
     if others.is_empty() {
         return Err(ConversationError::Oneself);
     }
@@ -165,7 +175,13 @@ fn open_group(
     for other in &others {
         is_friend(tx, owner, *other)?;
     }
-    let members: Vec<UserId> = others.iter().copied().chain([owner]).collect::<BTreeSet<_>>().into_iter().collect();
+    let members: Vec<UserId> = others
+        .iter()
+        .copied()
+        .chain([owner])
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
     if let Some(same) = same_group(tx, owner, &members, name, now - SAME_GROUP_WITHIN_MS)? {
         return Ok(same);
     }
@@ -239,10 +255,12 @@ fn insert_channel(
     name: Option<&str>,
     owner: Option<UserId>,
 ) -> rusqlite::Result<ChannelId> {
-    c.prepare_cached("INSERT INTO channels (kind, name, owner_id) VALUES (?1, ?2, ?3) RETURNING id")?
-        .query_row((kind, name, owner.map(|owner| to_sql(owner.0))), |row| {
-            Ok(ChannelId(id(row, 0)?))
-        })
+    c.prepare_cached(
+        "INSERT INTO channels (kind, name, owner_id) VALUES (?1, ?2, ?3) RETURNING id",
+    )?
+    .query_row((kind, name, owner.map(|owner| to_sql(owner.0))), |row| {
+        Ok(ChannelId(id(row, 0)?))
+    })
 }
 
 fn insert_member(
@@ -251,8 +269,10 @@ fn insert_member(
     user: UserId,
     now: UnixMs,
 ) -> rusqlite::Result<()> {
-    c.prepare_cached("INSERT INTO conversation_members (channel_id, user_id, joined_at_ms) VALUES (?1, ?2, ?3)")?
-        .execute((to_sql(channel.0), to_sql(user.0), now))?;
+    c.prepare_cached(
+        "INSERT INTO conversation_members (channel_id, user_id, joined_at_ms) VALUES (?1, ?2, ?3)",
+    )?
+    .execute((to_sql(channel.0), to_sql(user.0), now))?;
     Ok(())
 }
 
@@ -311,11 +331,13 @@ fn saved(tx: &WriteTx<'_>, channel: ChannelId) -> rusqlite::Result<ConversationR
 const COLUMNS: &str = "SELECT id, kind, name, owner_id FROM channels";
 
 fn read(c: &Connection, channel: ChannelId) -> rusqlite::Result<Option<ConversationRecord>> {
-    c.prepare_cached(&format!("{COLUMNS} WHERE id = ?1 AND kind IN ('direct', 'group')"))?
-        .query_row([to_sql(channel.0)], read_record)
-        .optional()?
-        .map(|record| with_members(c, record))
-        .transpose()
+    c.prepare_cached(&format!(
+        "{COLUMNS} WHERE id = ?1 AND kind IN ('direct', 'group')"
+    ))?
+    .query_row([to_sql(channel.0)], read_record)
+    .optional()?
+    .map(|record| with_members(c, record))
+    .transpose()
 }
 
 /// Without its members.
@@ -332,9 +354,14 @@ fn read_record(row: &Row<'_>) -> rusqlite::Result<ConversationRecord> {
     })
 }
 
-fn with_members(c: &Connection, record: ConversationRecord) -> rusqlite::Result<ConversationRecord> {
+fn with_members(
+    c: &Connection,
+    record: ConversationRecord,
+) -> rusqlite::Result<ConversationRecord> {
     let members = c
-        .prepare_cached("SELECT user_id FROM conversation_members WHERE channel_id = ?1 ORDER BY user_id")?
+        .prepare_cached(
+            "SELECT user_id FROM conversation_members WHERE channel_id = ?1 ORDER BY user_id",
+        )?
         .query_map([to_sql(record.id.0)], |row| Ok(UserId(id(row, 0)?)))?
         .collect::<Result<_, _>>()?;
     Ok(ConversationRecord { members, ..record })

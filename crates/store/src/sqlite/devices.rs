@@ -98,8 +98,10 @@ pub(super) fn seen(c: &Connection, devices: &[DeviceId], now: UnixMs) -> rusqlit
 }
 
 fn user_seen(c: &Connection, user: UserId, now: UnixMs) -> rusqlite::Result<()> {
-    c.prepare_cached("UPDATE users SET last_seen_ms = max(coalesce(last_seen_ms, 0), ?2) WHERE id = ?1")?
-        .execute((to_sql(user.0), now))?;
+    c.prepare_cached(
+        "UPDATE users SET last_seen_ms = max(coalesce(last_seen_ms, 0), ?2) WHERE id = ?1",
+    )?
+    .execute((to_sql(user.0), now))?;
     Ok(())
 }
 
@@ -165,9 +167,11 @@ fn find(c: &Connection, rotation: &Rotation) -> rusqlite::Result<Option<Family>>
     if by_family.is_some() || rotation.generation > 0 {
         return Ok(by_family);
     }
-    c.prepare_cached(&format!("{columns} WHERE token_sha256 = ?1 AND family IS NULL"))?
-        .query_row([rotation.shown_sha256], read_family)
-        .optional()
+    c.prepare_cached(&format!(
+        "{columns} WHERE token_sha256 = ?1 AND family IS NULL"
+    ))?
+    .query_row([rotation.shown_sha256], read_family)
+    .optional()
 }
 
 fn read_family(row: &Row<'_>) -> rusqlite::Result<Family> {

@@ -70,10 +70,21 @@ fn relations(tx: &WriteTx<'_>, user: UserId) -> rusqlite::Result<()> {
 }
 
 fn guilds(tx: &WriteTx<'_>, user: UserId) -> rusqlite::Result<()> {
-    for guild in read_ids(tx, "UPDATE guilds SET owner_id = NULL WHERE owner_id = ?1 RETURNING id", user)? {
-        tx.changed(Change::GuildUpdated(super::guilds::read_info(tx, GuildId(guild))?));
+    for guild in read_ids(
+        tx,
+        "UPDATE guilds SET owner_id = NULL WHERE owner_id = ?1 RETURNING id",
+        user,
+    )? {
+        tx.changed(Change::GuildUpdated(super::guilds::read_info(
+            tx,
+            GuildId(guild),
+        )?));
     }
-    for guild in read_ids(tx, "DELETE FROM members WHERE user_id = ?1 RETURNING guild_id", user)? {
+    for guild in read_ids(
+        tx,
+        "DELETE FROM members WHERE user_id = ?1 RETURNING guild_id",
+        user,
+    )? {
         tx.changed(Change::MemberRemoved {
             guild: GuildId(guild),
             user,

@@ -11,7 +11,10 @@ impl SigningKeys for SqliteStore {
         forget_before: UnixMs,
     ) -> Result<Vec<SigningKey>, StoreError> {
         self.write(move |tx| {
-            tx.execute("DELETE FROM signing_keys WHERE retired_at_ms < ?1", [forget_before])?;
+            tx.execute(
+                "DELETE FROM signing_keys WHERE retired_at_ms < ?1",
+                [forget_before],
+            )?;
             let keys = all(tx)?;
             if keys.first().is_some_and(|key| key.retired_at_ms.is_none()) {
                 return Ok(keys);
@@ -31,7 +34,8 @@ impl SigningKeys for SqliteStore {
             if at_once {
                 tx.execute("DELETE FROM signing_keys", [])?;
             } else {
-                let retire = "UPDATE signing_keys SET retired_at_ms = ?1 WHERE retired_at_ms IS NULL";
+                let retire =
+                    "UPDATE signing_keys SET retired_at_ms = ?1 WHERE retired_at_ms IS NULL";
                 tx.execute(retire, [fresh.created_at_ms])?;
             }
             insert(tx, &fresh)?;

@@ -12,7 +12,8 @@ use super::{
     writer::WriteTx,
 };
 use crate::{
-    Change, MAX_FOLLOWING, MAX_INCOMING, People, PresenceChoice, RelateError, RelationRecord, StoreError,
+    Change, MAX_FOLLOWING, MAX_INCOMING, People, PresenceChoice, RelateError, RelationRecord,
+    StoreError,
 };
 
 impl People for SqliteStore {
@@ -61,7 +62,8 @@ impl People for SqliteStore {
     }
 
     async fn unfollow(&self, follower: UserId, followed: UserId) -> Result<(), StoreError> {
-        self.write(move |tx| Ok(unfollow(tx, follower, followed)?)).await
+        self.write(move |tx| Ok(unfollow(tx, follower, followed)?))
+            .await
     }
 
     async fn followers(
@@ -70,7 +72,8 @@ impl People for SqliteStore {
         after: Option<UserId>,
         limit: u32,
     ) -> Result<UserPage, StoreError> {
-        let join = "f.follower_id WHERE f.followed_id = ?1 AND f.follower_id > ?2 ORDER BY f.follower_id";
+        let join =
+            "f.follower_id WHERE f.followed_id = ?1 AND f.follower_id > ?2 ORDER BY f.follower_id";
         self.follow_page(join, user, after, limit).await
     }
 
@@ -80,7 +83,8 @@ impl People for SqliteStore {
         after: Option<UserId>,
         limit: u32,
     ) -> Result<UserPage, StoreError> {
-        let join = "f.followed_id WHERE f.follower_id = ?1 AND f.followed_id > ?2 ORDER BY f.followed_id";
+        let join =
+            "f.followed_id WHERE f.follower_id = ?1 AND f.followed_id > ?2 ORDER BY f.followed_id";
         self.follow_page(join, user, after, limit).await
     }
 
@@ -164,7 +168,9 @@ impl People for SqliteStore {
 
     async fn relations(&self) -> Result<Vec<RelationRecord>, StoreError> {
         self.load(|c| {
-            let mut all = c.prepare("SELECT user_id, other_id, kind FROM relations ORDER BY user_id, other_id")?;
+            let mut all = c.prepare(
+                "SELECT user_id, other_id, kind FROM relations ORDER BY user_id, other_id",
+            )?;
             let all = all.query_map([], |row| {
                 Ok(RelationRecord {
                     user: UserId(id(row, 0)?),
@@ -214,8 +220,11 @@ impl People for SqliteStore {
     async fn user_by_name(&self, name: &str) -> Result<Option<User>, StoreError> {
         let key = name_key(name);
         self.read(move |c| {
-            let user = format!("SELECT {USER} FROM users u WHERE u.name_key = ?1 AND u.kind = 'account'");
-            Ok(c.prepare_cached(&user)?.query_row([key], read_user).optional()?)
+            let user =
+                format!("SELECT {USER} FROM users u WHERE u.name_key = ?1 AND u.kind = 'account'");
+            Ok(c.prepare_cached(&user)?
+                .query_row([key], read_user)
+                .optional()?)
         })
         .await
     }
@@ -230,10 +239,12 @@ impl SqliteStore {
         limit: u32,
     ) -> Result<UserPage, StoreError> {
         self.read(move |c| {
-            let sql = format!("SELECT {USER} FROM follows f JOIN users u ON u.id = {join} LIMIT ?3");
+            let sql =
+                format!("SELECT {USER} FROM follows f JOIN users u ON u.id = {join} LIMIT ?3");
             let mut statement = c.prepare_cached(&sql)?;
             let after = after.map_or(0, |after| to_sql(after.0));
-            let users = statement.query_map((to_sql(user.0), after, i64::from(limit) + 1), read_user)?;
+            let users =
+                statement.query_map((to_sql(user.0), after, i64::from(limit) + 1), read_user)?;
             page(users, limit)
         })
         .await
@@ -435,20 +446,35 @@ mod tests {
         use RelationKind::{Blocked, Friend, Incoming, Outgoing};
         let (store, heard) = told();
         for name in ["ann", "bob"] {
-            store.create_account(name.into(), "$hash".into(), 1).await.unwrap();
+            store
+                .create_account(name.into(), "$hash".into(), 1)
+                .await
+                .unwrap();
         }
         let (ann, bob) = (UserId(1), UserId(2));
-        assert!(matches!(&heard()[..], [Change::UserSaved(one), Change::UserSaved(_)] if one.user.id == ann));
+        assert!(
+            matches!(&heard()[..], [Change::UserSaved(one), Change::UserSaved(_)] if one.user.id == ann)
+        );
         store.request_friend(ann, bob, 1).await.unwrap();
-        assert_eq!(related(&heard()), [(1, 2, Some(Outgoing)), (2, 1, Some(Incoming))]);
+        assert_eq!(
+            related(&heard()),
+            [(1, 2, Some(Outgoing)), (2, 1, Some(Incoming))]
+        );
         store.accept_friend(bob, ann, 1).await.unwrap();
-        assert_eq!(related(&heard()), [(2, 1, Some(Friend)), (1, 2, Some(Friend))]);
+        assert_eq!(
+            related(&heard()),
+            [(2, 1, Some(Friend)), (1, 2, Some(Friend))]
+        );
         store.accept_friend(bob, ann, 1).await.unwrap();
         assert!(heard().is_empty());
         store.block(ann, bob, 1).await.unwrap();
         assert_eq!(related(&heard()), [(1, 2, Some(Blocked)), (2, 1, None)]);
         store.request_friend(bob, ann, 1).await.unwrap();
-        assert_eq!(related(&heard()), [(2, 1, Some(Outgoing))], "who blocks hears nothing");
+        assert_eq!(
+            related(&heard()),
+            [(2, 1, Some(Outgoing))],
+            "who blocks hears nothing"
+        );
         store.remove_friend(bob, ann).await.unwrap();
         assert_eq!(related(&heard()), [(2, 1, None)]);
         store.remove_friend(bob, ann).await.unwrap();
@@ -461,7 +487,10 @@ mod tests {
     #[tokio::test]
     async fn everyone_concerned_is_told_of_who_is_deleted() {
         let (store, heard) = told();
-        store.default_guild(conformance::new_guild("g")).await.unwrap();
+        store
+            .default_guild(conformance::new_guild("g"))
+            .await
+            .unwrap();
         for (name, token) in [("ann", 1), ("bob", 2)] {
             let new = conformance::by_invite(conformance::guest(name, token), "g-invite");
             store.sign_up(new).await.unwrap();
@@ -472,12 +501,16 @@ mod tests {
         heard();
         store.delete_user(ann, 9).await.unwrap();
         let changes = heard();
-        assert!(changes.iter().any(|change| matches!(change, Change::DevicesEnded(ended) if *ended == [DeviceId(1)])));
+        assert!(changes.iter().any(
+            |change| matches!(change, Change::DevicesEnded(ended) if *ended == [DeviceId(1)])
+        ));
         assert!(changes.iter().any(|change| matches!(change, Change::ConversationSaved(left) if left.id == direct.id && left.members == [bob])));
         assert!(changes.iter().any(|change| matches!(change, Change::MemberRemoved { user, why: Removal::Deleted, .. } if *user == ann)));
         assert_eq!(related(&changes), [(2, 1, None)]);
         assert!(matches!(changes.last(), Some(Change::UserDeleted(user)) if *user == ann));
         store.delete_user(bob, 9).await.unwrap();
-        assert!(heard().iter().any(|change| matches!(change, Change::ConversationDeleted(gone) if *gone == direct.id)));
+        assert!(heard().iter().any(
+            |change| matches!(change, Change::ConversationDeleted(gone) if *gone == direct.id)
+        ));
     }
 }

@@ -114,9 +114,11 @@ pub(super) fn list(
 }
 
 pub(super) fn state(c: &Connection, user: UserId) -> rusqlite::Result<Option<AccountState>> {
-    c.prepare_cached(&format!("{STATE} WHERE u.id = ?1 AND u.deleted_at_ms IS NULL"))?
-        .query_row([to_sql(user.0)], read_state)
-        .optional()
+    c.prepare_cached(&format!(
+        "{STATE} WHERE u.id = ?1 AND u.deleted_at_ms IS NULL"
+    ))?
+    .query_row([to_sql(user.0)], read_state)
+    .optional()
 }
 
 fn read_state(row: &Row<'_>) -> rusqlite::Result<AccountState> {
@@ -131,7 +133,11 @@ fn read_state(row: &Row<'_>) -> rusqlite::Result<AccountState> {
 }
 
 /// Whether this user uploaded that picture, to be seen by everyone.
-pub(super) fn owns_picture(c: &Connection, user: UserId, picture: FileId) -> rusqlite::Result<bool> {
+pub(super) fn owns_picture(
+    c: &Connection,
+    user: UserId,
+    picture: FileId,
+) -> rusqlite::Result<bool> {
     c.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM files WHERE id = ?1 AND uploader_id = ?2 AND channel_id IS NULL AND message_id IS NULL
          AND completed_at_ms IS NOT NULL AND width IS NOT NULL)",
