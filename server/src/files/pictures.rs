@@ -119,29 +119,38 @@ fn look(
     let Some((picture, orientation)) = read(&bytes, format) else {
         return Ok(None);
     };
+    // What is small is turned, not the picture: that would take as much memory again.
+    let upright = |mut small: DynamicImage| {
+        small.apply_orientation(orientation);
+        small
+    };
     match shape {
         Shape::Square => {
-            let (small, media_type) = encode(&square(&picture));
-            write(&making.whole, &small)?;
-            let side = picture.width().min(picture.height()).min(SQUARE_SIDE);
+            let small = upright(square(&picture));
+            let (bytes, media_type) = encode(&small);
+            write(&making.whole, &bytes)?;
             let size = PictureSize {
-                width: side,
-                height: side,
+                width: small.width(),
+                height: small.height(),
                 thumbnail: false,
             };
             Ok(Some(Seen { size, media_type }))
         }
         Shape::Whole => {
+            write(&making.thumbnail, &encode(&upright(thumbnail(&picture))).0)?;
+            let (mut width, mut height) = (picture.width(), picture.height());
+            if lies_on_its_side(orientation) {
+                (width, height) = (height, width);
+            }
             let (whole, media_type) = match strip(&bytes, format, orientation) {
                 Some(stripped) => (stripped, format.to_mime_type()),
                 // Readable, but built in a way of its own: nothing is left of that but the pixels.
-                None => encode(&picture),
+                None => encode(&upright(picture)),
             };
             write(&making.whole, &whole)?;
-            write(&making.thumbnail, &encode(&thumbnail(&picture)).0)?;
             let size = PictureSize {
-                width: picture.width(),
-                height: picture.height(),
+                width,
+                height,
                 thumbnail: true,
             };
             Ok(Some(Seen { size, media_type }))
@@ -149,7 +158,17 @@ fn look(
     }
 }
 
-/// The first picture of an animation; turned as it is to be shown.
+fn lies_on_its_side(orientation: Orientation) -> bool {
+    matches!(
+        orientation,
+        Orientation::Rotate90
+            | Orientation::Rotate270
+            | Orientation::Rotate90FlipH
+            | Orientation::Rotate270FlipH
+    )
+}
+
+/// The first picture of an animation, and how it is to be turned.
 fn read(bytes: &[u8], format: ImageFormat) -> Option<(DynamicImage, Orientation)> {
     let mut limits = Limits::no_limits();
     limits.max_image_width = Some(MAX_SIDE);
@@ -166,9 +185,7 @@ fn read(bytes: &[u8], format: ImageFormat) -> Option<(DynamicImage, Orientation)
             return Ok(None);
         }
         let orientation = decoder.orientation()?;
-        let mut picture = DynamicImage::from_decoder(decoder)?;
-        picture.apply_orientation(orientation);
-        Ok(Some((picture, orientation)))
+        Ok(Some((DynamicImage::from_decoder(decoder)?, orientation)))
     };
     read().unwrap_or_else(|error| {
         tracing::debug!(%error, ?format, "a picture can't be read");
@@ -183,19 +200,26 @@ fn thumbnail(picture: &DynamicImage) -> DynamicImage {
     picture.thumbnail(THUMBNAIL_SIDE, THUMBNAIL_SIDE)
 }
 
+/// Made small before it is cut, for the same reason.
 fn square(picture: &DynamicImage) -> DynamicImage {
-    let side = picture.width().min(picture.height());
-    let cut = picture.crop_imm(
-        (picture.width() - side) / 2,
-        (picture.height() - side) / 2,
-        side,
-        side,
-    );
-    if side <= SQUARE_SIDE {
-        cut
+    let short = picture.width().min(picture.height());
+    let shrunk = |side: u32| {
+        let side = u64::from(side) * u64::from(SQUARE_SIDE) / u64::from(short);
+        u32::try_from(side).unwrap_or(u32::MAX)
+    };
+    let small = if short <= SQUARE_SIDE {
+        None
     } else {
-        cut.thumbnail_exact(SQUARE_SIDE, SQUARE_SIDE)
-    }
+        Some(picture.thumbnail_exact(shrunk(picture.width()), shrunk(picture.height())))
+    };
+    let small = small.as_ref().unwrap_or(picture);
+    let side = small.width().min(small.height());
+    small.crop_imm(
+        (small.width() - side) / 2,
+        (small.height() - side) / 2,
+        side,
+        side,
+    )
 }
 
 /// Pixels and nothing else: JPEG, or PNG where something shines through.

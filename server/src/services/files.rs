@@ -203,21 +203,6 @@ impl Services {
             .ok_or_else(|| words::not_found("file"))
     }
 
-    /// Someone's own upload that may be shown as a profile's picture or a guild's icon.
-    ///
-    /// # Errors
-    /// `not_found` for any other file.
-    pub async fn own_picture(&self, user: UserId, file: FileId) -> Result<(), Failure> {
-        let record = self.upload_of(user, file).await?;
-        let is_picture = record.channel.is_none()
-            && record
-                .content
-                .is_some_and(|content| content.picture.is_some());
-        is_picture
-            .then_some(())
-            .ok_or_else(|| words::not_found("picture"))
-    }
-
     /// Gives up what nobody wants, removes the bytes of what is no more, and deletes messages that were kept for long enough. Never
     /// returns.
     pub async fn upkeep(self: Arc<Self>) {
