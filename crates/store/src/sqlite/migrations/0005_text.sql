@@ -101,8 +101,7 @@ CREATE TABLE files (
 CREATE INDEX files_by_message ON files (message_id, position) WHERE message_id IS NOT NULL;
 CREATE INDEX files_by_uploader ON files (uploader_id, begun_at_ms, bytes);
 CREATE INDEX files_unsent ON files (begun_at_ms) WHERE message_id IS NULL;
--- Which pictures are shown.
-CREATE INDEX users_by_picture ON users (picture_id) WHERE picture_id IS NOT NULL;
+-- Which pictures are icons; those of users have an index already.
 CREATE INDEX guilds_by_icon ON guilds (icon) WHERE icon IS NOT NULL;
 
 -- Their bytes are still to be removed.
