@@ -12,7 +12,7 @@ use std::{
 use voxhall_protocol::{
     ChannelId, MessageId, SecretText,
     control::{
-        ChannelKind, Event, FailureKind, JoinVoice, ListMessages, Presence, Ready, Resume,
+        ChannelKind, Event, FailureKind, JoinVoice, ListMessages, Ping, Presence, Ready, Resume,
         SendMessage, Status,
     },
 };
@@ -79,7 +79,11 @@ impl Traveller {
         let resume = self.resume_at(self.client.last_seq());
         self.client = Client::connect(server).await;
         greet(&mut self.client).await;
-        tokio::time::sleep(after).await;
+        let until = Instant::now() + after;
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            tokio::time::sleep(left.min(Duration::from_secs(10))).await;
+            self.client.call(&Ping {}).await.unwrap();
+        }
         self.client.resume(&resume).await.unwrap().missed
     }
 }

@@ -432,9 +432,32 @@ impl Sim {
         assert_eq!(self.live.connections.keys().collect::<Vec<_>>(), self.clients.keys().collect::<Vec<_>>());
         let sessions: Vec<_> = self.live.sessions.keys().collect();
         assert_eq!(sessions, self.logs.keys().collect::<Vec<_>>(), "a session has its log, and none is left over");
-        let lost = self.live.sessions.values().filter(|s| matches!(s.line, Line::LostUntil(_))).count();
-        let most = 2 * rosters.len() + self.live.rooms.len() + lost + self.live.people.len();
-        assert!(self.live.timers.len() <= most, "timers don't pile up");
+        assert_eq!(self.live.timers, self.timers(), "each timer is of something, and each once");
+    }
+
+    /// All that is to come, as it stands where it belongs.
+    fn timers(&self) -> BTreeSet<(Instant, Timer)> {
+        let live = &self.live;
+        let mut timers = BTreeSet::new();
+        for (channel, room) in &live.rooms {
+            timers.extend(room.rekey_due.map(|at| (at, Timer::Rekey(*channel))));
+            for participant in room.participants.values() {
+                let session = participant.session;
+                timers.extend(participant.timeout_over.map(|at| (at, Timer::TimeoutOver(session))));
+                if let room::Control::LostUntil(at, _) = participant.control {
+                    timers.insert((at, Timer::Grace(session)));
+                }
+            }
+        }
+        for (id, session) in &live.sessions {
+            if let Line::LostUntil(at) = session.line {
+                timers.insert((at, Timer::Lost(*id)));
+            }
+        }
+        for (user, person) in &live.people {
+            timers.extend(person.status_over.map(|at| (at, Timer::StatusOver(*user))));
+        }
+        timers
     }
 
     /// After the last batch of key changes nobody who is not in a channel knows its key.
