@@ -84,6 +84,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
+        let _held = profile.hold().await?;
         match cli.command {
             Command::Account(account) => account.run(&profile, json).await,
             Command::Live(live) => live.run(&profile, json).await,

@@ -4,10 +4,14 @@ use std::{
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
 use voxhall_session::StoredLogin;
+
+/// How long another program with the same profile is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// `--profile FILE`.
 #[derive(Debug, Clone)]
@@ -18,6 +22,30 @@ pub struct Profile {
 impl Profile {
     pub fn new(path: PathBuf) -> Self {
         Self { path }
+    }
+
+    /// Two programs that share a login would spend each other's refresh token, and be signed out as a thief and a victim are. So one at a
+    /// time, for as long as the answer is kept.
+    pub async fn hold(&self) -> anyhow::Result<fs::File> {
+        let file = fs::File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(self.beside(".lock"))
+            .with_context(|| format!("can't write beside {}", self.path.display()))?;
+        let deadline = Instant::now() + PATIENCE;
+        while let Err(error) = file.try_lock() {
+            if Instant::now() >= deadline {
+                let shown = self.path.display();
+                return Err(error).with_context(|| {
+                    format!(
+                        "{shown} is in use by another voxhall-bot; sign in with another --profile"
+                    )
+                });
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(file)
     }
 
     pub fn load(&self) -> anyhow::Result<StoredLogin> {
@@ -35,14 +63,18 @@ impl Profile {
         let Some(login) = login else {
             return fs::remove_file(&self.path);
         };
-        let mut fresh = self.path.as_os_str().to_owned();
-        fresh.push(".new");
-        let fresh = Path::new(&fresh);
-        let mut file = private(fresh)?;
+        let fresh = self.beside(".new");
+        let mut file = private(&fresh)?;
         serde_json::to_writer_pretty(&mut file, login)?;
         file.write_all(b"\n")?;
         file.sync_all()?;
         fs::rename(fresh, &self.path)
+    }
+
+    fn beside(&self, ending: &str) -> PathBuf {
+        let mut path = self.path.as_os_str().to_owned();
+        path.push(ending);
+        path.into()
     }
 }
 

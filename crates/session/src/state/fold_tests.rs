@@ -19,6 +19,9 @@ const GUILD: GuildId = GuildId(1);
 const OTHER_GUILD: GuildId = GuildId(2);
 const DIRECT: ChannelId = ChannelId(90);
 
+/// By emoji and user.
+type Reactions = BTreeSet<(String, UserId)>;
+
 /// What a server knows, as far as one user sees it.
 struct Model {
     users: BTreeMap<UserId, User>,
@@ -26,8 +29,8 @@ struct Model {
     guilds: BTreeMap<GuildId, control::Guild>,
     conversation: bool,
     relations: BTreeMap<UserId, RelationKind>,
-    /// By channel, oldest first; reactions by emoji and user.
-    messages: BTreeMap<ChannelId, Vec<(Message, BTreeSet<(String, UserId)>)>>,
+    /// By channel, oldest first.
+    messages: BTreeMap<ChannelId, Vec<(Message, Reactions)>>,
     last_read: BTreeMap<ChannelId, MessageId>,
     own: OwnPresence,
     next: u64,
@@ -171,7 +174,7 @@ impl Model {
     }
 
     fn page(&self, channel: ChannelId) -> MessagePage {
-        let shown = |(message, reactions): &(Message, BTreeSet<(String, UserId)>)| {
+        let shown = |(message, reactions): &(Message, Reactions)| {
             let mut message = message.clone();
             message.author = self.users[&message.author.id].clone();
             if let Some(replied) = &mut message.reply_to {
@@ -503,7 +506,7 @@ impl Model {
                         }
                         vec![Event::RoleDeleted { guild_id, role_id }]
                     }
-                    None if b % 4 != 0 => {
+                    None if !b.is_multiple_of(4) => {
                         let position = u32::try_from(1 + b % 4).unwrap();
                         let role = Role {
                             id: RoleId(1 + b % 4),
