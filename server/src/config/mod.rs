@@ -21,8 +21,8 @@ use voxhall_protocol::{
 
 use settings::{Kind, SETTINGS};
 use sources::{Source, Value, Values, shown};
-use values::{ByteSize, Choice, Count, Listen, OrOff, Port};
 pub use values::{Age, AnnounceForm, Expected, GuildMakers, LogFormat};
+use values::{ByteSize, Choice, Count, Listen, OrOff, Port};
 
 /// In the data folder.
 pub const CONFIG_FILE: &str = "config.toml";
