@@ -22,7 +22,9 @@ use voxhall_store::Change;
 use crate::{
     clock::unix_ms,
     gateway::{End, EventText, Log, Outbox},
-    live::{Answer, ConnectionId, Live, Now, Output, RouteChange, SessionId, World, full_sync_needed},
+    live::{
+        Answer, ConnectionId, Live, Now, Output, RouteChange, SessionId, World, full_sync_needed,
+    },
     random,
 };
 
@@ -100,17 +102,26 @@ impl Hub {
             reader.outbox = None;
         }
         state.outboxes.remove(&connection);
-        self.change(&mut state, |live, now, out| live.disconnect(connection, now, out));
+        self.change(&mut state, |live, now, out| {
+            live.disconnect(connection, now, out)
+        });
     }
 
     /// Begins a session. Its events are kept from here on, and go out after [`Hub::ready`].
     ///
     /// # Errors
     /// This user is no more, or suspended.
-    pub fn begin(&self, connection: ConnectionId, user: UserId, device: DeviceId) -> Result<Ready, Failure> {
+    pub fn begin(
+        &self,
+        connection: ConnectionId,
+        user: UserId,
+        device: DeviceId,
+    ) -> Result<Ready, Failure> {
         let mut state = self.lock();
         let mut out = Vec::new();
-        let (session, ready) = state.live.begin(connection, user, device, now(), &mut out)?;
+        let (session, ready) = state
+            .live
+            .begin(connection, user, device, now(), &mut out)?;
         state.readers.insert(session, Reader::default());
         self.carry_out(&mut state, out);
         Ok(ready)
@@ -120,7 +131,12 @@ impl Hub {
     ///
     /// # Errors
     /// Too much happened meanwhile, or the session was ended.
-    pub fn ready(&self, connection: ConnectionId, request: RequestId, ready: &Ready) -> Result<(), Failure> {
+    pub fn ready(
+        &self,
+        connection: ConnectionId,
+        request: RequestId,
+        ready: &Ready,
+    ) -> Result<(), Failure> {
         let text = encode_result(request, ready);
         let mut state = self.lock();
         self.attach(&mut state, connection, 0, text)
@@ -139,9 +155,17 @@ impl Hub {
         resume: &Resume,
     ) -> Result<(), Failure> {
         let mut state = self.lock();
-        let session = (state.live.lost_session(user, device, &resume.session)).ok_or_else(full_sync_needed)?;
-        let reader = state.readers.get_mut(&session).ok_or_else(full_sync_needed)?;
-        let missed = reader.log.after(resume.seq).ok_or_else(full_sync_needed)?.len() as u64;
+        let session = (state.live.lost_session(user, device, &resume.session))
+            .ok_or_else(full_sync_needed)?;
+        let reader = state
+            .readers
+            .get_mut(&session)
+            .ok_or_else(full_sync_needed)?;
+        let missed = reader
+            .log
+            .after(resume.seq)
+            .ok_or_else(full_sync_needed)?
+            .len() as u64;
         // The connection that it may still seem to have is told nothing more.
         reader.outbox = None;
         let mut out = Vec::new();
@@ -153,9 +177,21 @@ impl Hub {
     }
 
     /// Sends an answer, all events after a number, and all that follow.
-    fn attach(&self, state: &mut State, connection: ConnectionId, seq: u64, answer: String) -> Result<(), Failure> {
-        let session = state.live.session_of(connection).ok_or_else(full_sync_needed)?;
-        let (Some(reader), Some(outbox)) = (state.readers.get_mut(&session), state.outboxes.get(&connection)) else {
+    fn attach(
+        &self,
+        state: &mut State,
+        connection: ConnectionId,
+        seq: u64,
+        answer: String,
+    ) -> Result<(), Failure> {
+        let session = state
+            .live
+            .session_of(connection)
+            .ok_or_else(full_sync_needed)?;
+        let (Some(reader), Some(outbox)) = (
+            state.readers.get_mut(&session),
+            state.outboxes.get(&connection),
+        ) else {
             return Err(full_sync_needed());
         };
         let missed = reader.log.after(seq).ok_or_else(full_sync_needed)?;
@@ -208,7 +244,11 @@ impl Hub {
         self.change(&mut self.lock(), act)
     }
 
-    fn change<T>(&self, state: &mut State, act: impl FnOnce(&mut Live, Now, &mut Vec<Output>) -> T) -> T {
+    fn change<T>(
+        &self,
+        state: &mut State,
+        act: impl FnOnce(&mut Live, Now, &mut Vec<Output>) -> T,
+    ) -> T {
         let mut out = Vec::new();
         let result = act(&mut state.live, now(), &mut out);
         self.carry_out(state, out);
@@ -290,7 +330,9 @@ impl Hub {
             }
         }
         if self.kept_bytes() > MAX_KEPT_BYTES {
-            tracing::warn!("much is going on: clients that lose their connection now may have to load everything anew");
+            tracing::warn!(
+                "much is going on: clients that lose their connection now may have to load everything anew"
+            );
             for reader in state.readers.values_mut() {
                 reader.log.halve();
             }
@@ -318,7 +360,12 @@ impl Hub {
 
     /// Frees what connected clients have long received.
     fn age(&self) {
-        for reader in self.lock().readers.values_mut().filter(|reader| reader.outbox.is_some()) {
+        for reader in self
+            .lock()
+            .readers
+            .values_mut()
+            .filter(|reader| reader.outbox.is_some())
+        {
             reader.log.age();
         }
     }
@@ -399,5 +446,101 @@ fn shutting_down(reason: String, connections: usize) -> End {
     End::ShuttingDown {
         reason,
         reconnect_after_ms: u32::try_from(after_ms).unwrap_or(u32::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use voxhall_protocol::{
+        ChannelId, MessageId,
+        control::{ChannelKind, FailureKind, Message, OwnPresence, User, UserKind},
+    };
+    use voxhall_store::{ConversationRecord, UserRecord};
+
+    use super::*;
+
+    fn user(id: u64) -> User {
+        User::new(UserId(id), "ann", UserKind::Guest)
+    }
+
+    /// Everyone has a conversation with nobody else in it, in which nothing is told twice.
+    fn world(users: u64) -> World {
+        World {
+            users: (1..=users)
+                .map(|id| UserRecord {
+                    user: user(id),
+                    is_admin: false,
+                    suspended: false,
+                    presence: OwnPresence::default(),
+                })
+                .collect(),
+            conversations: (1..=users)
+                .map(|id| ConversationRecord {
+                    id: ChannelId(id),
+                    kind: ChannelKind::Group,
+                    name: None,
+                    owner: None,
+                    members: vec![UserId(id)],
+                })
+                .collect(),
+            ..World::default()
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_and_who_was_lost_first_gives_way() {
+        const USERS: u64 = 50;
+        let hub = Hub::new(world(USERS), Arc::default());
+        let mut sessions = Vec::new();
+        for id in 1..=USERS {
+            let outbox = Arc::new(Outbox::default());
+            let connection = hub.open(&outbox);
+            let ready = hub.begin(connection, UserId(id), DeviceId(id)).unwrap();
+            hub.ready(connection, 1, &ready).unwrap();
+            if id % 2 == 0 {
+                hub.close(connection);
+            }
+            sessions.push((id, ready.session, outbox));
+        }
+        let text = "x".repeat(190_000);
+        for n in 0..10 {
+            for id in 1..=USERS {
+                let message =
+                    Message::new(MessageId(n), ChannelId(id), user(id), &text[..], 0, "n");
+                hub.apply(vec![Change::MessageCreated(message)]);
+                assert!(hub.kept_bytes() <= MAX_KEPT_BYTES);
+            }
+        }
+        assert!(hub.kept_bytes() > MAX_KEPT_BYTES / 2, "not all is given up");
+        let mut resumed = Vec::new();
+        for (id, session, _) in &sessions {
+            let connection = hub.open(&Arc::default());
+            let resume = Resume {
+                access_token: "".into(),
+                session: session.clone(),
+                seq: 0,
+            };
+            match hub.resume(connection, 1, UserId(*id), DeviceId(*id), &resume) {
+                Ok(()) => resumed.push(*id),
+                Err(failure) => assert_eq!(failure.kind(), FailureKind::FullSyncNeeded),
+            }
+        }
+        let connected = (1..=USERS).filter(|id| id % 2 == 1);
+        assert!(connected.clone().all(|id| resumed.contains(&id)), "{resumed:?}");
+        assert!(!resumed.contains(&2), "was lost first: {resumed:?}");
+        assert!(resumed.contains(&USERS), "was lost last: {resumed:?}");
+    }
+
+    #[tokio::test]
+    async fn nobody_is_let_in_while_the_server_drains() {
+        let hub = Hub::new(World::default(), Arc::default());
+        let before = Arc::new(Outbox::default());
+        hub.open(&before);
+        hub.drain("a new version comes");
+        let after = Arc::new(Outbox::default());
+        hub.open(&after);
+        for outbox in [before, after] {
+            outbox.ended().await;
+        }
     }
 }

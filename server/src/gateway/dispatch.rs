@@ -9,8 +9,8 @@ use serde::Serialize;
 use voxhall_protocol::{
     DeviceId, SecretText,
     control::{
-        Done, Failure, FailureKind, Hello, HelloReply, Request, RequestId, Resume, User, encode_failure,
-        encode_result, parse_from_client,
+        Done, Failure, FailureKind, Hello, HelloReply, Request, RequestId, Resume, User,
+        encode_failure, encode_result, parse_from_client,
     },
 };
 use voxhall_store::Change;
@@ -175,7 +175,9 @@ impl<'a> Session<'a> {
         match request {
             Request::Logout(_) => {
                 services.logout(user.id, *device).await?;
-                services.hub.apply(vec![Change::DevicesEnded(vec![*device])]);
+                services
+                    .hub
+                    .apply(vec![Change::DevicesEnded(vec![*device])]);
                 done()
             }
             Request::CreateInvite(create) => {
@@ -212,67 +214,170 @@ impl<'a> Session<'a> {
                     .act(|live, _, out| live.update_voice(connection, update, out));
                 done()
             }
-            Request::UpgradeAccount(params) => answer(id, &services.upgrade_account(&caller, params).await?),
-            Request::ChangePassword(params) => answer(id, &services.change_password(&caller, params).await?),
-            Request::UpdateAccount(params) => answer(id, &services.update_account(&caller, params).await?),
-            Request::ListDevices(params) => answer(id, &services.list_devices(&caller, params).await?),
+            Request::UpgradeAccount(params) => {
+                answer(id, &services.upgrade_account(&caller, params).await?)
+            }
+            Request::ChangePassword(params) => {
+                answer(id, &services.change_password(&caller, params).await?)
+            }
+            Request::UpdateAccount(params) => {
+                answer(id, &services.update_account(&caller, params).await?)
+            }
+            Request::ListDevices(params) => {
+                answer(id, &services.list_devices(&caller, params).await?)
+            }
             Request::EndDevice(params) => answer(id, &services.end_device(&caller, params).await?),
-            Request::GetProfile(params) => answer(id, &services.get_profile(&caller, params).await?),
+            Request::GetProfile(params) => {
+                answer(id, &services.get_profile(&caller, params).await?)
+            }
             Request::FindUsers(params) => answer(id, &services.find_users(&caller, params).await?),
-            Request::FollowUser(params) => answer(id, &services.follow_user(&caller, params).await?),
-            Request::UnfollowUser(params) => answer(id, &services.unfollow_user(&caller, params).await?),
-            Request::ListFollowers(params) => answer(id, &services.list_followers(&caller, params).await?),
-            Request::ListFollowing(params) => answer(id, &services.list_following(&caller, params).await?),
+            Request::FollowUser(params) => {
+                answer(id, &services.follow_user(&caller, params).await?)
+            }
+            Request::UnfollowUser(params) => {
+                answer(id, &services.unfollow_user(&caller, params).await?)
+            }
+            Request::ListFollowers(params) => {
+                answer(id, &services.list_followers(&caller, params).await?)
+            }
+            Request::ListFollowing(params) => {
+                answer(id, &services.list_following(&caller, params).await?)
+            }
             Request::BlockUser(params) => answer(id, &services.block_user(&caller, params).await?),
-            Request::UnblockUser(params) => answer(id, &services.unblock_user(&caller, params).await?),
-            Request::RequestFriend(params) => answer(id, &services.request_friend(&caller, params).await?),
-            Request::AcceptFriend(params) => answer(id, &services.accept_friend(&caller, params).await?),
-            Request::RemoveFriend(params) => answer(id, &services.remove_friend(&caller, params).await?),
-            Request::SetPresence(params) => answer(id, &services.set_presence(&caller, params).await?),
+            Request::UnblockUser(params) => {
+                answer(id, &services.unblock_user(&caller, params).await?)
+            }
+            Request::RequestFriend(params) => {
+                answer(id, &services.request_friend(&caller, params).await?)
+            }
+            Request::AcceptFriend(params) => {
+                answer(id, &services.accept_friend(&caller, params).await?)
+            }
+            Request::RemoveFriend(params) => {
+                answer(id, &services.remove_friend(&caller, params).await?)
+            }
+            Request::SetPresence(params) => {
+                answer(id, &services.set_presence(&caller, params).await?)
+            }
             Request::SetIdle(params) => answer(id, &services.set_idle(&caller, params).await?),
-            Request::OpenConversation(params) => answer(id, &services.open_conversation(&caller, params).await?),
-            Request::UpdateConversation(params) => answer(id, &services.update_conversation(&caller, params).await?),
-            Request::AddToConversation(params) => answer(id, &services.add_to_conversation(&caller, params).await?),
-            Request::RemoveFromConversation(params) => answer(id, &services.remove_from_conversation(&caller, params).await?),
-            Request::CreateGuild(params) => answer(id, &services.create_guild(&caller, params).await?),
-            Request::UpdateGuild(params) => answer(id, &services.update_guild(&caller, params).await?),
-            Request::DeleteGuild(params) => answer(id, &services.delete_guild(&caller, params).await?),
-            Request::LeaveGuild(params) => answer(id, &services.leave_guild(&caller, params).await?),
-            Request::TransferGuild(params) => answer(id, &services.transfer_guild(&caller, params).await?),
-            Request::CreateChannel(params) => answer(id, &services.create_channel(&caller, params).await?),
-            Request::UpdateChannel(params) => answer(id, &services.update_channel(&caller, params).await?),
-            Request::DeleteChannel(params) => answer(id, &services.delete_channel(&caller, params).await?),
-            Request::ReorderChannels(params) => answer(id, &services.reorder_channels(&caller, params).await?),
-            Request::SetOverwrite(params) => answer(id, &services.set_overwrite(&caller, params).await?),
-            Request::CreateRole(params) => answer(id, &services.create_role(&caller, params).await?),
-            Request::UpdateRole(params) => answer(id, &services.update_role(&caller, params).await?),
-            Request::DeleteRole(params) => answer(id, &services.delete_role(&caller, params).await?),
-            Request::ReorderRoles(params) => answer(id, &services.reorder_roles(&caller, params).await?),
-            Request::UpdateMember(params) => answer(id, &services.update_member(&caller, params).await?),
-            Request::KickMember(params) => answer(id, &services.kick_member(&caller, params).await?),
+            Request::OpenConversation(params) => {
+                answer(id, &services.open_conversation(&caller, params).await?)
+            }
+            Request::UpdateConversation(params) => {
+                answer(id, &services.update_conversation(&caller, params).await?)
+            }
+            Request::AddToConversation(params) => {
+                answer(id, &services.add_to_conversation(&caller, params).await?)
+            }
+            Request::RemoveFromConversation(params) => answer(
+                id,
+                &services.remove_from_conversation(&caller, params).await?,
+            ),
+            Request::CreateGuild(params) => {
+                answer(id, &services.create_guild(&caller, params).await?)
+            }
+            Request::UpdateGuild(params) => {
+                answer(id, &services.update_guild(&caller, params).await?)
+            }
+            Request::DeleteGuild(params) => {
+                answer(id, &services.delete_guild(&caller, params).await?)
+            }
+            Request::LeaveGuild(params) => {
+                answer(id, &services.leave_guild(&caller, params).await?)
+            }
+            Request::TransferGuild(params) => {
+                answer(id, &services.transfer_guild(&caller, params).await?)
+            }
+            Request::CreateChannel(params) => {
+                answer(id, &services.create_channel(&caller, params).await?)
+            }
+            Request::UpdateChannel(params) => {
+                answer(id, &services.update_channel(&caller, params).await?)
+            }
+            Request::DeleteChannel(params) => {
+                answer(id, &services.delete_channel(&caller, params).await?)
+            }
+            Request::ReorderChannels(params) => {
+                answer(id, &services.reorder_channels(&caller, params).await?)
+            }
+            Request::SetOverwrite(params) => {
+                answer(id, &services.set_overwrite(&caller, params).await?)
+            }
+            Request::CreateRole(params) => {
+                answer(id, &services.create_role(&caller, params).await?)
+            }
+            Request::UpdateRole(params) => {
+                answer(id, &services.update_role(&caller, params).await?)
+            }
+            Request::DeleteRole(params) => {
+                answer(id, &services.delete_role(&caller, params).await?)
+            }
+            Request::ReorderRoles(params) => {
+                answer(id, &services.reorder_roles(&caller, params).await?)
+            }
+            Request::UpdateMember(params) => {
+                answer(id, &services.update_member(&caller, params).await?)
+            }
+            Request::KickMember(params) => {
+                answer(id, &services.kick_member(&caller, params).await?)
+            }
             Request::BanMember(params) => answer(id, &services.ban_member(&caller, params).await?),
-            Request::UnbanMember(params) => answer(id, &services.unban_member(&caller, params).await?),
-            Request::TimeoutMember(params) => answer(id, &services.timeout_member(&caller, params).await?),
+            Request::UnbanMember(params) => {
+                answer(id, &services.unban_member(&caller, params).await?)
+            }
+            Request::TimeoutMember(params) => {
+                answer(id, &services.timeout_member(&caller, params).await?)
+            }
             Request::ListBans(params) => answer(id, &services.list_bans(&caller, params).await?),
             Request::ListAudit(params) => answer(id, &services.list_audit(&caller, params).await?),
-            Request::ExplainPermissions(params) => answer(id, &services.explain_permissions(&caller, params).await?),
-            Request::ListInvites(params) => answer(id, &services.list_invites(&caller, params).await?),
-            Request::RevokeInvite(params) => answer(id, &services.revoke_invite(&caller, params).await?),
-            Request::EditMessage(params) => answer(id, &services.edit_message(&caller, params).await?),
-            Request::DeleteMessage(params) => answer(id, &services.delete_message(&caller, params).await?),
-            Request::SearchMessages(params) => answer(id, &services.search_messages(&caller, params).await?),
-            Request::ReactToMessage(params) => answer(id, &services.react_to_message(&caller, params).await?),
-            Request::UnreactToMessage(params) => answer(id, &services.unreact_to_message(&caller, params).await?),
-            Request::PinMessage(params) => answer(id, &services.pin_message(&caller, params).await?),
-            Request::UnpinMessage(params) => answer(id, &services.unpin_message(&caller, params).await?),
+            Request::ExplainPermissions(params) => {
+                answer(id, &services.explain_permissions(&caller, params).await?)
+            }
+            Request::ListInvites(params) => {
+                answer(id, &services.list_invites(&caller, params).await?)
+            }
+            Request::RevokeInvite(params) => {
+                answer(id, &services.revoke_invite(&caller, params).await?)
+            }
+            Request::EditMessage(params) => {
+                answer(id, &services.edit_message(&caller, params).await?)
+            }
+            Request::DeleteMessage(params) => {
+                answer(id, &services.delete_message(&caller, params).await?)
+            }
+            Request::SearchMessages(params) => {
+                answer(id, &services.search_messages(&caller, params).await?)
+            }
+            Request::ReactToMessage(params) => {
+                answer(id, &services.react_to_message(&caller, params).await?)
+            }
+            Request::UnreactToMessage(params) => {
+                answer(id, &services.unreact_to_message(&caller, params).await?)
+            }
+            Request::PinMessage(params) => {
+                answer(id, &services.pin_message(&caller, params).await?)
+            }
+            Request::UnpinMessage(params) => {
+                answer(id, &services.unpin_message(&caller, params).await?)
+            }
             Request::ListPins(params) => answer(id, &services.list_pins(&caller, params).await?),
             Request::MarkRead(params) => answer(id, &services.mark_read(&caller, params).await?),
-            Request::StartTyping(params) => answer(id, &services.start_typing(&caller, params).await?),
-            Request::BeginUpload(params) => answer(id, &services.begin_upload(&caller, params).await?),
-            Request::UploadStatus(params) => answer(id, &services.upload_status(&caller, params).await?),
-            Request::ModerateVoice(params) => answer(id, &services.moderate_voice(&caller, params).await?),
+            Request::StartTyping(params) => {
+                answer(id, &services.start_typing(&caller, params).await?)
+            }
+            Request::BeginUpload(params) => {
+                answer(id, &services.begin_upload(&caller, params).await?)
+            }
+            Request::UploadStatus(params) => {
+                answer(id, &services.upload_status(&caller, params).await?)
+            }
+            Request::ModerateVoice(params) => {
+                answer(id, &services.moderate_voice(&caller, params).await?)
+            }
             Request::MoveVoice(params) => answer(id, &services.move_voice(&caller, params).await?),
-            Request::DisconnectVoice(params) => answer(id, &services.disconnect_voice(&caller, params).await?),
+            Request::DisconnectVoice(params) => {
+                answer(id, &services.disconnect_voice(&caller, params).await?)
+            }
             admin @ (Request::AdminStats(_)
             | Request::AdminListUsers(_)
             | Request::AdminUpdateUser(_)
@@ -341,7 +446,9 @@ impl<'a> Session<'a> {
         };
         if let Err(failure) = begun.await {
             let connection = self.connection;
-            services.hub.act(|live, now, out| live.abandon(connection, now, out));
+            services
+                .hub
+                .act(|live, now, out| live.abandon(connection, now, out));
             return Err(failure);
         }
         self.begun(user, device);

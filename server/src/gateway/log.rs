@@ -51,7 +51,10 @@ impl<T: Counted> Log<T> {
         let missed = usize::try_from(self.last_seq.checked_sub(seq)?).ok()?;
         let known = self.kept.len().checked_sub(missed)?;
         let first = seq + 1;
-        Some((self.kept.iter().skip(known).enumerate()).map(move |(n, event)| (first + n as u64, event)))
+        Some(
+            (self.kept.iter().skip(known).enumerate())
+                .map(move |(n, event)| (first + n as u64, event)),
+        )
     }
 
     /// Frees the older half, where memory is short.
@@ -64,7 +67,10 @@ impl<T: Counted> Log<T> {
 
     /// Frees what was there already at the call before: a client that is connected has it by then.
     pub fn age(&mut self) {
-        let old = self.kept.len().saturating_sub(usize::try_from(self.last_seq - self.aged_at).unwrap_or(usize::MAX));
+        let old = self
+            .kept
+            .len()
+            .saturating_sub(usize::try_from(self.last_seq - self.aged_at).unwrap_or(usize::MAX));
         for _ in 0..old {
             self.drop_oldest();
         }
@@ -95,7 +101,8 @@ mod tests {
     }
 
     fn after(log: &Log<Named>, seq: u64) -> Option<Vec<(u64, u64)>> {
-        log.after(seq).map(|events| events.map(|(seq, event)| (seq, event.0)).collect())
+        log.after(seq)
+            .map(|events| events.map(|(seq, event)| (seq, event.0)).collect())
     }
 
     #[test]
@@ -127,7 +134,11 @@ mod tests {
         assert_eq!(after(&log, last - 2), None);
         assert_eq!(log.bytes, RESUME_BYTES);
         let last = log.push(Named(0, RESUME_BYTES + 1));
-        assert_eq!(after(&log, last - 1), None, "longer than all that may be kept");
+        assert_eq!(
+            after(&log, last - 1),
+            None,
+            "longer than all that may be kept"
+        );
         assert_eq!((log.bytes, log.kept.len()), (0, 0));
     }
 

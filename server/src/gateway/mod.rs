@@ -39,8 +39,8 @@ use crate::{
     services::Services,
 };
 use dispatch::Session;
-use outbox::Next;
 pub use log::{Counted, Log};
+use outbox::Next;
 pub use outbox::{End, EventText, Outbox};
 
 /// A client that sent nothing for this long sends a ping; after three times this it is taken for gone.
@@ -232,19 +232,25 @@ fn frames(text: String) -> impl Iterator<Item = Frame> {
 
 /// A close frame has room for 123 bytes.
 fn short(reason: &str) -> String {
-    reason.chars().scan(0, |bytes, c| {
-        *bytes += c.len_utf8();
-        (*bytes <= 123).then_some(c)
-    })
-    .collect()
+    reason
+        .chars()
+        .scan(0, |bytes, c| {
+            *bytes += c.len_utf8();
+            (*bytes <= 123).then_some(c)
+        })
+        .collect()
 }
 
 fn close_code(end: &End) -> CloseCode {
     match end {
-        End::TooSlow | End::NotSignedIn | End::Silent | End::TooMany | End::Banned => CloseCode::Policy,
+        End::TooSlow | End::NotSignedIn | End::Silent | End::TooMany | End::Banned => {
+            CloseCode::Policy
+        }
         End::Unreadable(_) => CloseCode::Unsupported,
         End::TooLong => CloseCode::Size,
-        End::SignedOut | End::Suspended | End::AccountDeleted | End::Resumed | End::Gone => CloseCode::Normal,
+        End::SignedOut | End::Suspended | End::AccountDeleted | End::Resumed | End::Gone => {
+            CloseCode::Normal
+        }
         End::ShuttingDown { .. } => CloseCode::Restart,
     }
 }
@@ -259,7 +265,10 @@ mod tests {
             let text = "ä".repeat(len / 2) + &"x".repeat(len % 2);
             let all: Vec<_> = frames(text.clone()).collect();
             assert_eq!(all.len(), len.div_ceil(WRITE_BUFFER).max(1));
-            let bytes: Vec<_> = all.iter().flat_map(|frame| frame.payload().to_vec()).collect();
+            let bytes: Vec<_> = all
+                .iter()
+                .flat_map(|frame| frame.payload().to_vec())
+                .collect();
             assert_eq!(bytes, text.into_bytes());
             for (n, frame) in all.iter().enumerate() {
                 let opcode = OpCode::Data(if n == 0 { Data::Text } else { Data::Continue });

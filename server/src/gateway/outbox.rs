@@ -9,7 +9,10 @@ use std::{
 };
 
 use tokio::sync::{Notify, watch};
-use voxhall_protocol::{control::{Event, EventFrame}, limits::MAX_BACKLOG_BYTES};
+use voxhall_protocol::{
+    control::{Event, EventFrame},
+    limits::MAX_BACKLOG_BYTES,
+};
 
 use super::Counted;
 use crate::live::HangUp;
@@ -201,7 +204,11 @@ impl Outbox {
         let mut state = self.lock();
         let Some(Waiting { what, counted }) = state.waiting.pop_front() else {
             let waits_for_answer = state.answering && !state.is_given_up();
-            return state.end.clone().filter(|_| !waits_for_answer).map(Next::End);
+            return state
+                .end
+                .clone()
+                .filter(|_| !waits_for_answer)
+                .map(Next::End);
         };
         state.bytes -= counted;
         if state.waiting.is_empty() && state.waiting.capacity() > IDLE_QUEUE {

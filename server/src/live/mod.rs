@@ -31,10 +31,10 @@ use voxhall_protocol::{
 use voxhall_store::{Change, ConversationRecord, RelationRecord};
 
 pub use rights::Place;
-pub use sessions::full_sync_needed;
-pub use voice_rights::not_in_voice;
 use room::Room;
 use sessions::Session;
+pub use sessions::full_sync_needed;
+pub use voice_rights::not_in_voice;
 pub use world::World;
 use world::{GuildState, Person};
 
@@ -218,7 +218,9 @@ impl Live {
             Change::UserSaved(record) => self.save_user(record, now, out),
             Change::UserDeleted(user) => self.delete_user(user, now, out),
             Change::DevicesEnded(devices) => self.end_devices(&devices, now, out),
-            Change::PresenceChosen { user, presence } => self.choose_presence(user, presence, now, out),
+            Change::PresenceChosen { user, presence } => {
+                self.choose_presence(user, presence, now, out)
+            }
             Change::Related { user, other, kind } => self.relate(user, other, kind, out),
             Change::ConversationSaved(record) => self.save_conversation(record, out),
             Change::ConversationDeleted(id) => self.delete_conversation(id, out),
@@ -227,11 +229,15 @@ impl Live {
             Change::GuildUpdated(info) => self.update_guild(info, now, out),
             Change::GuildDeleted(guild) => self.delete_guild(guild, now, out),
             Change::ChannelSaved { guild, channel } => self.save_channel(guild, channel, now, out),
-            Change::ChannelDeleted { guild, channel } => self.delete_channel(guild, channel, now, out),
+            Change::ChannelDeleted { guild, channel } => {
+                self.delete_channel(guild, channel, now, out)
+            }
             Change::RoleSaved { guild, role } => self.save_role(guild, role, now, out),
             Change::RoleDeleted { guild, role } => self.delete_role(guild, role, now, out),
             Change::MemberSaved { guild, member } => self.save_member(guild, member, now, out),
-            Change::MemberRemoved { guild, user, why } => self.remove_member(guild, user, why, now, out),
+            Change::MemberRemoved { guild, user, why } => {
+                self.remove_member(guild, user, why, now, out)
+            }
 
             Change::MessageCreated(message) => self.message_created(message, out),
             Change::MessageEdited {
@@ -301,21 +307,29 @@ impl Live {
                 };
                 self.tell_readers(channel, event, out);
             }
-            Change::Read { user, state } => self.tell_user(user, Event::ChannelRead { read_state: state }, out),
+            Change::Read { user, state } => {
+                self.tell_user(user, Event::ChannelRead { read_state: state }, out)
+            }
         }
     }
 
     /// Members who are seen online now.
     pub fn online_count(&self, guild_id: GuildId) -> u32 {
         let online = self.guilds.get(&guild_id).map_or(0, |guild| {
-            let people = guild.members.keys().filter_map(|user| self.people.get(user));
+            let people = guild
+                .members
+                .keys()
+                .filter_map(|user| self.people.get(user));
             people.filter(|person| person.shown.is_online()).count()
         });
         u32::try_from(online).unwrap_or(u32::MAX)
     }
 
     pub fn counts(&self) -> Counts {
-        let open = self.connections.values().filter_map(|id| self.sessions.get(id));
+        let open = self
+            .connections
+            .values()
+            .filter_map(|id| self.sessions.get(id));
         let users: BTreeSet<_> = open.map(|session| session.user).collect();
         Counts {
             users_online: users.len(),

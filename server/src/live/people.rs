@@ -30,7 +30,11 @@ impl Live {
             tell(out, self.acquaintances(id), Event::UserUpdated { user });
         }
         self.choose_presence(id, presence, now, out);
-        if self.people.get(&id).is_some_and(|person| person.record.suspended) {
+        if self
+            .people
+            .get(&id)
+            .is_some_and(|person| person.record.suspended)
+        {
             self.hang_up_where(id, HangUp::Suspended, |_| true, now, out);
         }
     }
@@ -64,7 +68,13 @@ impl Live {
         }
     }
 
-    pub(super) fn choose_presence(&mut self, user: UserId, presence: OwnPresence, now: Now, out: &mut Vec<Output>) {
+    pub(super) fn choose_presence(
+        &mut self,
+        user: UserId,
+        presence: OwnPresence,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         let Some(person) = self.people.get_mut(&user) else {
             return;
         };
@@ -107,7 +117,12 @@ impl Live {
     }
 
     /// Works out anew how someone is seen, and tells it if it changed; a session that is just beginning is shown it otherwise.
-    pub(super) fn show_presence(&mut self, user_id: UserId, but: Option<SessionId>, out: &mut Vec<Output>) {
+    pub(super) fn show_presence(
+        &mut self,
+        user_id: UserId,
+        but: Option<SessionId>,
+        out: &mut Vec<Output>,
+    ) {
         let Some(person) = self.people.get(&user_id) else {
             return;
         };
@@ -127,18 +142,32 @@ impl Live {
     /// Voice that goes on without a connection is someone being there.
     pub(super) fn presence_now(&self, person: &Person) -> Presence {
         let own = &person.record.presence;
-        let open = || person.sessions.iter().filter_map(|id| self.sessions.get(id)).filter(|session| session.connection().is_some());
-        let is_there = open().next().is_some() || self.in_voice.contains_key(&person.record.user.id);
+        let open = || {
+            person
+                .sessions
+                .iter()
+                .filter_map(|id| self.sessions.get(id))
+                .filter(|session| session.connection().is_some())
+        };
+        let is_there =
+            open().next().is_some() || self.in_voice.contains_key(&person.record.user.id);
         let status = match own.choice {
             _ if !is_there => Status::Offline,
             StatusChoice::Invisible => Status::Offline,
             StatusChoice::DoNotDisturb => Status::DoNotDisturb,
-            StatusChoice::Online if open().next().is_some() && open().all(|session| session.idle) => Status::Idle,
+            StatusChoice::Online
+                if open().next().is_some() && open().all(|session| session.idle) =>
+            {
+                Status::Idle
+            }
             StatusChoice::Online => Status::Online,
         };
         Presence {
             status,
-            custom_status: own.custom_status.clone().filter(|_| status != Status::Offline),
+            custom_status: own
+                .custom_status
+                .clone()
+                .filter(|_| status != Status::Offline),
         }
     }
 
@@ -151,10 +180,17 @@ impl Live {
         for guild in person.guilds.iter().filter_map(|id| self.guilds.get(id)) {
             watchers.extend(guild.all_sessions());
         }
-        for friend in person.relations.keys().filter(|other| person.is_friend(**other)) {
+        for friend in person
+            .relations
+            .keys()
+            .filter(|other| person.is_friend(**other))
+        {
             watchers.extend(self.sessions_of(*friend));
         }
-        for partner in self.partners(person).filter(|other| !person.is_apart_from(*other)) {
+        for partner in self
+            .partners(person)
+            .filter(|other| !person.is_apart_from(*other))
+        {
             watchers.extend(self.sessions_of(partner));
         }
         watchers
@@ -166,8 +202,17 @@ impl Live {
             return BTreeSet::new();
         };
         let mut told = self.watchers(user);
-        let stands_to = |other: &UserId| self.people.get(other).is_some_and(|other| other.relations.contains_key(&user));
-        let related = person.relations.keys().chain(&person.blocked_by).copied().filter(stands_to);
+        let stands_to = |other: &UserId| {
+            self.people
+                .get(other)
+                .is_some_and(|other| other.relations.contains_key(&user))
+        };
+        let related = person
+            .relations
+            .keys()
+            .chain(&person.blocked_by)
+            .copied()
+            .filter(stands_to);
         for other in related.chain(self.partners(person)) {
             told.extend(self.sessions_of(other));
         }
@@ -182,7 +227,13 @@ impl Live {
     }
 
     /// How `user` stands to `other` now.
-    pub(super) fn relate(&mut self, user: UserId, other: UserId, kind: Option<RelationKind>, out: &mut Vec<Output>) {
+    pub(super) fn relate(
+        &mut self,
+        user: UserId,
+        other: UserId,
+        kind: Option<RelationKind>,
+        out: &mut Vec<Output>,
+    ) {
         if !self.people.contains_key(&other) {
             return;
         }
@@ -199,7 +250,11 @@ impl Live {
             None => person.relations.remove(&other),
         };
         let own: Vec<_> = person.sessions.iter().copied().collect();
-        let blocked_by = &mut self.people.get_mut(&other).expect("looked up above").blocked_by;
+        let blocked_by = &mut self
+            .people
+            .get_mut(&other)
+            .expect("looked up above")
+            .blocked_by;
         if kind == Some(RelationKind::Blocked) {
             blocked_by.insert(user);
         } else {
@@ -217,7 +272,10 @@ impl Live {
         let Some(person) = self.people.get(&user) else {
             return Vec::new();
         };
-        let blocked = person.relations.iter().filter(|(_, kind)| **kind == RelationKind::Blocked);
+        let blocked = person
+            .relations
+            .iter()
+            .filter(|(_, kind)| **kind == RelationKind::Blocked);
         blocked
             .map(|(other, _)| *other)
             .chain(person.blocked_by.iter().copied())
@@ -231,7 +289,14 @@ impl Live {
             let now = self.sight_of_each_other(known.one, known.other);
             let mut told = |viewer: UserId, user_id: UserId, was: Presence, is: Presence| {
                 if was != is {
-                    tell(out, self.sessions_of(viewer), Event::PresenceChanged { user_id, presence: is });
+                    tell(
+                        out,
+                        self.sessions_of(viewer),
+                        Event::PresenceChanged {
+                            user_id,
+                            presence: is,
+                        },
+                    );
                 }
             };
             told(known.one, known.other, known.other_to_one, now.other_to_one);
@@ -241,7 +306,9 @@ impl Live {
 
     fn sight_of_each_other(&self, one: UserId, other: UserId) -> Known {
         let shown = |viewer, subject| {
-            (self.people.get(&subject)).map(|subject| self.presence_for(viewer, subject)).unwrap_or_default()
+            (self.people.get(&subject))
+                .map(|subject| self.presence_for(viewer, subject))
+                .unwrap_or_default()
         };
         Known {
             one,
@@ -251,15 +318,26 @@ impl Live {
         }
     }
 
-    pub(super) fn save_conversation(&mut self, mut record: ConversationRecord, out: &mut Vec<Output>) {
-        record.members.retain(|member| self.people.contains_key(member));
+    pub(super) fn save_conversation(
+        &mut self,
+        mut record: ConversationRecord,
+        out: &mut Vec<Output>,
+    ) {
+        record
+            .members
+            .retain(|member| self.people.contains_key(member));
         let id = record.id;
         let before = self.conversations.get(&id);
         if before == Some(&record) {
             return;
         }
-        let known = before.map(|before| before.members.clone()).unwrap_or_default();
-        let gone: Vec<_> = known.into_iter().filter(|member| !record.members.contains(member)).collect();
+        let known = before
+            .map(|before| before.members.clone())
+            .unwrap_or_default();
+        let gone: Vec<_> = known
+            .into_iter()
+            .filter(|member| !record.members.contains(member))
+            .collect();
         for member in &record.members {
             if let Some(person) = self.people.get_mut(member) {
                 person.conversations.insert(id);
@@ -268,12 +346,20 @@ impl Live {
         for member in &gone {
             if let Some(person) = self.people.get_mut(member) {
                 person.conversations.remove(&id);
-                tell(out, person.sessions.iter().copied(), Event::ConversationLeft { channel_id: id });
+                tell(
+                    out,
+                    person.sessions.iter().copied(),
+                    Event::ConversationLeft { channel_id: id },
+                );
             }
         }
         for member in &record.members {
             let conversation = self.conversation_seen_by(*member, &record);
-            tell(out, self.sessions_of(*member), Event::ConversationUpdated { conversation });
+            tell(
+                out,
+                self.sessions_of(*member),
+                Event::ConversationUpdated { conversation },
+            );
         }
         self.conversations.insert(id, record);
     }
@@ -285,13 +371,20 @@ impl Live {
         for member in record.members {
             if let Some(person) = self.people.get_mut(&member) {
                 person.conversations.remove(&id);
-                tell(out, person.sessions.iter().copied(), Event::ConversationLeft { channel_id: id });
+                tell(
+                    out,
+                    person.sessions.iter().copied(),
+                    Event::ConversationLeft { channel_id: id },
+                );
             }
         }
     }
 
     pub(super) fn sessions_of(&self, user: UserId) -> impl Iterator<Item = SessionId> {
-        self.people.get(&user).into_iter().flat_map(|person| person.sessions.iter().copied())
+        self.people
+            .get(&user)
+            .into_iter()
+            .flat_map(|person| person.sessions.iter().copied())
     }
 }
 

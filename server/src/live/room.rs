@@ -52,7 +52,9 @@ pub(super) enum Control {
 impl Control {
     pub fn session(self) -> SessionId {
         match self {
-            Self::Joining(session, _) | Self::Attached(session) | Self::LostUntil(_, session) => session,
+            Self::Joining(session, _) | Self::Attached(session) | Self::LostUntil(_, session) => {
+                session
+            }
         }
     }
 }

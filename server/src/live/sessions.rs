@@ -68,14 +68,21 @@ impl Live {
         self.admits(user)?;
         // Whoever begins anew has given up what this device lost before.
         let lost = |live: &Self, fits: &dyn Fn(&Session) -> bool| -> Vec<SessionId> {
-            let of = |id: &SessionId| live.sessions.get(id).is_some_and(|s| s.connection().is_none() && fits(s));
+            let of = |id: &SessionId| {
+                live.sessions
+                    .get(id)
+                    .is_some_and(|s| s.connection().is_none() && fits(s))
+            };
             live.sessions_of(user).filter(of).collect()
         };
         for session in lost(self, &|session| session.device == device) {
             self.forget(session, now, out);
         }
         let others = lost(self, &|_| true);
-        for session in others.iter().take(others.len().saturating_sub(MAX_CONNECTIONS_PER_USER - 1)) {
+        for session in others
+            .iter()
+            .take(others.len().saturating_sub(MAX_CONNECTIONS_PER_USER - 1))
+        {
             self.forget(*session, now, out);
         }
 
@@ -106,7 +113,12 @@ impl Live {
     }
 
     /// Which session it is that a client comes back to. None: it is gone, or was never that client's.
-    pub fn lost_session(&self, user: UserId, device: DeviceId, token: &SecretText) -> Option<SessionId> {
+    pub fn lost_session(
+        &self,
+        user: UserId,
+        device: DeviceId,
+        token: &SecretText,
+    ) -> Option<SessionId> {
         let (id, _) = token.expose().split_once('.')?;
         let id = SessionId(id.parse().ok()?);
         let session = self.sessions.get(&id)?;
@@ -138,7 +150,10 @@ impl Live {
             }
             Line::LostUntil(_) => {}
         }
-        let session = self.sessions.get_mut(&id).expect("only its connection is gone");
+        let session = self
+            .sessions
+            .get_mut(&id)
+            .expect("only its connection is gone");
         if let Line::LostUntil(at) = session.line {
             self.timers.remove(&(at, Timer::Lost(id)));
         }
@@ -156,7 +171,10 @@ impl Live {
         let Some(id) = self.connections.remove(&connection) else {
             return;
         };
-        let session = self.sessions.get_mut(&id).expect("as long as its connection");
+        let session = self
+            .sessions
+            .get_mut(&id)
+            .expect("as long as its connection");
         let user = session.user;
         let at = now.at + RESUME_WITHIN;
         session.line = Line::LostUntil(at);
@@ -228,7 +246,12 @@ impl Live {
     /// Devices that are no longer signed in.
     pub(super) fn end_devices(&mut self, devices: &[DeviceId], now: Now, out: &mut Vec<Output>) {
         let fits = |session: &Session| devices.contains(&session.device);
-        let users: BTreeSet<_> = self.sessions.values().filter(|session| fits(session)).map(|session| session.user).collect();
+        let users: BTreeSet<_> = self
+            .sessions
+            .values()
+            .filter(|session| fits(session))
+            .map(|session| session.user)
+            .collect();
         for user in users {
             self.hang_up_where(user, HangUp::SignedOut, fits, now, out);
         }
@@ -244,7 +267,15 @@ impl Live {
         out: &mut Vec<Output>,
     ) {
         let concerned: Vec<_> = (self.sessions_of(user))
-            .filter_map(|id| Some((id, self.sessions.get(&id).filter(|session| fits(session))?.device)))
+            .filter_map(|id| {
+                Some((
+                    id,
+                    self.sessions
+                        .get(&id)
+                        .filter(|session| fits(session))?
+                        .device,
+                ))
+            })
             .collect();
         for (id, device) in concerned {
             self.end_voice_of_device(user, device, now, out);
@@ -278,7 +309,9 @@ impl Live {
     }
 
     pub(super) fn is_open(&self, id: SessionId) -> bool {
-        self.sessions.get(&id).is_some_and(|session| session.connection().is_some())
+        self.sessions
+            .get(&id)
+            .is_some_and(|session| session.connection().is_some())
     }
 
     pub(super) fn lost_count(&self) -> usize {
@@ -287,7 +320,10 @@ impl Live {
 
     fn admits(&self, user: UserId) -> Result<(), Failure> {
         match self.people.get(&user) {
-            None => Err(Failure::new(FailureKind::SignedOut, "This account is no more.")),
+            None => Err(Failure::new(
+                FailureKind::SignedOut,
+                "This account is no more.",
+            )),
             Some(person) if person.record.suspended => Err(Failure::new(
                 FailureKind::Suspended,
                 "This account is suspended. Ask the server's administrator.",
@@ -298,7 +334,10 @@ impl Live {
 
     fn hang_up_the_oldest(&mut self, user: UserId, now: Now, out: &mut Vec<Output>) {
         // Ids count up.
-        let open: Vec<_> = self.sessions_of(user).filter(|id| self.is_open(*id)).collect();
+        let open: Vec<_> = self
+            .sessions_of(user)
+            .filter(|id| self.is_open(*id))
+            .collect();
         let too_many = open.len().saturating_sub(MAX_CONNECTIONS_PER_USER);
         for session in open.into_iter().take(too_many) {
             self.hang_up(session, HangUp::TooMany, now, out);

@@ -36,14 +36,19 @@ impl Live {
         for channel in guild.channels.values() {
             self.guild_of.insert(channel.id, id);
             if channel.kind.is_voice() {
-                self.rooms.insert(channel.id, Room::new(id, channel.bitrate_bps));
+                self.rooms
+                    .insert(channel.id, Room::new(id, channel.bitrate_bps));
             }
         }
-        guild.members.retain(|user, _| self.people.contains_key(user));
+        guild
+            .members
+            .retain(|user, _| self.people.contains_key(user));
         for user in guild.members.keys() {
             if let Some(person) = self.people.get_mut(user) {
                 person.guilds.insert(id);
-                guild.sessions.extend(person.sessions.iter().map(|session| (*user, *session)));
+                guild
+                    .sessions
+                    .extend(person.sessions.iter().map(|session| (*user, *session)));
             }
         }
         self.guilds.insert(id, guild);
@@ -54,7 +59,11 @@ impl Live {
         self.reshape(id, &Scope::Everything, now, out, |guild, out| {
             if guild.info != info {
                 guild.info = info.clone();
-                tell(out, guild.all_sessions(), Event::GuildUpdated { guild: info });
+                tell(
+                    out,
+                    guild.all_sessions(),
+                    Event::GuildUpdated { guild: info },
+                );
             }
         });
     }
@@ -86,7 +95,13 @@ impl Live {
         }
     }
 
-    pub(super) fn save_channel(&mut self, guild_id: GuildId, channel: Channel, now: Now, out: &mut Vec<Output>) {
+    pub(super) fn save_channel(
+        &mut self,
+        guild_id: GuildId,
+        channel: Channel,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         let Some(guild) = self.guilds.get_mut(&guild_id) else {
             return;
         };
@@ -96,33 +111,61 @@ impl Live {
         }
         let mut concerned = vec![id];
         // What a category says holds for what is in it.
-        concerned.extend((guild.channels.values()).filter(|other| other.category_id == Some(id)).map(|other| other.id));
+        concerned.extend(
+            (guild.channels.values())
+                .filter(|other| other.category_id == Some(id))
+                .map(|other| other.id),
+        );
         let scope = Scope::Channels(concerned);
         let before = guild.sight(&scope);
         guild.channels.insert(id, channel.clone());
         self.guild_of.insert(id, guild_id);
         if channel.kind.is_voice() {
-            let room = self.rooms.entry(id).or_insert_with(|| Room::new(guild_id, channel.bitrate_bps));
+            let room = self
+                .rooms
+                .entry(id)
+                .or_insert_with(|| Room::new(guild_id, channel.bitrate_bps));
             room.bitrate_bps = channel.bitrate_bps;
         }
         let after = guild.sight(&scope);
         let saw = before.get(&id).cloned().unwrap_or_default();
         let sees = after.get(&id).cloned().unwrap_or_default();
-        let kept: Vec<_> = saw.intersection(&sees).flat_map(|user| guild.sessions_of(*user)).collect();
+        let kept: Vec<_> = saw
+            .intersection(&sees)
+            .flat_map(|user| guild.sessions_of(*user))
+            .collect();
         tell(out, kept, Event::ChannelUpdated { guild_id, channel });
         self.tell_sight(guild_id, &before, &after, out);
         self.review_voice(guild_id, now, out);
     }
 
-    pub(super) fn delete_channel(&mut self, guild_id: GuildId, id: ChannelId, now: Now, out: &mut Vec<Output>) {
+    pub(super) fn delete_channel(
+        &mut self,
+        guild_id: GuildId,
+        id: ChannelId,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         self.close_room(id, now, out);
         self.guild_of.remove(&id);
-        self.reshape(guild_id, &Scope::Channels(vec![id]), now, out, |guild, _| {
-            guild.channels.remove(&id);
-        });
+        self.reshape(
+            guild_id,
+            &Scope::Channels(vec![id]),
+            now,
+            out,
+            |guild, _| {
+                guild.channels.remove(&id);
+            },
+        );
     }
 
-    pub(super) fn save_role(&mut self, guild_id: GuildId, role: Role, now: Now, out: &mut Vec<Output>) {
+    pub(super) fn save_role(
+        &mut self,
+        guild_id: GuildId,
+        role: Role,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         self.reshape(guild_id, &Scope::Everything, now, out, |guild, out| {
             let event = match guild.roles.iter_mut().find(|known| known.id == role.id) {
                 Some(known) if *known == role => return,
@@ -140,7 +183,13 @@ impl Live {
         });
     }
 
-    pub(super) fn delete_role(&mut self, guild_id: GuildId, role_id: RoleId, now: Now, out: &mut Vec<Output>) {
+    pub(super) fn delete_role(
+        &mut self,
+        guild_id: GuildId,
+        role_id: RoleId,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         self.reshape(guild_id, &Scope::Everything, now, out, |guild, out| {
             if guild.role(role_id).is_none() {
                 return;
@@ -150,15 +199,30 @@ impl Live {
                 member.roles.retain(|role| *role != role_id);
             }
             for channel in guild.channels.values_mut() {
-                channel.overwrites.retain(|overwrite| overwrite.target != OverwriteTarget::Role(role_id));
+                channel
+                    .overwrites
+                    .retain(|overwrite| overwrite.target != OverwriteTarget::Role(role_id));
             }
-            tell(out, guild.all_sessions(), Event::RoleDeleted { guild_id, role_id });
+            tell(
+                out,
+                guild.all_sessions(),
+                Event::RoleDeleted { guild_id, role_id },
+            );
         });
     }
 
-    pub(super) fn save_member(&mut self, guild_id: GuildId, record: MemberRecord, now: Now, out: &mut Vec<Output>) {
+    pub(super) fn save_member(
+        &mut self,
+        guild_id: GuildId,
+        record: MemberRecord,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         let user = record.user;
-        let known = self.guilds.get(&guild_id).map(|guild| guild.members.get(&user));
+        let known = self
+            .guilds
+            .get(&guild_id)
+            .map(|guild| guild.members.get(&user));
         match known {
             None => {}
             Some(Some(known)) if *known == record => {}
@@ -169,7 +233,11 @@ impl Live {
                 let member = member(&record, person);
                 self.reshape(guild_id, &Scope::Member(user), now, out, |guild, out| {
                     guild.members.insert(user, record);
-                    tell(out, guild.all_sessions(), Event::MemberUpdated { guild_id, member });
+                    tell(
+                        out,
+                        guild.all_sessions(),
+                        Event::MemberUpdated { guild_id, member },
+                    );
                 });
             }
             Some(None) => self.add_member(guild_id, record, out),
@@ -179,25 +247,38 @@ impl Live {
     fn add_member(&mut self, guild_id: GuildId, record: MemberRecord, out: &mut Vec<Output>) {
         let user = record.user;
         let before = self.apart(user);
-        let (Some(guild), Some(person)) = (self.guilds.get_mut(&guild_id), self.people.get_mut(&user)) else {
+        let (Some(guild), Some(person)) =
+            (self.guilds.get_mut(&guild_id), self.people.get_mut(&user))
+        else {
             return;
         };
         let member = member(&record, person);
-        tell(out, guild.all_sessions(), Event::MemberJoined { guild_id, member });
+        tell(
+            out,
+            guild.all_sessions(),
+            Event::MemberJoined { guild_id, member },
+        );
         guild.members.insert(user, record);
-        guild.sessions.extend(person.sessions.iter().map(|session| (user, *session)));
+        guild
+            .sessions
+            .extend(person.sessions.iter().map(|session| (user, *session)));
         person.guilds.insert(guild_id);
         self.tell_of_guild(guild_id, user, out);
         self.tell_apart(before, out);
     }
 
     fn tell_of_guild(&self, guild_id: GuildId, user: UserId, out: &mut Vec<Output>) {
-        let (Some(guild), Some(person)) = (self.guilds.get(&guild_id), self.people.get(&user)) else {
+        let (Some(guild), Some(person)) = (self.guilds.get(&guild_id), self.people.get(&user))
+        else {
             return;
         };
         if !person.sessions.is_empty() {
             let guild = self.guild_seen_by(user, guild);
-            tell(out, person.sessions.iter().copied(), Event::GuildJoined { guild });
+            tell(
+                out,
+                person.sessions.iter().copied(),
+                Event::GuildJoined { guild },
+            );
         }
     }
 
@@ -233,7 +314,14 @@ impl Live {
             why: others,
         };
         tell(out, guild.all_sessions(), left);
-        tell(out, own, Event::GuildLeft { guild_id, why: gone });
+        tell(
+            out,
+            own,
+            Event::GuildLeft {
+                guild_id,
+                why: gone,
+            },
+        );
         self.tell_apart(before, out);
     }
 
@@ -262,13 +350,23 @@ impl Live {
         };
         let nobody = BTreeSet::new();
         let sessions = |users: &BTreeSet<UserId>, but: &BTreeSet<UserId>| -> Vec<_> {
-            users.difference(but).flat_map(|user| guild.sessions_of(*user)).collect()
+            users
+                .difference(but)
+                .flat_map(|user| guild.sessions_of(*user))
+                .collect()
         };
         let concerned: BTreeSet<_> = before.keys().chain(after.keys()).copied().collect();
         for channel_id in concerned {
             let saw = before.get(&channel_id).unwrap_or(&nobody);
             let sees = after.get(&channel_id).unwrap_or(&nobody);
-            tell(out, sessions(saw, sees), Event::ChannelDeleted { guild_id, channel_id });
+            tell(
+                out,
+                sessions(saw, sees),
+                Event::ChannelDeleted {
+                    guild_id,
+                    channel_id,
+                },
+            );
             let new = sessions(sees, saw);
             if let Some(channel) = guild.channels.get(&channel_id)
                 && !new.is_empty()

@@ -14,17 +14,36 @@ const TYPING_EVERY: Duration = Duration::from_secs(3);
 
 impl Live {
     /// Someone, who may do so, is writing.
-    pub fn typing(&mut self, user_id: UserId, channel_id: ChannelId, now: Now, out: &mut Vec<Output>) {
+    pub fn typing(
+        &mut self,
+        user_id: UserId,
+        channel_id: ChannelId,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         let Some(person) = self.people.get_mut(&user_id) else {
             return;
         };
-        if person.typed.is_some_and(|(channel, at)| channel == channel_id && now.at < at + TYPING_EVERY) {
+        if person
+            .typed
+            .is_some_and(|(channel, at)| channel == channel_id && now.at < at + TYPING_EVERY)
+        {
             return;
         }
         person.typed = Some((channel_id, now.at));
         let own = &self.people[&user_id].sessions;
-        let others = self.readers(channel_id).into_iter().filter(|session| !own.contains(session));
-        self.tell_who_is_there(others, Event::TypingStarted { channel_id, user_id }, out);
+        let others = self
+            .readers(channel_id)
+            .into_iter()
+            .filter(|session| !own.contains(session));
+        self.tell_who_is_there(
+            others,
+            Event::TypingStarted {
+                channel_id,
+                user_id,
+            },
+            out,
+        );
     }
 
     pub(super) fn message_created(&self, message: Message, out: &mut Vec<Output>) {
@@ -44,12 +63,16 @@ impl Live {
 
     pub(super) fn readers(&self, channel: ChannelId) -> Vec<SessionId> {
         match self.place(channel) {
-            Some(Place::Guild(guild, channel)) => {
-                self.guilds.get(&guild).map(|guild| guild.viewers(channel)).unwrap_or_default()
-            }
-            Some(Place::Conversation(conversation)) => {
-                conversation.members.iter().flat_map(|member| self.sessions_of(*member)).collect()
-            }
+            Some(Place::Guild(guild, channel)) => self
+                .guilds
+                .get(&guild)
+                .map(|guild| guild.viewers(channel))
+                .unwrap_or_default(),
+            Some(Place::Conversation(conversation)) => conversation
+                .members
+                .iter()
+                .flat_map(|member| self.sessions_of(*member))
+                .collect(),
             None => Vec::new(),
         }
     }

@@ -3,8 +3,8 @@
 use voxhall_protocol::{
     ChannelId, DeviceId, GuildId, SecretText, UserId,
     control::{
-        Conversation, ConversationMember, Guild, Member, OwnPresence, Presence, Ready, Relation, RelationKind, User,
-        VoiceState,
+        Conversation, ConversationMember, Guild, Member, OwnPresence, Presence, Ready, Relation,
+        RelationKind, User, VoiceState,
     },
 };
 use voxhall_store::ConversationRecord;
@@ -19,7 +19,10 @@ impl Live {
     pub(super) fn ready(&self, person: &Person, device: DeviceId, session: SecretText) -> Ready {
         let me = person.record.user.id;
         let relations = person.relations.iter();
-        let conversations = person.conversations.iter().filter_map(|id| self.conversations.get(id));
+        let conversations = person
+            .conversations
+            .iter()
+            .filter_map(|id| self.conversations.get(id));
         let guilds = person.guilds.iter().filter_map(|id| self.guilds.get(id));
         Ready {
             session,
@@ -27,8 +30,12 @@ impl Live {
             device_id: device,
             is_admin: person.record.is_admin,
             guilds: guilds.map(|guild| self.guild_seen_by(me, guild)).collect(),
-            conversations: conversations.map(|record| self.conversation_seen_by(me, record)).collect(),
-            relations: relations.filter_map(|(other, kind)| self.relation(*other, *kind)).collect(),
+            conversations: conversations
+                .map(|record| self.conversation_seen_by(me, record))
+                .collect(),
+            relations: relations
+                .filter_map(|(other, kind)| self.relation(*other, *kind))
+                .collect(),
             read_states: Vec::new(),
             presence: person.record.presence.clone(),
             seq: 0,
@@ -36,8 +43,10 @@ impl Live {
     }
 
     pub(super) fn guild_seen_by(&self, user: UserId, guild: &GuildState) -> Guild {
-        let mut channels: Vec<_> =
-            (guild.channels.values()).filter(|channel| guild.sees(user, channel)).cloned().collect();
+        let mut channels: Vec<_> = (guild.channels.values())
+            .filter(|channel| guild.sees(user, channel))
+            .cloned()
+            .collect();
         channels.sort_by_key(|channel| (channel.position, channel.id));
         Guild {
             id: guild.info.id,
@@ -46,9 +55,16 @@ impl Live {
             icon: guild.info.icon,
             owner_id: guild.info.owner_id,
             roles: guild.roles.clone(),
-            voice: channels.iter().flat_map(|channel| self.voice_states(channel.id)).collect(),
+            voice: channels
+                .iter()
+                .flat_map(|channel| self.voice_states(channel.id))
+                .collect(),
             channels,
-            members: guild.members.keys().filter_map(|user| self.member_of(guild, *user)).collect(),
+            members: guild
+                .members
+                .keys()
+                .filter_map(|user| self.member_of(guild, *user))
+                .collect(),
         }
     }
 
@@ -64,13 +80,19 @@ impl Live {
     /// A guild as this member sees it.
     pub fn guild_view(&self, guild: GuildId, user: UserId) -> Option<Guild> {
         let guild = self.guilds.get(&guild)?;
-        guild.members.contains_key(&user).then(|| self.guild_seen_by(user, guild))
+        guild
+            .members
+            .contains_key(&user)
+            .then(|| self.guild_seen_by(user, guild))
     }
 
     /// A conversation as this user, who is in it, sees it.
     pub fn conversation_view(&self, conversation: ChannelId, user: UserId) -> Option<Conversation> {
         let record = self.conversations.get(&conversation)?;
-        record.members.contains(&user).then(|| self.conversation_seen_by(user, record))
+        record
+            .members
+            .contains(&user)
+            .then(|| self.conversation_seen_by(user, record))
     }
 
     /// How someone stands to another, as they see it.
@@ -85,10 +107,17 @@ impl Live {
 
     /// How someone chose to be seen.
     pub fn own_presence(&self, user: UserId) -> OwnPresence {
-        self.people.get(&user).map(|person| person.record.presence.clone()).unwrap_or_default()
+        self.people
+            .get(&user)
+            .map(|person| person.record.presence.clone())
+            .unwrap_or_default()
     }
 
-    pub(super) fn conversation_seen_by(&self, user: UserId, record: &ConversationRecord) -> Conversation {
+    pub(super) fn conversation_seen_by(
+        &self,
+        user: UserId,
+        record: &ConversationRecord,
+    ) -> Conversation {
         let member = |id: &UserId| {
             let person = self.people.get(id)?;
             Some(ConversationMember {
@@ -112,7 +141,9 @@ impl Live {
             kind,
             presence: match kind {
                 RelationKind::Friend => person.shown.clone(),
-                RelationKind::Incoming | RelationKind::Outgoing | RelationKind::Blocked => Presence::default(),
+                RelationKind::Incoming | RelationKind::Outgoing | RelationKind::Blocked => {
+                    Presence::default()
+                }
             },
         })
     }
@@ -134,10 +165,14 @@ impl Live {
         viewer == subject.record.user.id
             || person.is_friend(subject.record.user.id)
             || !person.guilds.is_disjoint(&subject.guilds)
-            || (!subject.is_apart_from(viewer) && !person.conversations.is_disjoint(&subject.conversations))
+            || (!subject.is_apart_from(viewer)
+                && !person.conversations.is_disjoint(&subject.conversations))
     }
 
     pub(super) fn voice_states(&self, channel: ChannelId) -> Vec<VoiceState> {
-        self.rooms.get(&channel).map(|room| room.states(channel).collect()).unwrap_or_default()
+        self.rooms
+            .get(&channel)
+            .map(|room| room.states(channel).collect())
+            .unwrap_or_default()
     }
 }

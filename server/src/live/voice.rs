@@ -9,7 +9,8 @@ use voxhall_protocol::{
 };
 
 use super::{
-    Answer, ConnectionId, Live, Now, Output, REKEY_EVERY, RouteChange, SessionId, Timer, VOICE_GRACE, VoiceRoute,
+    Answer, ConnectionId, Live, Now, Output, REKEY_EVERY, RouteChange, SessionId, Timer,
+    VOICE_GRACE, VoiceRoute,
     room::{Control, Participant},
     sessions::Session,
     tell,
@@ -79,7 +80,14 @@ impl Live {
         room.participants.insert(user, participant);
         self.in_voice.insert(user, channel);
         self.time_timeout(user, channel, now);
-        self.tell_readers(channel, Event::VoiceJoined { guild_id: guild, state }, out);
+        self.tell_readers(
+            channel,
+            Event::VoiceJoined {
+                guild_id: guild,
+                state,
+            },
+            out,
+        );
         self.show_presence(user, None, out);
         self.rekey(channel, now, out);
         Ok(())
@@ -174,7 +182,9 @@ impl Live {
         match before {
             // Its answer is on its way to the other session.
             Control::Joining(..) => return,
-            Control::Attached(_) | Control::LostUntil(..) => participant.control = Control::Attached(id),
+            Control::Attached(_) | Control::LostUntil(..) => {
+                participant.control = Control::Attached(id)
+            }
         }
         if let Control::LostUntil(at, _) = before {
             self.timers.remove(&(at, Timer::Grace(voice)));
@@ -193,10 +203,18 @@ impl Live {
 
     /// A session goes on, which was not told who is speaking since it lost its connection.
     pub(super) fn tell_voice_again(&self, id: SessionId, out: &mut Vec<Output>) {
-        let Some(person) = self.sessions.get(&id).and_then(|session| self.people.get(&session.user)) else {
+        let Some(person) = self
+            .sessions
+            .get(&id)
+            .and_then(|session| self.people.get(&session.user))
+        else {
             return;
         };
-        for guild in person.guilds.iter().filter_map(|guild| self.guilds.get(guild)) {
+        for guild in person
+            .guilds
+            .iter()
+            .filter_map(|guild| self.guilds.get(guild))
+        {
             for channel in guild.channels.values() {
                 let states = self.voice_states(channel.id);
                 if states.is_empty() || !guild.sees(person.record.user.id, channel) {
@@ -219,8 +237,11 @@ impl Live {
         let Some(&channel) = self.in_voice.get(&user) else {
             return;
         };
-        let of_device = |other: &SessionId| self.sessions.get(other).is_some_and(|s| s.device == device);
-        let other = self.sessions_of(user).find(|other| *other != id && self.is_open(*other) && of_device(other));
+        let of_device =
+            |other: &SessionId| self.sessions.get(other).is_some_and(|s| s.device == device);
+        let other = self
+            .sessions_of(user)
+            .find(|other| *other != id && self.is_open(*other) && of_device(other));
         let Some((_, participant)) = self.participant(user, channel) else {
             return;
         };
@@ -240,12 +261,7 @@ impl Live {
         }
     }
 
-    pub(super) fn grace_over(
-        &mut self,
-        session: VoiceSessionId,
-        now: Now,
-        out: &mut Vec<Output>,
-    ) {
+    pub(super) fn grace_over(&mut self, session: VoiceSessionId, now: Now, out: &mut Vec<Output>) {
         if let Some((user, channel)) = self.of_session(session) {
             self.remove(user, channel, LeaveReason::Disconnected, now, out);
         }
@@ -317,7 +333,8 @@ impl Live {
                     FailureKind::OutOfOrder,
                     "voice was left again before it was joined",
                 );
-                if let Some(connection) = self.sessions.get(&session).and_then(Session::connection) {
+                if let Some(connection) = self.sessions.get(&session).and_then(Session::connection)
+                {
                     refuse(out, connection, request, failure);
                 }
             }

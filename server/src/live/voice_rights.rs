@@ -34,12 +34,21 @@ impl Live {
             )
         };
         let room = self.rooms.get(&channel).ok_or_else(unknown)?;
-        let rights = self.rights_in_channel(channel, user, now.unix_ms).ok_or_else(unknown)?;
+        let rights = self
+            .rights_in_channel(channel, user, now.unix_ms)
+            .ok_or_else(unknown)?;
         let guild = self.guilds.get(&room.guild).ok_or_else(unknown)?;
-        let may = voice_rights(guild, user, channel, now)
-            .ok_or_else(|| Failure::new(FailureKind::Forbidden, "You may not connect to this voice channel."))?;
+        let may = voice_rights(guild, user, channel, now).ok_or_else(|| {
+            Failure::new(
+                FailureKind::Forbidden,
+                "You may not connect to this voice channel.",
+            )
+        })?;
         let others = room.participants.len() - usize::from(room.participants.contains_key(&user));
-        let own_limit = (guild.channels.get(&channel).map_or(0, |channel| channel.user_limit) as usize)
+        let own_limit = (guild
+            .channels
+            .get(&channel)
+            .map_or(0, |channel| channel.user_limit) as usize)
             .min(MAX_VOICE_PARTICIPANTS);
         let limit = match own_limit {
             0 => MAX_VOICE_PARTICIPANTS,
@@ -59,7 +68,10 @@ impl Live {
             return;
         };
         let mut changed = Vec::new();
-        let rooms = guild.channels.keys().filter_map(|channel| Some((*channel, self.rooms.get(channel)?)));
+        let rooms = guild
+            .channels
+            .keys()
+            .filter_map(|channel| Some((*channel, self.rooms.get(channel)?)));
         for (channel, room) in rooms {
             for (user, participant) in &room.participants {
                 let rights = voice_rights(guild, *user, channel, now);
@@ -79,7 +91,14 @@ impl Live {
         }
     }
 
-    fn set_rights(&mut self, user: UserId, channel: ChannelId, rights: VoiceRights, now: Now, out: &mut Vec<Output>) {
+    fn set_rights(
+        &mut self,
+        user: UserId,
+        channel: ChannelId,
+        rights: VoiceRights,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         let Some((guild_id, participant)) = self.participant(user, channel) else {
             return;
         };
@@ -112,7 +131,10 @@ impl Live {
             return;
         };
         let timer = Timer::TimeoutOver(participant.session);
-        let until = participant.rights.timeout_until_ms.and_then(|until| now.instant_of(until));
+        let until = participant
+            .rights
+            .timeout_until_ms
+            .and_then(|until| now.instant_of(until));
         let before = std::mem::replace(&mut participant.timeout_over, until);
         if let Some(at) = before {
             self.timers.remove(&(at, timer));
@@ -122,7 +144,12 @@ impl Live {
         }
     }
 
-    pub(super) fn timeout_over(&mut self, session: VoiceSessionId, now: Now, out: &mut Vec<Output>) {
+    pub(super) fn timeout_over(
+        &mut self,
+        session: VoiceSessionId,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         let Some((user, channel)) = self.of_session(session) else {
             return;
         };
@@ -157,7 +184,12 @@ impl Live {
         match self.may_join(user, to, now) {
             Ok((there, _)) if there == guild => {}
             Err(full) if full.kind() == FailureKind::ChannelFull => return Err(full),
-            Ok(_) | Err(_) => return Err(Failure::new(FailureKind::Forbidden, "They may not enter that voice channel.")),
+            Ok(_) | Err(_) => {
+                return Err(Failure::new(
+                    FailureKind::Forbidden,
+                    "They may not enter that voice channel.",
+                ));
+            }
         }
         if from != to {
             self.tell_ended(user, from, EndReason::MovedTo(to), out);
@@ -201,7 +233,13 @@ impl Live {
     }
 
     /// Takes someone out of the voice of a guild in which they may no longer be.
-    pub(super) fn leave_voice_of(&mut self, guild: GuildId, user: UserId, now: Now, out: &mut Vec<Output>) {
+    pub(super) fn leave_voice_of(
+        &mut self,
+        guild: GuildId,
+        user: UserId,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         if let Some(channel) = self.voice_channel(guild, user) {
             self.tell_ended(user, channel, EndReason::NotAllowed, out);
             self.remove(user, channel, LeaveReason::NotAllowed, now, out);
@@ -209,7 +247,13 @@ impl Live {
     }
 
     /// This device is no longer signed in.
-    pub(super) fn end_voice_of_device(&mut self, user: UserId, device: DeviceId, now: Now, out: &mut Vec<Output>) {
+    pub(super) fn end_voice_of_device(
+        &mut self,
+        user: UserId,
+        device: DeviceId,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         if let Some(&channel) = self.in_voice.get(&user)
             && let Some((_, participant)) = self.participant(user, channel)
             && participant.device == device
@@ -223,12 +267,20 @@ impl Live {
 impl Participant {
     /// As the media thread has to know it: may speak, and hears nothing.
     pub fn routed(&self) -> (bool, bool) {
-        (!self.rights.suppressed, self.deafened || self.rights.deafened)
+        (
+            !self.rights.suppressed,
+            self.deafened || self.rights.deafened,
+        )
     }
 }
 
 /// None: they may not be there.
-pub(super) fn voice_rights(guild: &GuildState, user: UserId, channel: ChannelId, now: Now) -> Option<VoiceRights> {
+pub(super) fn voice_rights(
+    guild: &GuildState,
+    user: UserId,
+    channel: ChannelId,
+    now: Now,
+) -> Option<VoiceRights> {
     let member = guild.members.get(&user)?;
     let rights = guild.rights(user, guild.channels.get(&channel), now.unix_ms);
     let enters = Permissions::VIEW_CHANNEL.with(Permissions::CONNECT);

@@ -85,7 +85,8 @@ impl Person {
 
     /// One of the two has blocked the other.
     pub fn is_apart_from(&self, other: UserId) -> bool {
-        self.blocked_by.contains(&other) || self.relations.get(&other) == Some(&RelationKind::Blocked)
+        self.blocked_by.contains(&other)
+            || self.relations.get(&other) == Some(&RelationKind::Blocked)
     }
 }
 
@@ -94,8 +95,16 @@ impl GuildState {
         let mut guild = Self {
             info: record.info,
             roles: record.roles,
-            channels: record.channels.into_iter().map(|channel| (channel.id, channel)).collect(),
-            members: record.members.into_iter().map(|member| (member.user, member)).collect(),
+            channels: record
+                .channels
+                .into_iter()
+                .map(|channel| (channel.id, channel))
+                .collect(),
+            members: record
+                .members
+                .into_iter()
+                .map(|member| (member.user, member))
+                .collect(),
             sessions: BTreeSet::new(),
         };
         guild.sort_roles();
@@ -127,14 +136,28 @@ impl GuildState {
     /// Through what the rights of a channel are decided.
     pub fn layers<'a>(&'a self, channel: &'a Channel) -> Vec<Layer<'a>> {
         let category = channel.category_id.and_then(|id| self.channels.get(&id));
-        category.into_iter().chain([channel]).map(Layer::of).collect()
+        category
+            .into_iter()
+            .chain([channel])
+            .map(Layer::of)
+            .collect()
     }
 
     /// Judges a member with all they are; None: no member.
-    pub fn judge<T>(&self, user: UserId, now_ms: UnixMs, judge: impl FnOnce(&Subject<'_>) -> T) -> Option<T> {
+    pub fn judge<T>(
+        &self,
+        user: UserId,
+        now_ms: UnixMs,
+        judge: impl FnOnce(&Subject<'_>) -> T,
+    ) -> Option<T> {
         let member = self.members.get(&user)?;
         let roles: Vec<&Role> = (self.roles.first().into_iter())
-            .chain(self.roles.iter().skip(1).filter(|role| member.roles.contains(&role.id)))
+            .chain(
+                self.roles
+                    .iter()
+                    .skip(1)
+                    .filter(|role| member.roles.contains(&role.id)),
+            )
             .collect();
         Some(judge(&Subject {
             user: Some(user),
@@ -146,14 +169,17 @@ impl GuildState {
 
     /// What a member may do in a channel, or in the guild as a whole.
     pub fn rights(&self, user: UserId, channel: Option<&Channel>, now_ms: UnixMs) -> Permissions {
-        let layers = channel.map(|channel| self.layers(channel)).unwrap_or_default();
+        let layers = channel
+            .map(|channel| self.layers(channel))
+            .unwrap_or_default();
         self.judge(user, now_ms, |subject| decide(subject, &layers))
             .unwrap_or(Permissions::NONE)
     }
 
     /// A timeout takes nobody's sight, so that this changes with what is stored and not with time.
     pub fn sees(&self, user: UserId, channel: &Channel) -> bool {
-        self.rights(user, Some(channel), UnixMs::MAX).contains(Permissions::VIEW_CHANNEL)
+        self.rights(user, Some(channel), UnixMs::MAX)
+            .contains(Permissions::VIEW_CHANNEL)
     }
 
     pub fn sessions_of(&self, user: UserId) -> impl Iterator<Item = SessionId> {
@@ -190,16 +216,27 @@ impl GuildState {
             users
         };
         let users = match scope {
-            Scope::Member(user) => self.sessions_of(*user).next().map(|_| *user).into_iter().collect(),
+            Scope::Member(user) => self
+                .sessions_of(*user)
+                .next()
+                .map(|_| *user)
+                .into_iter()
+                .collect(),
             Scope::Everything | Scope::Channels(_) => present(),
         };
         let of = |channel: &Channel| {
             let is_open = self.is_open(channel);
-            let viewers = users.iter().filter(|user| is_open || self.sees(**user, channel));
+            let viewers = users
+                .iter()
+                .filter(|user| is_open || self.sees(**user, channel));
             (channel.id, viewers.copied().collect())
         };
         match scope {
-            Scope::Channels(ids) => ids.iter().filter_map(|id| self.channels.get(id)).map(of).collect(),
+            Scope::Channels(ids) => ids
+                .iter()
+                .filter_map(|id| self.channels.get(id))
+                .map(of)
+                .collect(),
             Scope::Everything | Scope::Member(_) => self.channels.values().map(of).collect(),
         }
     }
@@ -209,7 +246,8 @@ impl GuildState {
         let category = channel.category_id.and_then(|id| self.channels.get(&id));
         channel.overwrites.is_empty()
             && category.is_none_or(|category| category.overwrites.is_empty())
-            && (self.roles.first()).is_some_and(|everyone| everyone.permissions.contains(Permissions::VIEW_CHANNEL))
+            && (self.roles.first())
+                .is_some_and(|everyone| everyone.permissions.contains(Permissions::VIEW_CHANNEL))
     }
 }
 
@@ -217,7 +255,11 @@ fn sessions_where(
     sessions: &BTreeSet<(UserId, SessionId)>,
     mut fits: impl FnMut(UserId) -> bool,
 ) -> Vec<SessionId> {
-    sessions.iter().filter(|(user, _)| fits(*user)).map(|(_, session)| *session).collect()
+    sessions
+        .iter()
+        .filter(|(user, _)| fits(*user))
+        .map(|(_, session)| *session)
+        .collect()
 }
 
 /// A member as everyone in the guild sees them.

@@ -3,8 +3,8 @@
 use voxhall_protocol::{
     ChannelId, GuildId, UserId,
     control::{
-        AuditAction, AuditChange, DisconnectVoice, Done, Failure, FailureKind, Member, ModerateVoice,
-        MoveVoice,
+        AuditAction, AuditChange, DisconnectVoice, Done, Failure, FailureKind, Member,
+        ModerateVoice, MoveVoice,
     },
     permissions::Permissions,
 };
@@ -57,8 +57,15 @@ impl Services {
             before: self.channel_words(from),
             after: self.channel_words(to),
         };
-        self.write_down(caller, guild, user, to, AuditAction::VoiceMoved, vec![change])
-            .await
+        self.write_down(
+            caller,
+            guild,
+            user,
+            to,
+            AuditAction::VoiceMoved,
+            vec![change],
+        )
+        .await
     }
 
     pub async fn disconnect_voice(
@@ -71,7 +78,8 @@ impl Services {
         self.hub
             .act(|live, now, out| live.disconnect_voice(guild, user, now, out))?;
         let action = AuditAction::VoiceDisconnected;
-        self.write_down(caller, guild, user, from, action, Vec::new()).await
+        self.write_down(caller, guild, user, from, action, Vec::new())
+            .await
     }
 
     /// The voice channel that someone is in, out of which the caller may take them.

@@ -9,8 +9,8 @@ mod world;
 use voxhall_protocol::{
     BaseKey, DeviceId, RoleId, SecretText,
     control::{
-        Channel, ChannelKind, EpochKey, FailureKind, GuildInfo, JoinVoice, OwnPresence, Presence, Ready, Role, User,
-        UserKind,
+        Channel, ChannelKind, EpochKey, FailureKind, GuildInfo, JoinVoice, OwnPresence, Presence,
+        Ready, Role, User, UserKind,
     },
     permissions::Permissions,
 };
@@ -136,7 +136,9 @@ fn entropy() -> Entropy {
     Box::new(move |bytes: &mut [u8]| {
         for byte in bytes {
             // Knuth's MMIX generator: any numbers will do, as long as they don't repeat.
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             *byte = state.to_be_bytes()[0];
         }
     })
@@ -200,8 +202,14 @@ impl Sim {
         }
         self.drop_hung_up();
         // A channel made anew is another one.
-        self.sender_indices.retain(|(channel, _)| self.live.rooms.contains_key(channel));
-        let connections: Vec<_> = self.clients.iter().filter(|(_, c)| !c.is_slow).map(|(id, _)| *id).collect();
+        self.sender_indices
+            .retain(|(channel, _)| self.live.rooms.contains_key(channel));
+        let connections: Vec<_> = self
+            .clients
+            .iter()
+            .filter(|(_, c)| !c.is_slow)
+            .map(|(id, _)| *id)
+            .collect();
         for connection in connections {
             self.catch_up(connection);
         }
@@ -210,11 +218,13 @@ impl Sim {
     /// The server has ended a connection: its client is gone, as nothing more is told to it.
     fn drop_hung_up(&mut self) {
         let live = &self.live;
-        self.clients.retain(|connection, _| live.session_of(*connection).is_some());
+        self.clients
+            .retain(|connection, _| live.session_of(*connection).is_some());
     }
 
     pub fn connect(&mut self, user_id: u64, device: u64) -> ConnectionId {
-        self.try_connect(user_id, device).expect("nothing is said against this user")
+        self.try_connect(user_id, device)
+            .expect("nothing is said against this user")
     }
 
     /// None: refused.
@@ -224,7 +234,10 @@ impl Sim {
         let user = UserId(user_id);
         let device = DeviceId(user_id * 10 + device);
         let mut out = Vec::new();
-        let (session, ready) = self.live.begin(connection, user, device, self.now, &mut out).ok()?;
+        let (session, ready) = self
+            .live
+            .begin(connection, user, device, self.now, &mut out)
+            .ok()?;
         self.logs.insert(session, Log::default());
         let Ready { session: token, .. } = &ready;
         let client = Client {
@@ -261,7 +274,9 @@ impl Sim {
 
     /// A client comes back; None: it has to begin anew.
     pub fn resume(&mut self, mut client: Client) -> Option<ConnectionId> {
-        let session = self.live.lost_session(client.user, client.device, &client.token)?;
+        let session = self
+            .live
+            .lost_session(client.user, client.device, &client.token)?;
         assert_eq!(session, client.session);
         let missed: Vec<_> = {
             let missed = self.logs[&session].after(client.seq)?;
@@ -270,7 +285,9 @@ impl Sim {
         self.next_connection += 1;
         let connection = ConnectionId(self.next_connection);
         let mut out = Vec::new();
-        self.live.resume(connection, session, self.now, &mut out).ok()?;
+        self.live
+            .resume(connection, session, self.now, &mut out)
+            .ok()?;
         client.pipe = missed;
         client.grant = None;
         self.clients.insert(connection, client);
@@ -330,10 +347,17 @@ impl Sim {
             Output::Answer { to, answer, .. } => match answer {
                 Answer::Granted(grant) => {
                     let key = grant.key.base_key.0;
-                    let client = self.clients.get_mut(to).expect("a grant goes to who is there");
-                    assert!(!client.before_join.contains(&key), "a joiner got a key that was in use before");
+                    let client = self
+                        .clients
+                        .get_mut(to)
+                        .expect("a grant goes to who is there");
                     assert!(
-                        self.sender_indices.insert((grant.channel_id, grant.sender_index)),
+                        !client.before_join.contains(&key),
+                        "a joiner got a key that was in use before"
+                    );
+                    assert!(
+                        self.sender_indices
+                            .insert((grant.channel_id, grant.sender_index)),
                         "a sender index came back"
                     );
                     client.grant = Some(grant.clone());
@@ -354,7 +378,11 @@ impl Sim {
                         continue;
                     };
                     let seq = log.push(Event::clone(event));
-                    if let Some(client) = self.clients.values_mut().find(|client| client.session == *session) {
+                    if let Some(client) = self
+                        .clients
+                        .values_mut()
+                        .find(|client| client.session == *session)
+                    {
                         client.pipe.push((seq, Event::clone(event)));
                     }
                 }
@@ -396,7 +424,10 @@ impl Sim {
             && let Some(participant) = room.participants.get(&session.user)
             && room.key.as_ref().map(|k| k.base_key.clone()) == Some(BaseKey(key))
         {
-            assert_eq!(participant.device, session.device, "keys go to the device that joined");
+            assert_eq!(
+                participant.device, session.device,
+                "keys go to the device that joined"
+            );
         }
         // A key told before may be told again to who comes back on a new connection, never to a joiner.
         assert!(!granted || !seen_before.contains(&key));
@@ -405,16 +436,31 @@ impl Sim {
 
     /// What clients see is the truth, and so are routes, presence and timers.
     pub fn check(&mut self) {
-        let connections: Vec<_> = self.clients.iter().filter(|(_, c)| !c.is_slow).map(|(id, _)| *id).collect();
+        let connections: Vec<_> = self
+            .clients
+            .iter()
+            .filter(|(_, c)| !c.is_slow)
+            .map(|(id, _)| *id)
+            .collect();
         for connection in connections {
             self.catch_up(connection);
             let client = &self.clients[&connection];
             let person = &self.live.people[&client.user];
             let truth = View::new(self.live.ready(person, client.device, client.token.clone()));
-            assert_eq!(client.view.sorted(), truth.sorted(), "seen by {}", client.user);
+            assert_eq!(
+                client.view.sorted(),
+                truth.sorted(),
+                "seen by {}",
+                client.user
+            );
         }
         for person in self.live.people.values() {
-            assert_eq!(self.live.presence_now(person), person.shown, "of {}", person.record.user.id);
+            assert_eq!(
+                self.live.presence_now(person),
+                person.shown,
+                "of {}",
+                person.record.user.id
+            );
         }
         let mut rosters = BTreeMap::new();
         for (channel, room) in &self.live.rooms {
@@ -427,12 +473,27 @@ impl Sim {
             }
         }
         assert_eq!(self.routes, rosters);
-        assert_eq!(self.live.voice_sessions.len(), rosters.len(), "no session is forgotten");
+        assert_eq!(
+            self.live.voice_sessions.len(),
+            rosters.len(),
+            "no session is forgotten"
+        );
         assert_eq!(self.live.ssrcs.len(), rosters.len(), "no SSRC is forgotten");
-        assert_eq!(self.live.connections.keys().collect::<Vec<_>>(), self.clients.keys().collect::<Vec<_>>());
+        assert_eq!(
+            self.live.connections.keys().collect::<Vec<_>>(),
+            self.clients.keys().collect::<Vec<_>>()
+        );
         let sessions: Vec<_> = self.live.sessions.keys().collect();
-        assert_eq!(sessions, self.logs.keys().collect::<Vec<_>>(), "a session has its log, and none is left over");
-        assert_eq!(self.live.timers, self.timers(), "each timer is of something, and each once");
+        assert_eq!(
+            sessions,
+            self.logs.keys().collect::<Vec<_>>(),
+            "a session has its log, and none is left over"
+        );
+        assert_eq!(
+            self.live.timers,
+            self.timers(),
+            "each timer is of something, and each once"
+        );
     }
 
     /// All that is to come, as it stands where it belongs.
@@ -443,7 +504,11 @@ impl Sim {
             timers.extend(room.rekey_due.map(|at| (at, Timer::Rekey(*channel))));
             for participant in room.participants.values() {
                 let session = participant.session;
-                timers.extend(participant.timeout_over.map(|at| (at, Timer::TimeoutOver(session))));
+                timers.extend(
+                    participant
+                        .timeout_over
+                        .map(|at| (at, Timer::TimeoutOver(session))),
+                );
                 if let room::Control::LostUntil(at, _) = participant.control {
                     timers.insert((at, Timer::Grace(session)));
                 }
@@ -483,7 +548,10 @@ impl Sim {
             Event::VoiceRekeyed { key, .. } => Some(key),
             _ => None,
         };
-        self.events_of(connection).into_iter().filter_map(key).collect()
+        self.events_of(connection)
+            .into_iter()
+            .filter_map(key)
+            .collect()
     }
 
     pub fn grant_of(&self, connection: ConnectionId) -> Option<VoiceGrant> {
@@ -491,13 +559,20 @@ impl Sim {
     }
 
     pub fn in_channel(&self, channel: ChannelId) -> Vec<u64> {
-        self.live.rooms[&channel].participants.keys().map(|u| u.0).collect()
+        self.live.rooms[&channel]
+            .participants
+            .keys()
+            .map(|u| u.0)
+            .collect()
     }
 
     /// What someone sees of another in the guild.
     pub fn sees(&self, connection: ConnectionId, other: u64) -> Presence {
         let guild = &self.clients[&connection].view.guilds[&GUILD];
-        let member = guild.members.iter().find(|member| member.user.id == UserId(other));
+        let member = guild
+            .members
+            .iter()
+            .find(|member| member.user.id == UserId(other));
         member.expect("a member").presence.clone()
     }
 }

@@ -7,7 +7,10 @@ use super::*;
 fn lounge(overwrites: Vec<Overwrite>) -> Change {
     let mut channel = Channel::new(LOUNGE, "c", ChannelKind::Voice);
     channel.overwrites = overwrites;
-    Change::ChannelSaved { guild: GUILD, channel }
+    Change::ChannelSaved {
+        guild: GUILD,
+        channel,
+    }
 }
 
 fn deny(permissions: Permissions) -> Vec<Overwrite> {
@@ -21,7 +24,10 @@ fn deny(permissions: Permissions) -> Vec<Overwrite> {
 fn changed(change: impl FnOnce(&mut MemberRecord)) -> Change {
     let mut member = member(1);
     change(&mut member);
-    Change::MemberSaved { guild: GUILD, member }
+    Change::MemberSaved {
+        guild: GUILD,
+        member,
+    }
 }
 
 fn in_lounge() -> (Sim, ConnectionId, ConnectionId, VoiceSessionId) {
@@ -52,7 +58,11 @@ fn a_right_that_is_taken_is_out_of_the_routes_in_the_same_act() {
             user_id: UserId(1),
             reason: LeaveReason::NotAllowed,
         };
-        assert_eq!(sim.events_of(bob).contains(&left), taken == Permissions::CONNECT, "who still sees the channel");
+        assert_eq!(
+            sim.events_of(bob).contains(&left),
+            taken == Permissions::CONNECT,
+            "who still sees the channel"
+        );
         sim.check();
     }
 }
@@ -67,7 +77,10 @@ fn who_may_not_speak_listens() {
     let state = |sim: &Sim| sim.clients[&bob].view.guilds[&GUILD].voice[0].clone();
     assert!(state(&sim).suppressed && !state(&sim).speaking);
     // What the media thread had heard before comes too late.
-    assert!(sim.act(|live, _, out| live.speaking(session, true, out)).is_empty());
+    assert!(
+        sim.act(|live, _, out| live.speaking(session, true, out))
+            .is_empty()
+    );
     sim.apply(lounge(vec![]));
     assert!(!state(&sim).suppressed);
 
@@ -78,7 +91,10 @@ fn who_may_not_speak_listens() {
     // It holds for a new stay, too.
     sim.join(ann, DEN);
     sim.advance(REKEY_EVERY);
-    assert_eq!(sim.routes.values().collect::<Vec<_>>(), [&(DEN, false, false)]);
+    assert_eq!(
+        sim.routes.values().collect::<Vec<_>>(),
+        [&(DEN, false, false)]
+    );
     sim.check();
 }
 
@@ -93,7 +109,9 @@ fn a_timeout_silences_and_its_end_lets_speak_again() {
     sim.events_of(bob);
     sim.advance(MS);
     assert_eq!(sim.routes[&session], (LOUNGE, true, false));
-    assert!(matches!(&sim.events_of(bob)[..], [Event::VoiceUpdated { state, .. }] if !state.suppressed));
+    assert!(
+        matches!(&sim.events_of(bob)[..], [Event::VoiceUpdated { state, .. }] if !state.suppressed)
+    );
     sim.check();
 }
 
@@ -103,17 +121,28 @@ fn who_is_removed_is_out_of_voice_and_the_channel_too_when_it_goes() {
     sim.apply(Change::MemberRemoved {
         guild: GUILD,
         user: UserId(1),
-        why: voxhall_store::Removal::Kicked { reason: "noise".into() },
+        why: voxhall_store::Removal::Kicked {
+            reason: "noise".into(),
+        },
     });
     assert!(sim.routes.is_empty());
     let events = sim.events_of(ann);
-    assert!(events.iter().any(|event| matches!(event, Event::VoiceEnded { reason: EndReason::NotAllowed, .. })));
+    assert!(events.iter().any(|event| matches!(
+        event,
+        Event::VoiceEnded {
+            reason: EndReason::NotAllowed,
+            ..
+        }
+    )));
     assert!(matches!(events.last(), Some(Event::GuildLeft { .. })));
     sim.check();
 
     sim.join(bob, DEN);
     sim.events_of(bob);
-    sim.apply(Change::ChannelDeleted { guild: GUILD, channel: DEN });
+    sim.apply(Change::ChannelDeleted {
+        guild: GUILD,
+        channel: DEN,
+    });
     assert!(sim.routes.is_empty());
     assert!(sim.events_of(bob).contains(&Event::VoiceEnded {
         channel_id: DEN,
@@ -128,7 +157,10 @@ fn a_full_channel_lets_only_movers_in() {
     let connections: Vec<_> = (1..=3).map(|user| sim.connect(user, 1)).collect();
     let mut channel = Channel::new(LOUNGE, "c", ChannelKind::Voice);
     channel.user_limit = 1;
-    sim.apply(Change::ChannelSaved { guild: GUILD, channel });
+    sim.apply(Change::ChannelSaved {
+        guild: GUILD,
+        channel,
+    });
     sim.join(connections[0], LOUNGE);
     sim.join(connections[1], LOUNGE);
     assert_eq!(sim.refusals, [FailureKind::ChannelFull]);
@@ -147,15 +179,31 @@ fn a_full_channel_lets_only_movers_in() {
 #[test]
 fn a_moderator_moves_and_disconnects() {
     let (mut sim, ann, bob, _) = in_lounge();
-    sim.act(|live, now, out| assert_eq!(live.move_voice(GUILD, UserId(1), DEN, now, out).unwrap(), LOUNGE));
+    sim.act(|live, now, out| {
+        assert_eq!(
+            live.move_voice(GUILD, UserId(1), DEN, now, out).unwrap(),
+            LOUNGE
+        )
+    });
     assert!(sim.events_of(ann).contains(&Event::VoiceEnded {
         channel_id: LOUNGE,
         reason: EndReason::MovedTo(DEN)
     }));
     assert!(sim.routes.is_empty(), "the client joins there by itself");
     sim.join(ann, DEN);
-    sim.act(|live, now, out| assert_eq!(live.disconnect_voice(GUILD, UserId(1), now, out).unwrap(), DEN));
-    assert!(sim.events_of(bob).iter().any(|event| matches!(event, Event::VoiceLeft { reason: LeaveReason::Moderated, .. })));
+    sim.act(|live, now, out| {
+        assert_eq!(
+            live.disconnect_voice(GUILD, UserId(1), now, out).unwrap(),
+            DEN
+        )
+    });
+    assert!(sim.events_of(bob).iter().any(|event| matches!(
+        event,
+        Event::VoiceLeft {
+            reason: LeaveReason::Moderated,
+            ..
+        }
+    )));
     sim.act(|live, now, out| assert!(live.disconnect_voice(GUILD, UserId(1), now, out).is_err()));
     sim.check();
 }
@@ -178,14 +226,36 @@ fn a_moderators_only_channel_is_there_for_moderators_only() {
         allow: Permissions::VIEW_CHANNEL,
         deny: Permissions::NONE,
     });
-    sim.apply(Change::ChannelSaved { guild: GUILD, channel: staff });
+    sim.apply(Change::ChannelSaved {
+        guild: GUILD,
+        channel: staff,
+    });
     assert_eq!(sim.events_of(ann), []);
     sim.apply(changed(|member| member.roles = vec![mods]));
     let events = sim.events_of(ann);
-    assert!(matches!(&events[..], [Event::MemberUpdated { .. }, Event::ChannelCreated { .. }]), "{events:?}");
-    assert!(!sim.events_of(bob).iter().any(|event| matches!(event, Event::ChannelCreated { .. })));
-    sim.apply(Change::RoleDeleted { guild: GUILD, role: mods });
+    assert!(
+        matches!(
+            &events[..],
+            [Event::MemberUpdated { .. }, Event::ChannelCreated { .. }]
+        ),
+        "{events:?}"
+    );
+    assert!(
+        !sim.events_of(bob)
+            .iter()
+            .any(|event| matches!(event, Event::ChannelCreated { .. }))
+    );
+    sim.apply(Change::RoleDeleted {
+        guild: GUILD,
+        role: mods,
+    });
     let events = sim.events_of(ann);
-    assert!(matches!(&events[..], [Event::RoleDeleted { .. }, Event::ChannelDeleted { .. }]), "{events:?}");
+    assert!(
+        matches!(
+            &events[..],
+            [Event::RoleDeleted { .. }, Event::ChannelDeleted { .. }]
+        ),
+        "{events:?}"
+    );
     sim.check();
 }

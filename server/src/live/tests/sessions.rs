@@ -65,12 +65,23 @@ fn only_the_device_that_began_it_comes_back_and_only_with_its_token() {
     let ann = sim.connect(1, 1);
     let client = &sim.clients[&ann];
     let (token, device) = (client.token.clone(), client.device);
-    let find = |sim: &Sim, user, device, token: &str| sim.live.lost_session(UserId(user), device, &SecretText::from(token.to_owned()));
+    let find = |sim: &Sim, user, device, token: &str| {
+        sim.live
+            .lost_session(UserId(user), device, &SecretText::from(token.to_owned()))
+    };
     let text = token.expose();
     assert_eq!(find(&sim, 1, device, text), Some(sim.clients[&ann].session));
     assert_eq!(find(&sim, 2, device, text), None);
     assert_eq!(find(&sim, 1, DeviceId(99), text), None);
-    for guessed in ["", "0", "0.", "0.00", ".", "99999999999999999999.1", &format!("{text}0")] {
+    for guessed in [
+        "",
+        "0",
+        "0.",
+        "0.00",
+        ".",
+        "99999999999999999999.1",
+        &format!("{text}0"),
+    ] {
         assert_eq!(find(&sim, 1, device, guessed), None, "{guessed}");
     }
 }
@@ -89,7 +100,11 @@ fn a_connection_that_seems_open_gives_way_to_the_one_that_comes_back() {
     sim.advance(VOICE_GRACE * 2);
     assert_eq!(sim.in_channel(LOUNGE), [1]);
     assert!(sim.clients.contains_key(&fresh));
-    assert!(!sim.events_of(bob).iter().any(|event| matches!(event, Event::VoiceLeft { .. })));
+    assert!(
+        !sim.events_of(bob)
+            .iter()
+            .any(|event| matches!(event, Event::VoiceLeft { .. }))
+    );
     sim.check();
 }
 
@@ -166,7 +181,10 @@ fn who_is_signed_out_suspended_or_deleted_is_hung_up_on_and_out_of_voice() {
         assert_eq!(sim.hung_up, [ann]);
         assert!(sim.routes.is_empty());
         assert_eq!(sim.try_connect(1, 1).is_some(), n == 0);
-        let left = sim.events_of(bob).iter().any(|event| matches!(event, Event::MemberLeft { .. }));
+        let left = sim
+            .events_of(bob)
+            .iter()
+            .any(|event| matches!(event, Event::MemberLeft { .. }));
         assert_eq!(left, n == 2);
         sim.check();
     }
@@ -193,7 +211,11 @@ fn presence_follows_choice_and_idleness_and_voice_without_control() {
     assert_eq!(status(&sim), Status::DoNotDisturb);
     sim.apply(chosen(1, choose(StatusChoice::Invisible)));
     assert_eq!(status(&sim), Status::Offline);
-    assert_eq!(sim.clients[&phone].view.presence.choice, StatusChoice::Invisible, "one's own devices know");
+    assert_eq!(
+        sim.clients[&phone].view.presence.choice,
+        StatusChoice::Invisible,
+        "one's own devices know"
+    );
     sim.apply(chosen(1, choose(StatusChoice::Online)));
     sim.disconnect(phone);
     sim.join(desk, LOUNGE);
@@ -241,16 +263,32 @@ fn strangers_and_who_is_blocked_are_told_nothing_of_presence() {
     sim.apply(Change::ConversationSaved(talk));
     let seen = |sim: &Sim, by: ConnectionId, of: u64| {
         let members = &sim.clients[&by].view.conversations[&ChannelId(90)].members;
-        members.iter().find(|member| member.user.id == UserId(of)).unwrap().presence.status
+        members
+            .iter()
+            .find(|member| member.user.id == UserId(of))
+            .unwrap()
+            .presence
+            .status
     };
-    assert_eq!((seen(&sim, ann, 9), seen(&sim, nine, 1)), (Status::Online, Status::Online));
+    assert_eq!(
+        (seen(&sim, ann, 9), seen(&sim, nine, 1)),
+        (Status::Online, Status::Online)
+    );
     sim.apply(Change::Related {
         user: UserId(1),
         other: UserId(9),
         kind: Some(RelationKind::Blocked),
     });
-    assert_eq!((seen(&sim, ann, 9), seen(&sim, nine, 1)), (Status::Offline, Status::Offline));
-    assert!(!sim.events_of(nine).iter().any(|event| matches!(event, Event::RelationUpdated { .. })), "who is blocked isn't told");
+    assert_eq!(
+        (seen(&sim, ann, 9), seen(&sim, nine, 1)),
+        (Status::Offline, Status::Offline)
+    );
+    assert!(
+        !sim.events_of(nine)
+            .iter()
+            .any(|event| matches!(event, Event::RelationUpdated { .. })),
+        "who is blocked isn't told"
+    );
     sim.events_of(ann);
     sim.disconnect(nine);
     assert_eq!(sim.events_of(ann), []);
@@ -268,7 +306,12 @@ fn typing_is_told_to_the_others_now_and_then() {
         sim.act(|live, now, out| live.typing(UserId(1), TEXT, now, out));
         sim.advance(MS * 500);
     }
-    let typing = |events: Vec<Event>| events.into_iter().filter(|event| matches!(event, Event::TypingStarted { .. })).count();
+    let typing = |events: Vec<Event>| {
+        events
+            .into_iter()
+            .filter(|event| matches!(event, Event::TypingStarted { .. }))
+            .count()
+    };
     assert_eq!(typing(sim.events_of(bob)), 2);
     assert_eq!(typing(sim.events_of(ann)), 0);
     let client = sim.cut.pop().unwrap();

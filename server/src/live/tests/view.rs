@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use voxhall_protocol::{
     ChannelId, GuildId, UserId,
     control::{
-        Channel, Conversation, Event, Guild, OverwriteTarget, OwnPresence, Ready, Relation, RelationKind, User, VoiceState,
+        Channel, Conversation, Event, Guild, OverwriteTarget, OwnPresence, Ready, Relation,
+        RelationKind, User, VoiceState,
     },
 };
 
@@ -22,9 +23,17 @@ impl View {
     pub fn new(ready: Ready) -> Self {
         Self {
             me: ready.me,
-            guilds: ready.guilds.into_iter().map(|guild| (guild.id, guild)).collect(),
+            guilds: ready
+                .guilds
+                .into_iter()
+                .map(|guild| (guild.id, guild))
+                .collect(),
             conversations: ready.conversations.into_iter().map(|c| (c.id, c)).collect(),
-            relations: ready.relations.into_iter().map(|relation| (relation.user.id, relation)).collect(),
+            relations: ready
+                .relations
+                .into_iter()
+                .map(|relation| (relation.user.id, relation))
+                .collect(),
             presence: ready.presence,
         }
     }
@@ -43,19 +52,35 @@ impl View {
     /// Can be read by who sees this.
     fn has_channel(&self, channel: ChannelId) -> bool {
         self.conversations.contains_key(&channel)
-            || self.guilds.values().any(|guild| guild.channels.iter().any(|c| c.id == channel))
+            || self
+                .guilds
+                .values()
+                .any(|guild| guild.channels.iter().any(|c| c.id == channel))
     }
 
     fn guild(&mut self, id: GuildId) -> &mut Guild {
-        self.guilds.get_mut(&id).expect("told of a guild that this user is in")
+        self.guilds
+            .get_mut(&id)
+            .expect("told of a guild that this user is in")
     }
 
     pub fn fold(&mut self, event: &Event) {
         match event {
             Event::UserUpdated { user } => {
-                let members = self.guilds.values_mut().flat_map(|guild| &mut guild.members).map(|m| &mut m.user);
-                let partners = self.conversations.values_mut().flat_map(|c| &mut c.members).map(|m| &mut m.user);
-                let related = self.relations.values_mut().map(|relation| &mut relation.user);
+                let members = self
+                    .guilds
+                    .values_mut()
+                    .flat_map(|guild| &mut guild.members)
+                    .map(|m| &mut m.user);
+                let partners = self
+                    .conversations
+                    .values_mut()
+                    .flat_map(|c| &mut c.members)
+                    .map(|m| &mut m.user);
+                let related = self
+                    .relations
+                    .values_mut()
+                    .map(|relation| &mut relation.user);
                 let mut known = 0;
                 for known_user in members.chain(partners).chain(related).chain([&mut self.me]) {
                     if known_user.id == user.id {
@@ -66,7 +91,10 @@ impl View {
                 assert!(known > 0, "told of someone they have nothing to do with");
             }
             Event::PresenceChanged { user_id, presence } => {
-                let members = self.guilds.values_mut().flat_map(|guild| &mut guild.members);
+                let members = self
+                    .guilds
+                    .values_mut()
+                    .flat_map(|guild| &mut guild.members);
                 for member in members.filter(|member| member.user.id == *user_id) {
                     member.presence = presence.clone();
                 }
@@ -88,13 +116,17 @@ impl View {
                 self.relations.remove(user_id).expect("was there");
             }
             Event::ConversationUpdated { conversation } => {
-                self.conversations.insert(conversation.id, conversation.clone());
+                self.conversations
+                    .insert(conversation.id, conversation.clone());
             }
             Event::ConversationLeft { channel_id } => {
                 self.conversations.remove(channel_id).expect("was there");
             }
             Event::GuildJoined { guild } => {
-                assert!(self.guilds.insert(guild.id, guild.clone()).is_none(), "joined twice");
+                assert!(
+                    self.guilds.insert(guild.id, guild.clone()).is_none(),
+                    "joined twice"
+                );
             }
             Event::GuildUpdated { guild: info } => {
                 let guild = self.guild(info.id);
@@ -120,7 +152,11 @@ impl View {
     }
 
     fn assert_sees(&self, channel: ChannelId, event: &Event) {
-        assert!(self.has_channel(channel), "{} does not see {channel}: {event:?}", self.me.id);
+        assert!(
+            self.has_channel(channel),
+            "{} does not see {channel}: {event:?}",
+            self.me.id
+        );
     }
 
     fn fold_guild(&mut self, event: &Event) {
@@ -141,7 +177,10 @@ impl View {
             Event::ChannelUpdated { guild_id, channel } => {
                 *channel_mut(self.guild(*guild_id), channel.id) = channel.clone();
             }
-            Event::ChannelDeleted { guild_id, channel_id } => {
+            Event::ChannelDeleted {
+                guild_id,
+                channel_id,
+            } => {
                 let guild = self.guild(*guild_id);
                 assert!(sees(guild, *channel_id), "was there");
                 guild.channels.retain(|channel| channel.id != *channel_id);
@@ -150,7 +189,10 @@ impl View {
             Event::RoleCreated { guild_id, role } => self.guild(*guild_id).roles.push(role.clone()),
             Event::RoleUpdated { guild_id, role } => {
                 let roles = &mut self.guild(*guild_id).roles;
-                *roles.iter_mut().find(|known| known.id == role.id).expect("was there") = role.clone();
+                *roles
+                    .iter_mut()
+                    .find(|known| known.id == role.id)
+                    .expect("was there") = role.clone();
             }
             Event::RoleDeleted { guild_id, role_id } => {
                 let guild = self.guild(*guild_id);
@@ -159,22 +201,40 @@ impl View {
                     member.roles.retain(|role| role != role_id);
                 }
                 for channel in &mut guild.channels {
-                    channel.overwrites.retain(|overwrite| overwrite.target != OverwriteTarget::Role(*role_id));
+                    channel
+                        .overwrites
+                        .retain(|overwrite| overwrite.target != OverwriteTarget::Role(*role_id));
                 }
             }
             Event::MemberJoined { guild_id, member } => {
                 let guild = self.guild(*guild_id);
-                assert!(guild.members.iter().all(|known| known.user.id != member.user.id), "joined twice");
+                assert!(
+                    guild
+                        .members
+                        .iter()
+                        .all(|known| known.user.id != member.user.id),
+                    "joined twice"
+                );
                 guild.members.push(member.clone());
             }
             Event::MemberUpdated { guild_id, member } => {
                 let members = &mut self.guild(*guild_id).members;
-                let known = members.iter_mut().find(|known| known.user.id == member.user.id);
+                let known = members
+                    .iter_mut()
+                    .find(|known| known.user.id == member.user.id);
                 *known.expect("was there") = member.clone();
             }
-            Event::MemberLeft { guild_id, user_id, .. } => {
+            Event::MemberLeft {
+                guild_id, user_id, ..
+            } => {
                 let guild = self.guild(*guild_id);
-                assert!(guild.members.iter().any(|member| member.user.id == *user_id), "was there");
+                assert!(
+                    guild
+                        .members
+                        .iter()
+                        .any(|member| member.user.id == *user_id),
+                    "was there"
+                );
                 guild.members.retain(|member| member.user.id != *user_id);
             }
             Event::VoiceJoined { guild_id, state } | Event::VoiceUpdated { guild_id, state } => {
@@ -190,7 +250,10 @@ impl View {
             } => {
                 let guild = self.guild(*guild_id);
                 assert!(sees(guild, *channel_id), "{event:?}");
-                let state = guild.voice.iter_mut().find(|state| state.user_id == *user_id);
+                let state = guild
+                    .voice
+                    .iter_mut()
+                    .find(|state| state.user_id == *user_id);
                 state.expect("only who is there speaks").speaking = *speaking;
             }
             Event::VoiceLeft {
@@ -213,7 +276,11 @@ fn sees(guild: &Guild, channel: ChannelId) -> bool {
 }
 
 fn channel_mut(guild: &mut Guild, id: ChannelId) -> &mut Channel {
-    guild.channels.iter_mut().find(|channel| channel.id == id).expect("told of a channel that they see")
+    guild
+        .channels
+        .iter_mut()
+        .find(|channel| channel.id == id)
+        .expect("told of a channel that they see")
 }
 
 fn put(guild: &mut Guild, state: &VoiceState) {

@@ -174,7 +174,9 @@ fn voice_outlives_its_control_connection_for_a_while() {
         user_id: UserId(1),
         reason: LeaveReason::Disconnected
     }));
-    sim.advance(Duration::from_millis(voxhall_protocol::limits::RESUME_WITHIN_MS));
+    sim.advance(Duration::from_millis(
+        voxhall_protocol::limits::RESUME_WITHIN_MS,
+    ));
     assert_eq!(sim.live.next_deadline(), None);
 }
 
@@ -278,4 +280,3 @@ fn a_deafened_listener_is_taken_from_the_routes() {
         "no news"
     );
 }
-

@@ -18,41 +18,102 @@ const ROLES: u64 = 3;
 /// One step; numbers are taken modulo what there is.
 #[derive(Debug, Clone)]
 enum Step {
-    Begin { user: u64, device: u64, slow: bool },
+    Begin {
+        user: u64,
+        device: u64,
+        slow: bool,
+    },
     /// Gone for good.
     Drop(usize),
     Cut(usize),
     Resume(usize),
     CatchUp(usize),
     Idle(usize, bool),
-    EndDevice { user: u64, device: u64 },
+    EndDevice {
+        user: u64,
+        device: u64,
+    },
 
     Join(usize, ChannelId),
     Leave(usize),
     Update(usize, bool, bool),
     Speaking(usize, bool),
     TimedOut(usize),
-    Move { user: u64, to: ChannelId },
-    Disconnect { user: u64 },
+    Move {
+        user: u64,
+        to: ChannelId,
+    },
+    Disconnect {
+        user: u64,
+    },
 
-    User { user: u64, name: u64, suspended: bool },
+    User {
+        user: u64,
+        name: u64,
+        suspended: bool,
+    },
     DeleteUser(u64),
-    Presence { user: u64, choice: u64, status: bool, for_s: Option<i64> },
-    Relate { one: u64, other: u64, kind: u64 },
-    Conversation { n: u64, members: Vec<u64> },
+    Presence {
+        user: u64,
+        choice: u64,
+        status: bool,
+        for_s: Option<i64>,
+    },
+    Relate {
+        one: u64,
+        other: u64,
+        kind: u64,
+    },
+    Conversation {
+        n: u64,
+        members: Vec<u64>,
+    },
     DeleteConversation(u64),
 
-    Guild { guild: u64, owner: u64, name: u64 },
+    Guild {
+        guild: u64,
+        owner: u64,
+        name: u64,
+    },
     DeleteGuild(u64),
-    Channel { guild: u64, channel: u64, rule: u64, category: bool, limit: u32 },
-    DeleteChannel { guild: u64, channel: u64 },
-    Role { guild: u64, role: u64, permissions: u64 },
-    DeleteRole { guild: u64, role: u64 },
-    Member { guild: u64, user: u64, roles: u64, muted: bool, deafened: bool, timeout_s: Option<i64> },
-    RemoveMember { guild: u64, user: u64 },
+    Channel {
+        guild: u64,
+        channel: u64,
+        rule: u64,
+        category: bool,
+        limit: u32,
+    },
+    DeleteChannel {
+        guild: u64,
+        channel: u64,
+    },
+    Role {
+        guild: u64,
+        role: u64,
+        permissions: u64,
+    },
+    DeleteRole {
+        guild: u64,
+        role: u64,
+    },
+    Member {
+        guild: u64,
+        user: u64,
+        roles: u64,
+        muted: bool,
+        deafened: bool,
+        timeout_s: Option<i64>,
+    },
+    RemoveMember {
+        guild: u64,
+        user: u64,
+    },
 
     Write(ChannelId),
-    Type { user: u64, channel: ChannelId },
+    Type {
+        user: u64,
+        channel: ChannelId,
+    },
     Advance(u64),
 }
 
@@ -145,7 +206,11 @@ fn guild(id: u64, owner: Option<u64>, members: &[u64]) -> GuildRecord {
         },
         roles: (0..ROLES)
             .map(|n| {
-                let permissions = if n == 0 { Permissions::DEFAULT_EVERYONE } else { Permissions::NONE };
+                let permissions = if n == 0 {
+                    Permissions::DEFAULT_EVERYONE
+                } else {
+                    Permissions::NONE
+                };
                 role(role_id(id, n), u32::try_from(n).unwrap(), permissions)
             })
             .collect(),
@@ -186,8 +251,18 @@ proptest! {
 
 impl Sim {
     fn step(&mut self, step: &Step) {
-        let nth = |n: usize| self.clients.keys().nth(n % self.clients.len().max(1)).copied();
-        let session = |n: usize| self.routes.keys().nth(n % self.routes.len().max(1)).copied();
+        let nth = |n: usize| {
+            self.clients
+                .keys()
+                .nth(n % self.clients.len().max(1))
+                .copied()
+        };
+        let session = |n: usize| {
+            self.routes
+                .keys()
+                .nth(n % self.routes.len().max(1))
+                .copied()
+        };
         match step {
             Step::Begin { user, device, slow } => {
                 if let Some(connection) = self.try_connect(*user, *device)
@@ -196,15 +271,21 @@ impl Sim {
                     client.is_slow = *slow;
                 }
             }
-            Step::Drop(n) => nth(*n).into_iter().for_each(|connection| self.disconnect(connection)),
-            Step::Cut(n) => nth(*n).into_iter().for_each(|connection| self.cut(connection)),
+            Step::Drop(n) => nth(*n)
+                .into_iter()
+                .for_each(|connection| self.disconnect(connection)),
+            Step::Cut(n) => nth(*n)
+                .into_iter()
+                .for_each(|connection| self.cut(connection)),
             Step::Resume(n) => {
                 if !self.cut.is_empty() {
                     let client = self.cut.remove(n % self.cut.len());
                     self.resume(client);
                 }
             }
-            Step::CatchUp(n) => nth(*n).into_iter().for_each(|connection| self.catch_up(connection)),
+            Step::CatchUp(n) => nth(*n)
+                .into_iter()
+                .for_each(|connection| self.catch_up(connection)),
             Step::Idle(n, idle) => {
                 if let Some(connection) = nth(*n) {
                     self.act(|live, _, out| live.set_idle(connection, *idle, out));
@@ -241,13 +322,21 @@ impl Sim {
             }
             Step::Move { user, to } => {
                 let guild = GuildId(to.0 / 100);
-                self.act(|live, now, out| drop(live.move_voice(guild, UserId(*user), *to, now, out)));
+                self.act(|live, now, out| {
+                    drop(live.move_voice(guild, UserId(*user), *to, now, out))
+                });
             }
             Step::Disconnect { user } => {
-                self.act(|live, now, out| drop(live.disconnect_voice(GuildId(1), UserId(*user), now, out)));
+                self.act(|live, now, out| {
+                    drop(live.disconnect_voice(GuildId(1), UserId(*user), now, out))
+                });
             }
             Step::Type { user, channel } => {
-                if self.live.rights_in_channel(*channel, UserId(*user), self.now.unix_ms).is_some() {
+                if self
+                    .live
+                    .rights_in_channel(*channel, UserId(*user), self.now.unix_ms)
+                    .is_some()
+                {
                     self.act(|live, now, out| live.typing(UserId(*user), *channel, now, out));
                 }
             }
@@ -258,7 +347,12 @@ impl Sim {
                     let again = change.clone();
                     self.apply(change);
                     if !matches!(again, Change::MessageCreated(_)) {
-                        assert!(self.apply(again).iter().all(|output| !matches!(output, Output::Event { .. })), "{step:?}");
+                        assert!(
+                            self.apply(again)
+                                .iter()
+                                .all(|output| !matches!(output, Output::Event { .. })),
+                            "{step:?}"
+                        );
                     }
                 }
             }
@@ -270,8 +364,14 @@ impl Sim {
         let live = &self.live;
         let is_there = |user: u64| live.people.contains_key(&UserId(user));
         match step {
-            Step::EndDevice { user, device } => vec![Change::DevicesEnded(vec![DeviceId(user * 10 + device)])],
-            Step::User { user, name, suspended } => {
+            Step::EndDevice { user, device } => {
+                vec![Change::DevicesEnded(vec![DeviceId(user * 10 + device)])]
+            }
+            Step::User {
+                user,
+                name,
+                suspended,
+            } => {
                 let presence = live.own_presence(UserId(*user));
                 let mut record = UserRecord {
                     suspended: *suspended,
@@ -290,16 +390,28 @@ impl Sim {
             } => vec![Change::PresenceChosen {
                 user: UserId(*user),
                 presence: OwnPresence {
-                    choice: [StatusChoice::Online, StatusChoice::DoNotDisturb, StatusChoice::Invisible][*choice as usize],
+                    choice: [
+                        StatusChoice::Online,
+                        StatusChoice::DoNotDisturb,
+                        StatusChoice::Invisible,
+                    ][*choice as usize],
                     custom_status: status.then(|| "status".into()),
-                    custom_until_ms: for_s.map(|s| self.now.unix_ms + s * 1_000).filter(|_| *status),
+                    custom_until_ms: for_s
+                        .map(|s| self.now.unix_ms + s * 1_000)
+                        .filter(|_| *status),
                 },
             }],
-            Step::Relate { one, other, kind } if one != other && is_there(*one) && is_there(*other) => {
+            Step::Relate { one, other, kind }
+                if one != other && is_there(*one) && is_there(*other) =>
+            {
                 self.relations(UserId(*one), UserId(*other), *kind)
             }
             Step::Conversation { n, members } => {
-                let mut members: Vec<_> = members.iter().filter(|user| is_there(**user)).map(|id| UserId(*id)).collect();
+                let mut members: Vec<_> = members
+                    .iter()
+                    .filter(|user| is_there(**user))
+                    .map(|id| UserId(*id))
+                    .collect();
                 members.sort_unstable();
                 members.dedup();
                 let saved = ConversationRecord {
@@ -312,10 +424,20 @@ impl Sim {
                 vec![Change::ConversationSaved(saved)]
             }
             Step::DeleteConversation(n) => vec![Change::ConversationDeleted(ChannelId(900 + n))],
-            Step::DeleteGuild(guild) if *guild <= GUILDS => vec![Change::GuildDeleted(GuildId(*guild))],
-            Step::Guild { guild: id, owner, .. } if !live.guilds.contains_key(&GuildId(*id)) => {
-                let members: Vec<_> = (1..=USERS).filter(|user| is_there(*user) && (user + owner) % 2 == 0).collect();
-                vec![Change::GuildCreated(Box::new(guild(*id, members.first().copied(), &members)))]
+            Step::DeleteGuild(guild) if *guild <= GUILDS => {
+                vec![Change::GuildDeleted(GuildId(*guild))]
+            }
+            Step::Guild {
+                guild: id, owner, ..
+            } if !live.guilds.contains_key(&GuildId(*id)) => {
+                let members: Vec<_> = (1..=USERS)
+                    .filter(|user| is_there(*user) && (user + owner) % 2 == 0)
+                    .collect();
+                vec![Change::GuildCreated(Box::new(guild(
+                    *id,
+                    members.first().copied(),
+                    &members,
+                )))]
             }
             Step::Write(id) => {
                 let message = Message::new(MessageId(1), *id, user(1), "hi", 0, "n");
@@ -327,13 +449,27 @@ impl Sim {
 
     fn relations(&self, one: UserId, other: UserId, kind: u64) -> Vec<Change> {
         let related = |user, other, kind| Change::Related { user, other, kind };
-        let blocks = |one: UserId, other: UserId| self.live.people[&one].relations.get(&other) == Some(&RelationKind::Blocked);
+        let blocks = |one: UserId, other: UserId| {
+            self.live.people[&one].relations.get(&other) == Some(&RelationKind::Blocked)
+        };
         // A block by the other stays.
-        let theirs = |kind| if blocks(other, one) { Some(RelationKind::Blocked) } else { kind };
+        let theirs = |kind| {
+            if blocks(other, one) {
+                Some(RelationKind::Blocked)
+            } else {
+                kind
+            }
+        };
         let mine = |kind| if blocks(other, one) { None } else { kind };
         let (own, back) = match kind {
-            0 => (mine(Some(RelationKind::Friend)), theirs(Some(RelationKind::Friend))),
-            1 => (mine(Some(RelationKind::Outgoing)), theirs(Some(RelationKind::Incoming))),
+            0 => (
+                mine(Some(RelationKind::Friend)),
+                theirs(Some(RelationKind::Friend)),
+            ),
+            1 => (
+                mine(Some(RelationKind::Outgoing)),
+                theirs(Some(RelationKind::Incoming)),
+            ),
             2 => (Some(RelationKind::Blocked), theirs(None)),
             _ => (None, theirs(None)),
         };
@@ -357,7 +493,8 @@ impl Sim {
         };
         match step {
             Step::Guild { owner, name, .. } => {
-                let owner_id = Some(UserId(*owner)).filter(|owner| guild.members.contains_key(owner));
+                let owner_id =
+                    Some(UserId(*owner)).filter(|owner| guild.members.contains_key(owner));
                 vec![Change::GuildUpdated(GuildInfo {
                     name: format!("guild {name}"),
                     owner_id,
@@ -374,7 +511,8 @@ impl Sim {
                 let mut saved = channel(*n, *which);
                 if saved.kind != ChannelKind::Category {
                     let category_id = channel_id(*n, if *which < 3 { 0 } else { 3 });
-                    saved.category_id = (*category && guild.channels.contains_key(&category_id)).then_some(category_id);
+                    saved.category_id = (*category && guild.channels.contains_key(&category_id))
+                        .then_some(category_id);
                 }
                 saved.user_limit = if saved.kind.is_voice() { *limit } else { 0 };
                 saved.overwrites = overwrites(*n, *rule);
@@ -383,11 +521,17 @@ impl Sim {
                     OverwriteTarget::Member(_) => true,
                 };
                 saved.overwrites.retain(|overwrite| known(overwrite.target));
-                vec![Change::ChannelSaved { guild: id, channel: saved }]
+                vec![Change::ChannelSaved {
+                    guild: id,
+                    channel: saved,
+                }]
             }
             Step::DeleteChannel { channel, .. } => {
                 let channel = channel_id(*n, *channel);
-                let children = guild.channels.values().filter(|child| child.category_id == Some(channel));
+                let children = guild
+                    .channels
+                    .values()
+                    .filter(|child| child.category_id == Some(channel));
                 let out = |child: &Channel| Change::ChannelSaved {
                     guild: id,
                     channel: Channel {
@@ -395,18 +539,33 @@ impl Sim {
                         ..child.clone()
                     },
                 };
-                children.map(out).chain([Change::ChannelDeleted { guild: id, channel }]).collect()
+                children
+                    .map(out)
+                    .chain([Change::ChannelDeleted { guild: id, channel }])
+                    .collect()
             }
-            Step::Role { role: which, permissions, .. } => {
+            Step::Role {
+                role: which,
+                permissions,
+                ..
+            } => {
                 let permissions = [
                     Permissions::DEFAULT_EVERYONE,
                     Permissions::NONE,
                     Permissions::VIEW_CHANNEL,
                     Permissions::VIEW_CHANNEL.with(Permissions::CONNECT),
                     Permissions::DEFAULT_EVERYONE.with(Permissions::MOVE_MEMBERS),
-                    if *which == 0 { Permissions::DEFAULT_EVERYONE } else { Permissions::ADMINISTRATOR },
+                    if *which == 0 {
+                        Permissions::DEFAULT_EVERYONE
+                    } else {
+                        Permissions::ADMINISTRATOR
+                    },
                 ][*permissions as usize];
-                let role = role(role_id(*n, *which), u32::try_from(*which).unwrap(), permissions);
+                let role = role(
+                    role_id(*n, *which),
+                    u32::try_from(*which).unwrap(),
+                    permissions,
+                );
                 vec![Change::RoleSaved { guild: id, role }]
             }
             Step::DeleteRole { role, .. } => vec![Change::RoleDeleted {
@@ -421,7 +580,9 @@ impl Sim {
                 timeout_s,
                 ..
             } => {
-                let roles = (1..ROLES).filter(|role| roles & (1 << (role - 1)) != 0).map(|role| role_id(*n, role));
+                let roles = (1..ROLES)
+                    .filter(|role| roles & (1 << (role - 1)) != 0)
+                    .map(|role| role_id(*n, role));
                 let member = MemberRecord {
                     roles: roles.filter(|role| guild.role(*role).is_some()).collect(),
                     server_muted: *muted,
@@ -432,7 +593,13 @@ impl Sim {
                 vec![Change::MemberSaved { guild: id, member }]
             }
             Step::RemoveMember { user, .. } => {
-                let why = [Removal::Left, Removal::Kicked { reason: "why".into() }][*user as usize % 2].clone();
+                let why = [
+                    Removal::Left,
+                    Removal::Kicked {
+                        reason: "why".into(),
+                    },
+                ][*user as usize % 2]
+                    .clone();
                 vec![Change::MemberRemoved {
                     guild: id,
                     user: UserId(*user),
@@ -461,10 +628,19 @@ fn overwrites(guild: u64, rule: u64) -> Vec<Overwrite> {
     };
     match rule {
         0 => vec![deny(everyone, Permissions::VIEW_CHANNEL)],
-        1 => vec![deny(everyone, Permissions::VIEW_CHANNEL), allow(some, Permissions::VIEW_CHANNEL)],
+        1 => vec![
+            deny(everyone, Permissions::VIEW_CHANNEL),
+            allow(some, Permissions::VIEW_CHANNEL),
+        ],
         2 => vec![deny(one, Permissions::VIEW_CHANNEL)],
-        3 => vec![deny(everyone, Permissions::CONNECT), allow(one, Permissions::CONNECT)],
-        4 => vec![deny(everyone, Permissions::SPEAK), allow(some, Permissions::SPEAK)],
+        3 => vec![
+            deny(everyone, Permissions::CONNECT),
+            allow(one, Permissions::CONNECT),
+        ],
+        4 => vec![
+            deny(everyone, Permissions::SPEAK),
+            allow(some, Permissions::SPEAK),
+        ],
         5 => vec![deny(some, Permissions::VIEW_CHANNEL)],
         _ => Vec::new(),
     }
