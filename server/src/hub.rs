@@ -103,7 +103,7 @@ impl Hub {
         }
         state.outboxes.remove(&connection);
         self.change(&mut state, |live, now, out| {
-            live.disconnect(connection, now, out)
+            live.disconnect(connection, now, out);
         });
     }
 
@@ -526,7 +526,10 @@ mod tests {
             }
         }
         let connected = (1..=USERS).filter(|id| id % 2 == 1);
-        assert!(connected.clone().all(|id| resumed.contains(&id)), "{resumed:?}");
+        assert!(
+            connected.clone().all(|id| resumed.contains(&id)),
+            "{resumed:?}"
+        );
         assert!(!resumed.contains(&2), "was lost first: {resumed:?}");
         assert!(resumed.contains(&USERS), "was lost last: {resumed:?}");
     }

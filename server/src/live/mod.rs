@@ -219,7 +219,7 @@ impl Live {
             Change::UserDeleted(user) => self.delete_user(user, now, out),
             Change::DevicesEnded(devices) => self.end_devices(&devices, now, out),
             Change::PresenceChosen { user, presence } => {
-                self.choose_presence(user, presence, now, out)
+                self.choose_presence(user, presence, now, out);
             }
             Change::Related { user, other, kind } => self.relate(user, other, kind, out),
             Change::ConversationSaved(record) => self.save_conversation(record, out),
@@ -230,13 +230,13 @@ impl Live {
             Change::GuildDeleted(guild) => self.delete_guild(guild, now, out),
             Change::ChannelSaved { guild, channel } => self.save_channel(guild, channel, now, out),
             Change::ChannelDeleted { guild, channel } => {
-                self.delete_channel(guild, channel, now, out)
+                self.delete_channel(guild, channel, now, out);
             }
             Change::RoleSaved { guild, role } => self.save_role(guild, role, now, out),
             Change::RoleDeleted { guild, role } => self.delete_role(guild, role, now, out),
             Change::MemberSaved { guild, member } => self.save_member(guild, member, now, out),
             Change::MemberRemoved { guild, user, why } => {
-                self.remove_member(guild, user, why, now, out)
+                self.remove_member(guild, user, why, now, out);
             }
 
             Change::MessageCreated(message) => self.message_created(message, out),
@@ -308,7 +308,7 @@ impl Live {
                 self.tell_readers(channel, event, out);
             }
             Change::Read { user, state } => {
-                self.tell_user(user, Event::ChannelRead { read_state: state }, out)
+                self.tell_user(user, Event::ChannelRead { read_state: state }, out);
             }
         }
     }

@@ -183,7 +183,7 @@ impl Live {
             // Its answer is on its way to the other session.
             Control::Joining(..) => return,
             Control::Attached(_) | Control::LostUntil(..) => {
-                participant.control = Control::Attached(id)
+                participant.control = Control::Attached(id);
             }
         }
         if let Control::LostUntil(at, _) = before {

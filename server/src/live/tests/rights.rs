@@ -183,7 +183,7 @@ fn a_moderator_moves_and_disconnects() {
         assert_eq!(
             live.move_voice(GUILD, UserId(1), DEN, now, out).unwrap(),
             LOUNGE
-        )
+        );
     });
     assert!(sim.events_of(ann).contains(&Event::VoiceEnded {
         channel_id: LOUNGE,
@@ -195,7 +195,7 @@ fn a_moderator_moves_and_disconnects() {
         assert_eq!(
             live.disconnect_voice(GUILD, UserId(1), now, out).unwrap(),
             DEN
-        )
+        );
     });
     assert!(sim.events_of(bob).iter().any(|event| matches!(
         event,

@@ -323,12 +323,12 @@ impl Sim {
             Step::Move { user, to } => {
                 let guild = GuildId(to.0 / 100);
                 self.act(|live, now, out| {
-                    drop(live.move_voice(guild, UserId(*user), *to, now, out))
+                    drop(live.move_voice(guild, UserId(*user), *to, now, out));
                 });
             }
             Step::Disconnect { user } => {
                 self.act(|live, now, out| {
-                    drop(live.disconnect_voice(GuildId(1), UserId(*user), now, out))
+                    drop(live.disconnect_voice(GuildId(1), UserId(*user), now, out));
                 });
             }
             Step::Type { user, channel } => {
