@@ -70,6 +70,11 @@ impl Core {
         {
             meanwhile.push(event.clone());
         }
+        if let Event::MessageCreated { message, .. } = &event
+            && Some(message.author.id) == self.state.my_id()
+        {
+            self.sent(message.channel_id, &message.nonce, out);
+        }
         let replaced = self.replaced_voice(&event);
         self.state.fold(&event, now);
         for state in replaced {
@@ -85,11 +90,6 @@ impl Core {
                 let reason = reason.clone();
                 self.wire_down(out);
                 self.wait_and_retry(now, wait, Problem::ServerClosed { reason });
-            }
-            Event::MessageCreated { message, .. }
-                if Some(message.author.id) == self.state.my_id() =>
-            {
-                self.sent(message.channel_id, &message.nonce, out);
             }
             Event::MessageDeleted { channel_id, .. } | Event::MessageUpdated { channel_id, .. } => {
                 if self.is_counting(*channel_id) {

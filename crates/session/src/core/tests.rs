@@ -895,8 +895,14 @@ fn a_message_waits_for_its_files_and_takes_them_along() {
     ));
     let (params, id) = bench.expect("message.send");
     assert_eq!(params["attachments"], json!([7]));
+    bench.event(&Event::MessageCreated {
+        guild_id: Some(GuildId(1)),
+        message: serde_json::from_value(stored(9, &params)).unwrap(),
+    });
+    let state = bench.core.state();
+    assert!(state.transfers.is_empty(), "gone with its message");
+    assert!(state.history[&ChannelId(1)].pending.is_empty());
     bench.result(id, stored(9, &params));
-    assert!(bench.core.state().transfers.is_empty());
 }
 
 #[test]

@@ -259,10 +259,6 @@ impl History {
     pub(crate) fn fold(&mut self, event: &Event, me: Option<UserId>) {
         match event {
             Event::MessageCreated { message, .. } => {
-                if Some(message.author.id) == me {
-                    self.pending
-                        .retain(|pending| pending.nonce != message.nonce);
-                }
                 if !self.more_after {
                     self.put(message.clone());
                     let over = self.messages.len().saturating_sub(MAX_WINDOW);
