@@ -140,6 +140,7 @@ pub async fn run(config: Config, log: Arc<LogLimit>) -> Result<(), StartError> {
         server_name: config.server_name.clone(),
         registration: config.registration,
         guests: config.guests,
+        create_guilds: config.create_guilds,
         guest_retention: config.guest_retention,
         sign_ins_per_minute: config.sign_ins_per_minute,
         media,

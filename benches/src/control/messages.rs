@@ -11,13 +11,13 @@ use tokio::{sync::Semaphore, task::JoinSet, time};
 use voxhall_protocol::{
     ChannelId, MessageId,
     control::{
-        CreateGuild, CreateInvite, Event, FailureKind, Incoming, Message, SendMessage,
+        ChannelKind, CreateGuild, CreateInvite, Event, FailureKind, Incoming, Message, SendMessage,
         parse_from_server,
     },
     link::Link,
 };
 
-use super::{Tally, crowd::text_channel};
+use super::Tally;
 use crate::wire::Wire;
 
 const GUILD_OF: usize = 10;
@@ -51,46 +51,21 @@ struct Log {
 }
 
 impl Writers {
-    /// The server's owner makes a guild for every ten of them.
-    pub async fn gather(owner: &Link, users: usize) -> anyhow::Result<Self> {
-        let mut host = Wire::open(owner).await?;
-        let credentials = host.guest(owner, "host").await?;
-        host.begin(credentials.access_token).await?;
+    /// One of every ten makes a guild, where the nine others come.
+    pub async fn gather(invite: &Link, users: usize) -> anyhow::Result<Self> {
         let places = Arc::new(Semaphore::new(AT_ONCE));
         let mut coming = JoinSet::new();
         for first in (0..users).step_by(GUILD_OF) {
-            let guild = host
-                .call(&CreateGuild {
-                    name: format!("bench {first}"),
-                })
-                .await?;
-            let invite = host
-                .call(&CreateInvite {
-                    guild_id: guild.id,
-                    expires_in_s: None,
-                    max_uses: None,
-                })
-                .await?;
-            let link: Link = invite.link.parse().context("the invite's link")?;
-            for number in first..users.min(first + GUILD_OF) {
-                let (link, places) = (link.clone(), Arc::clone(&places));
-                coming.spawn(async move {
-                    let _place = places.acquire_owned().await?;
-                    let mut wire = Wire::open(&link).await?;
-                    let credentials = wire.guest(&link, &format!("writer {number}")).await?;
-                    let ready = wire.begin(credentials.access_token).await?;
-                    let channel = text_channel(&ready).context("the guild has no text channel")?;
-                    anyhow::Ok(Writer {
-                        wire,
-                        channel,
-                        number,
-                    })
-                });
-            }
+            let (invite, places) = (invite.clone(), Arc::clone(&places));
+            let numbers = first..users.min(first + GUILD_OF);
+            coming.spawn(async move {
+                let _place = places.acquire_owned().await?;
+                guild_of(&invite, numbers).await
+            });
         }
         let mut writers = Vec::with_capacity(users);
         while let Some(came) = coming.join_next().await {
-            writers.push(came??);
+            writers.extend(came??);
         }
         Ok(Self(writers))
     }
@@ -125,6 +100,47 @@ impl Writers {
         }
         Ok(written)
     }
+}
+
+async fn guild_of(invite: &Link, numbers: std::ops::Range<usize>) -> anyhow::Result<Vec<Writer>> {
+    let (mut wire, number) = (Wire::open(invite).await?, numbers.start);
+    let credentials = wire.guest(invite, &format!("writer {number}")).await?;
+    wire.begin(credentials.access_token).await?;
+    let guild = wire
+        .call(&CreateGuild {
+            name: format!("bench {number}"),
+        })
+        .await?;
+    let own_invite = wire
+        .call(&CreateInvite {
+            guild_id: guild.id,
+            expires_in_s: None,
+            max_uses: None,
+        })
+        .await?;
+    let link: Link = own_invite.link.parse().context("the invite's link")?;
+    let channel = guild
+        .channels
+        .iter()
+        .find(|channel| channel.kind == ChannelKind::Text)
+        .context("the guild has no text channel")?
+        .id;
+    let mut writers = vec![Writer {
+        wire,
+        channel,
+        number,
+    }];
+    for number in numbers.skip(1) {
+        let mut wire = Wire::open(&link).await?;
+        let credentials = wire.guest(&link, &format!("writer {number}")).await?;
+        wire.begin(credentials.access_token).await?;
+        writers.push(Writer {
+            wire,
+            channel,
+            number,
+        });
+    }
+    Ok(writers)
 }
 
 impl Writer {

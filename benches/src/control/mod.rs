@@ -125,10 +125,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         "warn",
     ])
     .context("can't start the server")?;
-    let owner: Link = server
-        .owner()
-        .context("a new server has an owner link")?
-        .parse()?;
     let invite: Link = server.invite().parse()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -144,7 +140,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let (fanout, mut tally) = runtime.block_on(crowd.read_along(&invite, time))?;
 
     println!("{} writers come in …", args.users);
-    let writers = runtime.block_on(messages::Writers::gather(&owner, args.users))?;
+    let writers = runtime.block_on(messages::Writers::gather(&invite, args.users))?;
     println!("they write for {} s …", args.seconds);
     let cpu = CpuTime::of(server.id())?;
     let written = runtime.block_on(writers.write(time))?;

@@ -175,7 +175,7 @@ pub struct Choice<T>(pub T);
 /// Who may make guilds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GuildMakers {
-    /// Everyone with an account.
+    /// Everyone who is let in.
     Everyone,
     /// Admins of the server.
     Admins,

@@ -14,6 +14,7 @@ use voxhall_store::{Act, FoundGuild, GuildUpdate, Guilds, MemberError, Members};
 use super::{Caller, Services, accounts::first_channels, texts};
 use crate::{
     clock::unix_ms,
+    config::GuildMakers,
     words::{
         self,
         guild::{self as refuse, forbidden},
@@ -26,6 +27,11 @@ impl Services {
         caller: &Caller,
         params: CreateGuild,
     ) -> Result<Guild, Failure> {
+        if self.create_guilds == GuildMakers::Admins
+            && !self.hub.read(|live| live.is_admin(caller.user))
+        {
+            return Err(forbidden("Only the administrators of this server make new guilds."));
+        }
         let new = FoundGuild {
             name: texts::name(&params.name)?,
             owner: caller.user,

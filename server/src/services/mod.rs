@@ -45,7 +45,7 @@ use crate::{
     admin::Backups,
     bans::Bans,
     clock::unix_ms,
-    config::AttachmentLimits,
+    config::{AttachmentLimits, GuildMakers},
     files::Files,
     hub::Hub,
     live::ConnectionId,
@@ -84,6 +84,7 @@ pub struct Services {
     pub registration: Registration,
     /// An invite lets in who has only a name.
     pub guests: bool,
+    create_guilds: GuildMakers,
     /// Guests who are not seen for this long are forgotten; none: never.
     guest_retention: Option<Duration>,
     pub budgets: Budgets,
@@ -130,6 +131,7 @@ pub struct Parts {
     pub server_name: String,
     pub registration: Registration,
     pub guests: bool,
+    pub create_guilds: GuildMakers,
     pub guest_retention: Option<Duration>,
     pub sign_ins_per_minute: u32,
     pub media: MediaThread,
@@ -157,6 +159,7 @@ impl Services {
             server_name: parts.server_name,
             registration: parts.registration,
             guests: parts.guests,
+            create_guilds: parts.create_guilds,
             guest_retention: parts.guest_retention,
             store: parts.store,
             default_guild: parts.default_guild.id,

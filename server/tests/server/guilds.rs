@@ -2,15 +2,19 @@
 
 use voxhall_protocol::{
     control::{
-        ChannelKind, ChannelPlace, CreateChannel, CreateRole, DeleteChannel, DeleteGuild,
-        DeleteRole, Event, FailureKind, GuildGone, LeaveGuild, ListInvites, OverwriteTarget,
-        ReorderChannels, ReorderRoles, RevokeInvite, SetOverwrite, TransferGuild, UpdateChannel,
-        UpdateGuild, UpdateMember,
+        ChannelKind, ChannelPlace, CreateChannel, CreateGuild, CreateRole, DeleteChannel,
+        DeleteGuild, DeleteRole, Event, FailureKind, GuildGone, LeaveGuild, ListInvites,
+        OverwriteTarget, ReorderChannels, ReorderRoles, RevokeInvite, SetOverwrite, TransferGuild,
+        UpdateChannel, UpdateGuild, UpdateMember,
     },
     permissions::Permissions,
 };
 
-use crate::people::{Person, busy_server, channel_of};
+use crate::{
+    client::Client,
+    fixture::Server,
+    people::{Person, busy_server, channel_of},
+};
 
 #[tokio::test]
 async fn a_guild_is_made_joined_changed_handed_over_and_deleted() {
@@ -310,4 +314,17 @@ async fn roles_are_made_ordered_given_and_deleted() {
     bob.client
         .event(|event| matches!(event, Event::RoleDeleted { role_id, .. } if *role_id == guard.id))
         .await;
+}
+
+#[tokio::test]
+async fn only_administrators_make_guilds_where_the_server_says_so() {
+    let server = Server::start_with(&["--create-guilds", "admins"]);
+    let (mut ann, _) = Client::guest(&server, "ann").await;
+    let make = CreateGuild { name: "Own".into() };
+    assert_eq!(ann.refused(&make).await, FailureKind::Forbidden);
+    let mut owner = Client::greeted(&server).await;
+    let code = server.link("owner").code.unwrap();
+    let credentials = owner.sign_in_guest("owner", &code).await.unwrap();
+    owner.begin(&credentials.access_token).await.unwrap();
+    owner.call(&make).await.unwrap();
 }
