@@ -236,7 +236,7 @@ impl History {
     /// Whether an event changes anything here; asked before the history is cloned for the change.
     pub(super) fn concerns(&self, event: &Event) -> bool {
         match event {
-            Event::MessageCreated { .. } => true,
+            Event::MessageCreated { .. } => !self.more_after,
             Event::MessageUpdated { message_id, .. }
             | Event::MessagePinned { message_id, .. }
             | Event::ReactionAdded { message_id, .. }
@@ -258,13 +258,11 @@ impl History {
     /// Folds what happens to messages. Folding twice does no harm.
     pub(crate) fn fold(&mut self, event: &Event, me: Option<UserId>) {
         match event {
-            Event::MessageCreated { message, .. } => {
-                if !self.more_after {
-                    self.put(message.clone());
-                    let over = self.messages.len().saturating_sub(MAX_WINDOW);
-                    self.messages.drain(..over);
-                    self.more |= over > 0;
-                }
+            Event::MessageCreated { message, .. } if !self.more_after => {
+                self.put(message.clone());
+                let over = self.messages.len().saturating_sub(MAX_WINDOW);
+                self.messages.drain(..over);
+                self.more |= over > 0;
             }
             Event::MessageUpdated {
                 message_id,
