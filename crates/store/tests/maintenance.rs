@@ -255,9 +255,9 @@ fn attachments_that_are_lost_are_named_and_stop_no_restore() {
     drop(data.open());
     let connection = Connection::open(data.file()).unwrap();
     let files = "INSERT INTO users (id, name, name_key, kind, created_at_ms) VALUES (1, 'x', 'x', 'guest', 0);
-         INSERT INTO files (id, uploader_id, name, bytes, begun_at_ms, completed_at_ms, media_type) VALUES
-             (5, 1, 'whole', 3, 0, 0, 'text/plain'), (6, 1, 'lost', 3, 0, 0, 'text/plain'),
-             (7, 1, 'cut off', 3, 0, 0, 'text/plain'), (8, 1, 'being uploaded', 3, 0, NULL, NULL);";
+         INSERT INTO files (id, uploader_id, name, announced, bytes, begun_at_ms, completed_at_ms, media_type) VALUES
+             (5, 1, 'whole', 3, 3, 0, 0, 'text/plain'), (6, 1, 'lost', 3, 3, 0, 0, 'text/plain'),
+             (7, 1, 'cut off', 3, 3, 0, 0, 'text/plain'), (8, 1, 'being uploaded', 3, 3, 0, NULL, NULL);";
     connection.execute_batch(files).unwrap();
     data.attach("5", b"abc");
     data.attach("7", b"a");
