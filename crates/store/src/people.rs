@@ -81,7 +81,7 @@ pub trait People: Send + Sync {
         other: UserId,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Ends whatever was between the two, but for what the other blocks.
+    /// Ends whatever was between the two, but for what the other blocks. Whoever has no room for friends can still block.
     fn block(
         &self,
         user: UserId,

@@ -182,7 +182,7 @@ async fn who_is_blocked_isnt_told<S: Store>(store: &S) {
 async fn strangers_cant_fill_up_what_one_has<S: Store>(store: &S) {
     let [ann] = accounts(store, ["ann"]).await;
     let others =
-        (0..=MAX_RELATIONS).map(|n| store.create_account(format!("other {n}"), "$hash".into(), 1));
+        (0..MAX_RELATIONS + 2).map(|n| store.create_account(format!("other {n}"), "$hash".into(), 1));
     let others: Vec<_> = together(others)
         .await
         .into_iter()
@@ -205,15 +205,22 @@ async fn strangers_cant_fill_up_what_one_has<S: Store>(store: &S) {
         .map(|relation| relation.other)
         .collect();
     assert_eq!(incoming.len(), MAX_INCOMING as usize);
-    let (last, rest) = others.split_last().unwrap();
+    let [rest @ .., late, last] = &others[..] else {
+        panic!("there are more than two");
+    };
     let blocked = rest.iter().filter(|other| !incoming.contains(other));
     for blocked in together(blocked.map(|other| store.block(ann, *other, 1))).await {
         assert_eq!(blocked, Ok(()));
     }
-    assert_eq!(store.block(ann, *last, 1).await, Err(RelateError::TooMany));
     assert_eq!(
         store.request_friend(ann, *last, 1).await,
         Err(RelateError::TooMany)
+    );
+    // Nobody has to bear another because of it.
+    assert_eq!(store.block(ann, *late, 1).await, Ok(()));
+    assert_eq!(
+        between(store, ann, *late).await,
+        [Some(RelationKind::Blocked), None]
     );
     // What is there can still change.
     store.accept_friend(ann, incoming[0], 1).await.unwrap();

@@ -147,7 +147,7 @@ impl People for SqliteStore {
             if relation(tx, user, other)? == Some(RelationKind::Blocked) {
                 return Ok(());
             }
-            has_room(tx, user, other)?;
+            // However many one has: nobody has to bear another for want of room.
             set(tx, user, other, RelationKind::Blocked, now)?;
             part(tx, other, user)?;
             unfollow(tx, user, other)?;
