@@ -9,6 +9,7 @@ mod people;
 mod reading;
 mod settings;
 mod text;
+mod totals;
 
 use voxhall_protocol::{ChannelId, UserId, control::ChannelKind};
 
@@ -28,6 +29,7 @@ pub async fn run_all<S: Store>(fresh: impl Fn() -> S) {
     text::run_all(&fresh).await;
     reading::run_all(&fresh).await;
     files::run_all(&fresh).await;
+    totals::run_all(&fresh).await;
 }
 
 /// A member, a text channel and a voice channel.
