@@ -102,6 +102,7 @@ pub fn hashing(error: HashingFailed) -> Failure {
 
 pub fn invite(error: &InviteError) -> Failure {
     match error {
+        InviteError::NoUser => not_found("user"),
         InviteError::Unknown => Failure::new(
             FailureKind::InviteUnknown,
             "This server does not know this invite. Check the link, or ask for a new one.",

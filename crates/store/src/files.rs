@@ -88,6 +88,9 @@ pub struct FileQuota {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BeginFileError {
+    /// The uploader was deleted meanwhile.
+    #[error("no such user")]
+    NoUser,
     #[error("{0} uploads are not finished")]
     Unfinished(u32),
     #[error("no room for today")]

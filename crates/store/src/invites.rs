@@ -122,6 +122,9 @@ pub struct ListedInvite {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InviteError {
+    /// Who would join was deleted meanwhile.
+    #[error("no such user")]
+    NoUser,
     #[error("no such invite")]
     Unknown,
     #[error("the invite has expired")]

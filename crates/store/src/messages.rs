@@ -30,14 +30,6 @@ pub trait Messages: Send + Sync {
         new: NewMessage,
     ) -> impl Future<Output = Result<Posted, PostError>> + Send;
 
-    /// A message as `reader` sees it.
-    fn message(
-        &self,
-        reader: UserId,
-        channel: ChannelId,
-        message: MessageId,
-    ) -> impl Future<Output = Result<Option<Message>, StoreError>> + Send;
-
     /// Gives a message another text, and with it other mentions.
     ///
     /// # Errors
@@ -171,6 +163,9 @@ impl NewMessage {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PostError {
+    /// Its author was deleted meanwhile.
+    #[error("no such user")]
+    NoUser,
     /// Its author has used the nonce for another message.
     #[error("the nonce belongs to another message")]
     NonceReused,
@@ -199,6 +194,9 @@ pub struct Posted {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
+    /// Who acts was deleted meanwhile.
+    #[error("no such user")]
+    NoUser,
     #[error("no such message in this channel")]
     NoMessage,
     #[error("the message is somebody else's")]

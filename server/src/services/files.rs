@@ -284,6 +284,7 @@ enum UpkeepError {
 
 fn not_begun(error: &BeginFileError) -> Failure {
     let (kind, words) = match error {
+        BeginFileError::NoUser => return words::not_found("user"),
         BeginFileError::Unfinished(_) => (
             FailureKind::TooMany,
             "Too many of your uploads are not finished. Finish those, or try again tomorrow.",

@@ -137,6 +137,8 @@ impl Services {
             .history(caller.user, list.channel_id, at, HISTORY_PAGE)
             .await;
         let page = page.map_err(|error| words::store(&error))?;
+        // The right to read may have gone while the store was read.
+        self.readable_channel(caller, list.channel_id)?;
         let kept = first_kept(&page.messages, at);
         Ok(within(page, kept, HISTORY_PAGE_BYTES))
     }
@@ -233,6 +235,8 @@ impl Services {
             more: false,
             more_after: false,
         };
+        // As for history.
+        self.readable_channel(caller, list.channel_id)?;
         Ok(within(page, Kept::First, HISTORY_PAGE_BYTES))
     }
 
@@ -331,6 +335,7 @@ fn emoji(text: &str) -> Result<&'static str, Failure> {
 
 fn not_posted(error: &PostError) -> Failure {
     match error {
+        PostError::NoUser => words::not_found("user"),
         PostError::NonceReused => words::invalid(
             "This nonce belongs to another message of yours; each message needs its own.",
         ),
@@ -360,6 +365,7 @@ fn not_posted(error: &PostError) -> Failure {
 
 fn failed(error: &MessageError) -> Failure {
     match error {
+        MessageError::NoUser => words::not_found("user"),
         MessageError::NoMessage => words::not_found("message"),
         MessageError::NotTheAuthor => Failure::new(
             FailureKind::Forbidden,

@@ -23,6 +23,7 @@ pub async fn run_all<S: Store>(fresh: &impl Fn() -> S) {
     administrators_find_users(&fresh()).await;
     the_first_owner_administers_the_server(&fresh()).await;
     one_key_signs(&fresh()).await;
+    what_a_deleted_user_had_under_way_is_not_stored(&fresh()).await;
 }
 
 async fn account_names_are_unique_whatever_their_case<S: Store>(store: &S) {
@@ -523,6 +524,54 @@ async fn who_is_deleted_leaves_only_what_they_wrote<S: Store>(store: &S) {
     assert_eq!(left[1].owner, Some(ann));
     // The name is free.
     store.sign_up(account("bob", 4)).await.unwrap();
+}
+
+async fn what_a_deleted_user_had_under_way_is_not_stored<S: Store>(store: &S) {
+    let (ann, channel, _) = room(store).await;
+    let gone = store.sign_up(account("gone", 2)).await.unwrap().user.id;
+    let message = NewMessage::new(channel, ann, "hello", "n", 5);
+    let message = store.post_message(message).await.unwrap().message.id;
+    let before = store.guilds().await.unwrap();
+    store.delete_user(gone, 9).await.unwrap();
+    for code in ["g-invite", "g-owner"] {
+        assert_eq!(
+            store.redeem_invite(code, gone, None, 10).await,
+            Err(InviteError::NoUser)
+        );
+    }
+    assert_eq!(store.guilds().await.unwrap(), before);
+    let post = NewMessage::new(channel, gone, "late", "n", 10);
+    assert_eq!(store.post_message(post).await, Err(PostError::NoUser));
+    let reaction = NewReaction {
+        channel,
+        message,
+        user: gone,
+        emoji: "👍".into(),
+        max_kinds: 20,
+        now: 10,
+    };
+    assert_eq!(
+        store.add_reaction(reaction).await,
+        Err(MessageError::NoUser)
+    );
+    let file = NewFile {
+        uploader: gone,
+        channel: Some(channel),
+        name: "cat.png".into(),
+        bytes: 1,
+        quota: FileQuota {
+            unfinished: 9,
+            day: 9,
+            user: 9,
+            total: 9,
+        },
+        now: 10,
+    };
+    assert_eq!(store.begin_file(file).await, Err(BeginFileError::NoUser));
+    let page = store.history(ann, channel, HistoryAt::Newest, 9).await;
+    let messages = page.unwrap().messages;
+    assert_eq!(messages.len(), 1);
+    assert!(messages[0].reactions.is_empty());
 }
 
 async fn administrators_find_users<S: Store>(store: &S) {

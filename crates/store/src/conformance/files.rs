@@ -249,6 +249,19 @@ async fn there_is_only_so_much_room<S: Store>(store: &S) {
         store.complete_file(next_day, content(1, 1)).await,
         Ok(false)
     );
+    // What was given up, or became smaller, leaves its room: 62 bytes are taken.
+    let tight = FileQuota {
+        user: 69,
+        total: 70,
+        ..PLENTY
+    };
+    assert_eq!(begin(ann, 9, tight, 1).await, Err(BeginFileError::User));
+    assert_eq!(begin(bob, 9, tight, 1).await, Err(BeginFileError::Total));
+    let last = begin(ann, 8, tight, 1).await.unwrap();
+    store.complete_file(last, content(3, 1)).await.unwrap();
+    assert_eq!(begin(ann, 6, tight, 1).await, Err(BeginFileError::User));
+    assert_eq!(begin(bob, 6, tight, 1).await, Err(BeginFileError::Total));
+    begin(ann, 5, tight, 1).await.unwrap();
 }
 
 async fn what_nobody_wants_is_swept<S: Store>(store: &S) {

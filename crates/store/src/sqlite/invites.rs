@@ -1,5 +1,3 @@
-use std::collections::HashMap;
-
 use rusqlite::{Connection, OptionalExtension};
 use voxhall_protocol::{
     GuildId, UserId,
@@ -10,7 +8,7 @@ use super::{
     SqliteStore,
     accounts::make_admin_by,
     audit, guilds, members,
-    users::{id, optional_id, to_sql, user_by_id},
+    users::{self, USER, id, optional_id, read_user, to_sql, user_by_id},
     writer::WriteTx,
 };
 use crate::{
@@ -160,7 +158,6 @@ fn list(
     which: WhichInvites,
     now: UnixMs,
 ) -> rusqlite::Result<Vec<ListedInvite>> {
-    let mut came = newcomers(c, guild)?;
     let (of, owners) = which.columns();
     let mut statement = c.prepare_cached(&format!(
         "SELECT code, creator_id, created_at_ms, expires_at_ms, max_uses, uses, makes_owner FROM invites
@@ -178,27 +175,21 @@ fn list(
             max_uses: row.get(4)?,
             uses: row.get(5)?,
             makes_owner: row.get(6)?,
-            came: came.remove(&code).unwrap_or_default(),
+            came: newcomers(c, guild, &code)?,
             code,
         });
     }
     Ok(invites)
 }
 
-/// Who came by which code, newest first.
-fn newcomers(c: &Connection, guild: GuildId) -> rusqlite::Result<HashMap<String, Vec<User>>> {
-    let mut statement = c.prepare_cached(
-        "SELECT invite_code, user_id FROM members WHERE guild_id = ?1 AND invite_code IS NOT NULL ORDER BY joined_at_ms DESC, user_id DESC",
-    )?;
-    let mut rows = statement.query([to_sql(guild.0)])?;
-    let mut came = HashMap::<String, Vec<User>>::new();
-    while let Some(row) = rows.next()? {
-        let by_this = came.entry(row.get(0)?).or_default();
-        if by_this.len() < LISTED_NEWCOMERS {
-            by_this.push(user_by_id(c, UserId(id(row, 1)?))?);
-        }
-    }
-    Ok(came)
+/// Who came by a code, newest first.
+fn newcomers(c: &Connection, guild: GuildId, code: &str) -> rusqlite::Result<Vec<User>> {
+    c.prepare_cached(&format!(
+        "SELECT {USER} FROM members m JOIN users u ON u.id = m.user_id WHERE m.guild_id = ?1 AND m.invite_code = ?2
+         ORDER BY m.joined_at_ms DESC, m.user_id DESC LIMIT {LISTED_NEWCOMERS}"
+    ))?
+    .query_map((to_sql(guild.0), code), read_user)?
+    .collect()
 }
 
 /// For who signs up too.
@@ -255,6 +246,9 @@ fn join(
     now: UnixMs,
     code: Option<&str>,
 ) -> Result<bool, InviteError> {
+    if !users::exists(tx, user)? {
+        return Err(InviteError::NoUser);
+    }
     // Who is a member already and shares a banned member's address stays one.
     if !members::is_member(tx, guild, user)? && members::is_banned(tx, guild, user, from)? {
         return Err(InviteError::Banned);

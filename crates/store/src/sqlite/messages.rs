@@ -14,7 +14,7 @@ use voxhall_protocol::{
 use super::{
     SqliteStore,
     accounts::{id, to_sql, user_by_id},
-    audit, reads, search, uploads,
+    audit, reads, search, uploads, users,
     writer::WriteTx,
 };
 use crate::{
@@ -31,16 +31,6 @@ const DAY_MS: UnixMs = 24 * 3_600_000;
 impl Messages for SqliteStore {
     async fn post_message(&self, new: NewMessage) -> Result<Posted, PostError> {
         self.write(move |tx| post(tx, &new)).await
-    }
-
-    async fn message(
-        &self,
-        reader: UserId,
-        channel: ChannelId,
-        message: MessageId,
-    ) -> Result<Option<Message>, StoreError> {
-        self.read(move |c| Ok(Loader::new(c, reader).one(channel, message)?))
-            .await
     }
 
     async fn edit_message(&self, edit: MessageEdit) -> Result<Message, MessageError> {
@@ -142,6 +132,9 @@ impl Messages for SqliteStore {
 }
 
 fn post(tx: &WriteTx<'_>, new: &NewMessage) -> Result<Posted, PostError> {
+    if !users::exists(tx, new.author)? {
+        return Err(PostError::NoUser);
+    }
     let key = (to_sql(new.author.0), &new.nonce);
     let known = Loader::new(tx, new.author)
         .all("WHERE author_id = ?1 AND nonce = ?2", key)?
@@ -331,6 +324,9 @@ fn react(tx: &WriteTx<'_>, new: NewReaction) -> Result<(), MessageError> {
         max_kinds,
         now,
     } = new;
+    if !users::exists(tx, user)? {
+        return Err(MessageError::NoUser);
+    }
     author_of(tx, channel, message)?;
     let (kinds, is_known): (u32, bool) = tx
         .prepare_cached("SELECT count(DISTINCT emoji), ifnull(max(emoji = ?2), 0) FROM reactions WHERE message_id = ?1")?

@@ -13,7 +13,7 @@
 //! self.write(move |tx| {
 //!     tx.prepare_cached("UPDATE guilds SET name = ?2 WHERE id = ?1")?.execute((to_sql(guild.0), &name))?;
 //!     let guild = read_guild(tx, guild)?;
-//!     tx.changed(Change::GuildChanged(guild.clone()));
+//!     tx.changed(Change::GuildUpdated(guild.clone()));
 //!     Ok(guild)
 //! })
 //! .await

@@ -8,11 +8,13 @@ use voxhall_protocol::{
 
 use super::{
     SqliteStore,
-    accounts::{id, to_sql},
+    users::{self, id, to_sql},
 };
 use crate::{BeginFileError, FileContent, FileRecord, Files, NewFile, StoreError};
 
 const DAY_MS: UnixMs = 24 * 3_600_000;
+/// As the table `files_taken` has it; no user's id.
+const EVERYONE: i64 = 0;
 
 impl Files for SqliteStore {
     async fn begin_file(&self, new: NewFile) -> Result<FileId, BeginFileError> {
@@ -106,16 +108,21 @@ impl Files for SqliteStore {
 }
 
 fn begin(c: &Connection, new: &NewFile) -> Result<FileId, BeginFileError> {
+    if !users::exists(c, new.uploader)? {
+        return Err(BeginFileError::NoUser);
+    }
     let uploader = to_sql(new.uploader.0);
-    let (unfinished, day, user): (u32, u64, u64) = c
+    let unfinished: u32 = c
         .prepare_cached(
-            "SELECT count(*) FILTER (WHERE completed_at_ms IS NULL), ifnull(sum(bytes) FILTER (WHERE begun_at_ms > ?2), 0), ifnull(sum(bytes), 0)
-             FROM files WHERE uploader_id = ?1",
+            "SELECT count(*) FROM files WHERE uploader_id = ?1 AND completed_at_ms IS NULL",
         )?
-        .query_row((uploader, new.now - DAY_MS), |row| Ok((row.get(0)?, id(row, 1)?, id(row, 2)?)))?;
-    let total = c
-        .prepare_cached("SELECT ifnull(sum(bytes), 0) FROM files")?
-        .query_row([], |row| id(row, 0))?;
+        .query_row([uploader], |row| row.get(0))?;
+    let day = c
+        .prepare_cached(
+            "SELECT ifnull(sum(bytes), 0) FROM files WHERE uploader_id = ?1 AND begun_at_ms > ?2",
+        )?
+        .query_row((uploader, new.now - DAY_MS), |row| id(row, 0))?;
+    let (user, total) = (taken(c, uploader)?, taken(c, EVERYONE)?);
     let fits = |taken: u64, quota: u64| taken.saturating_add(new.bytes) <= quota;
     if unfinished >= new.quota.unfinished {
         return Err(BeginFileError::Unfinished(unfinished));
@@ -136,6 +143,15 @@ fn begin(c: &Connection, new: &NewFile) -> Result<FileId, BeginFileError> {
             |row| id(row, 0),
         )?;
     Ok(FileId(file))
+}
+
+/// Bytes that the files of this user take.
+fn taken(c: &Connection, user: i64) -> rusqlite::Result<u64> {
+    let taken = c
+        .prepare_cached("SELECT bytes FROM files_taken WHERE user_id = ?1")?
+        .query_row([user], |row| id(row, 0))
+        .optional()?;
+    Ok(taken.unwrap_or(0))
 }
 
 /// Makes a complete file part of a message; false where it can't be.

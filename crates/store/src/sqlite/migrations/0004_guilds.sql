@@ -53,6 +53,8 @@ CREATE UNIQUE INDEX roles_everyone ON roles (guild_id) WHERE position = 0;
 INSERT INTO roles (guild_id, name, position, permissions) SELECT id, 'everyone', 0, 24975 FROM guilds;
 INSERT INTO roles (guild_id, name, position, permissions, hoist) SELECT id, 'Moderator', 1, 4693616, 1 FROM guilds;
 
+-- Who came by an invite, in the order in which they came.
+CREATE INDEX members_by_invite ON members (invite_code, guild_id, joined_at_ms, user_id) WHERE invite_code IS NOT NULL;
 ALTER TABLE members ADD COLUMN nick TEXT;
 ALTER TABLE members ADD COLUMN timeout_until_ms INTEGER;
 ALTER TABLE members ADD COLUMN server_muted INTEGER NOT NULL DEFAULT 0;

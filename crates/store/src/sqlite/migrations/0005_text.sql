@@ -100,6 +100,7 @@ CREATE TABLE files (
 ) STRICT;
 CREATE INDEX files_by_message ON files (message_id, position) WHERE message_id IS NOT NULL;
 CREATE INDEX files_by_uploader ON files (uploader_id, begun_at_ms, bytes);
+CREATE INDEX files_unfinished ON files (uploader_id) WHERE completed_at_ms IS NULL;
 CREATE INDEX files_unsent ON files (begun_at_ms) WHERE message_id IS NULL;
 -- Which pictures are icons; those of users have an index already.
 CREATE INDEX guilds_by_icon ON guilds (icon) WHERE icon IS NOT NULL;
@@ -110,4 +111,20 @@ CREATE TABLE dead_files (
 ) STRICT;
 CREATE TRIGGER files_removed AFTER DELETE ON files BEGIN
     INSERT OR IGNORE INTO dead_files (id) VALUES (old.id);
+END;
+
+-- Bytes of all files of a user; user 0: of everyone. Kept so that a new file needs no look at all others.
+CREATE TABLE files_taken (
+    user_id INTEGER PRIMARY KEY,
+    bytes   INTEGER NOT NULL
+) STRICT;
+CREATE TRIGGER files_take AFTER INSERT ON files BEGIN
+    INSERT INTO files_taken (user_id, bytes) VALUES (0, new.bytes), (new.uploader_id, new.bytes)
+        ON CONFLICT (user_id) DO UPDATE SET bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER files_resize AFTER UPDATE OF bytes ON files BEGIN
+    UPDATE files_taken SET bytes = bytes + new.bytes - old.bytes WHERE user_id IN (0, new.uploader_id);
+END;
+CREATE TRIGGER files_give_back AFTER DELETE ON files BEGIN
+    UPDATE files_taken SET bytes = bytes - old.bytes WHERE user_id IN (0, old.uploader_id);
 END;
