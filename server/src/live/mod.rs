@@ -225,7 +225,7 @@ impl Live {
             Change::ConversationSaved(record) => self.save_conversation(record, out),
             Change::ConversationDeleted(id) => self.delete_conversation(id, out),
 
-            Change::GuildCreated(record) => self.create_guild(*record, now, out),
+            Change::GuildCreated(record) => self.create_guild(*record, out),
             Change::GuildUpdated(info) => self.update_guild(info, now, out),
             Change::GuildDeleted(guild) => self.delete_guild(guild, now, out),
             Change::ChannelSaved { guild, channel } => self.save_channel(guild, channel, now, out),

@@ -16,7 +16,7 @@ use super::{
 };
 
 impl Live {
-    pub(super) fn create_guild(&mut self, record: GuildRecord, now: Now, out: &mut Vec<Output>) {
+    pub(super) fn create_guild(&mut self, record: GuildRecord, out: &mut Vec<Output>) {
         let id = record.info.id;
         if self.guilds.contains_key(&id) {
             return;
@@ -26,7 +26,6 @@ impl Live {
         for user in members {
             self.tell_of_guild(id, user, out);
         }
-        let _ = now;
     }
 
     /// Keeps a guild, and tells nobody.
@@ -56,15 +55,25 @@ impl Live {
 
     pub(super) fn update_guild(&mut self, info: GuildInfo, now: Now, out: &mut Vec<Output>) {
         let id = info.id;
-        self.reshape(id, &Scope::Everything, now, out, |guild, out| {
-            if guild.info != info {
-                guild.info = info.clone();
-                tell(
-                    out,
-                    guild.all_sessions(),
-                    Event::GuildUpdated { guild: info },
-                );
-            }
+        let Some(guild) = self.guilds.get(&id) else {
+            return;
+        };
+        let before = &guild.info;
+        if *before == info {
+            return;
+        }
+        let owners = if before.owner_id == info.owner_id {
+            Vec::new()
+        } else {
+            before.owner_id.into_iter().chain(info.owner_id).collect()
+        };
+        self.reshape(id, &Scope::Members(owners), now, out, |guild, out| {
+            guild.info = info.clone();
+            tell(
+                out,
+                guild.all_sessions(),
+                Event::GuildUpdated { guild: info },
+            );
         });
     }
 
@@ -166,9 +175,22 @@ impl Live {
         now: Now,
         out: &mut Vec<Output>,
     ) {
-        self.reshape(guild_id, &Scope::Everything, now, out, |guild, out| {
-            let event = match guild.roles.iter_mut().find(|known| known.id == role.id) {
-                Some(known) if *known == role => return,
+        let Some(guild) = self.guilds.get(&guild_id) else {
+            return;
+        };
+        let known = guild.role(role.id);
+        if known == Some(&role) {
+            return;
+        }
+        // Its name and place decide of nobody's sight, and every role above a new one moves.
+        let scope = if known.is_some_and(|known| known.permissions == role.permissions) {
+            Scope::Members(Vec::new())
+        } else {
+            guild.holders(role.id)
+        };
+        self.reshape(guild_id, &scope, now, out, |guild, out| {
+            let known = guild.roles.iter_mut().find(|known| known.id == role.id);
+            let event = match known {
                 Some(known) => {
                     *known = role.clone();
                     Event::RoleUpdated { guild_id, role }
@@ -190,10 +212,14 @@ impl Live {
         now: Now,
         out: &mut Vec<Output>,
     ) {
-        self.reshape(guild_id, &Scope::Everything, now, out, |guild, out| {
-            if guild.role(role_id).is_none() {
-                return;
-            }
+        let Some(guild) = self.guilds.get(&guild_id) else {
+            return;
+        };
+        if guild.role(role_id).is_none() {
+            return;
+        }
+        let scope = guild.holders(role_id);
+        self.reshape(guild_id, &scope, now, out, |guild, out| {
             guild.roles.retain(|role| role.id != role_id);
             for member in guild.members.values_mut() {
                 member.roles.retain(|role| *role != role_id);
@@ -231,14 +257,20 @@ impl Live {
                     return;
                 };
                 let member = member(&record, person);
-                self.reshape(guild_id, &Scope::Member(user), now, out, |guild, out| {
-                    guild.members.insert(user, record);
-                    tell(
-                        out,
-                        guild.all_sessions(),
-                        Event::MemberUpdated { guild_id, member },
-                    );
-                });
+                self.reshape(
+                    guild_id,
+                    &Scope::Members(vec![user]),
+                    now,
+                    out,
+                    |guild, out| {
+                        guild.members.insert(user, record);
+                        tell(
+                            out,
+                            guild.all_sessions(),
+                            Event::MemberUpdated { guild_id, member },
+                        );
+                    },
+                );
             }
             Some(None) => self.add_member(guild_id, record, out),
         }
@@ -339,6 +371,9 @@ impl Live {
         };
         let before = guild.sight(scope);
         change(guild, out);
+        if scope.is_nobody() {
+            return;
+        }
         let after = guild.sight(scope);
         self.tell_sight(id, &before, &after, out);
         self.review_voice(id, now, out);

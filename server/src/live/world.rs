@@ -57,7 +57,13 @@ pub(super) type Sight = BTreeMap<ChannelId, BTreeSet<UserId>>;
 pub(super) enum Scope {
     Everything,
     Channels(Vec<ChannelId>),
-    Member(UserId),
+    Members(Vec<UserId>),
+}
+
+impl Scope {
+    pub fn is_nobody(&self) -> bool {
+        matches!(self, Self::Members(users) if users.is_empty())
+    }
 }
 
 impl Person {
@@ -117,6 +123,16 @@ impl GuildState {
 
     pub fn role(&self, id: RoleId) -> Option<&Role> {
         self.roles.iter().find(|role| role.id == id)
+    }
+
+    /// Of whose sight a role decides.
+    pub fn holders(&self, role: RoleId) -> Scope {
+        if self.roles.first().is_none_or(|first| first.id == role) {
+            return Scope::Everything;
+        }
+        let members = self.members.iter();
+        let holders = members.filter(|(_, member)| member.roles.contains(&role));
+        Scope::Members(holders.map(|(user, _)| *user).collect())
     }
 
     pub fn is_owner(&self, user: UserId) -> bool {
@@ -216,11 +232,11 @@ impl GuildState {
             users
         };
         let users = match scope {
-            Scope::Member(user) => self
-                .sessions_of(*user)
-                .next()
-                .map(|_| *user)
-                .into_iter()
+            _ if scope.is_nobody() => return Sight::new(),
+            Scope::Members(users) => users
+                .iter()
+                .copied()
+                .filter(|user| self.sessions_of(*user).next().is_some())
                 .collect(),
             Scope::Everything | Scope::Channels(_) => present(),
         };
@@ -237,7 +253,7 @@ impl GuildState {
                 .filter_map(|id| self.channels.get(id))
                 .map(of)
                 .collect(),
-            Scope::Everything | Scope::Member(_) => self.channels.values().map(of).collect(),
+            Scope::Everything | Scope::Members(_) => self.channels.values().map(of).collect(),
         }
     }
 
