@@ -2,7 +2,7 @@
 //! notices that the old connection is dead.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -10,9 +10,13 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, watch};
 use voxhall_protocol::FileId;
 
 #[derive(Default)]
-pub struct Turns(Arc<Mutex<HashMap<FileId, Arc<Queue>>>>);
+pub struct Turns(Arc<Mutex<Queues>>);
+
+type Queues = HashMap<FileId, Queue>;
 
 struct Queue {
+    /// Those that write or wait; without any the queue goes.
+    places: usize,
     /// Number of who came last.
     newest: watch::Sender<u64>,
     writing: Arc<AsyncMutex<()>>,
@@ -20,50 +24,60 @@ struct Queue {
 
 /// The only one to write to an upload, until somebody else comes.
 pub struct Turn {
+    // Given up before the place, with which the queue may go.
+    _writing: OwnedMutexGuard<()>,
+    place: Place,
+}
+
+/// Somebody in a queue, who writes or waits.
+struct Place {
     mine: u64,
     newest: watch::Receiver<u64>,
-    turns: Arc<Mutex<HashMap<FileId, Arc<Queue>>>>,
+    queues: Arc<Mutex<Queues>>,
     file: FileId,
-    _writing: OwnedMutexGuard<()>,
 }
 
 impl Turns {
     /// Waits until who was before has stopped. None: somebody else came meanwhile.
     pub async fn take(&self, file: FileId) -> Option<Turn> {
-        let (queue, mine) = {
-            let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let queue = queues.entry(file).or_insert_with(|| {
-                Arc::new(Queue {
-                    newest: watch::Sender::new(0),
-                    writing: Arc::default(),
-                })
-            });
-            queue.newest.send_modify(|number| *number += 1);
-            let mine = *queue.newest.borrow();
-            (Arc::clone(queue), mine)
-        };
-        let writing = Arc::clone(&queue.writing).lock_owned().await;
+        let (place, writing) = self.line_up(file);
         let turn = Turn {
-            mine,
-            newest: queue.newest.subscribe(),
-            turns: Arc::clone(&self.0),
-            file,
-            _writing: writing,
+            _writing: writing.lock_owned().await,
+            place,
         };
         (!turn.is_over()).then_some(turn)
+    }
+
+    fn line_up(&self, file: FileId) -> (Place, Arc<AsyncMutex<()>>) {
+        let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = queues.entry(file).or_insert_with(|| Queue {
+            places: 0,
+            newest: watch::Sender::new(0),
+            writing: Arc::default(),
+        });
+        queue.places += 1;
+        queue.newest.send_modify(|number| *number += 1);
+        let place = Place {
+            mine: *queue.newest.borrow(),
+            newest: queue.newest.subscribe(),
+            queues: Arc::clone(&self.0),
+            file,
+        };
+        (place, Arc::clone(&queue.writing))
     }
 }
 
 impl Turn {
     pub fn is_over(&self) -> bool {
-        *self.newest.borrow() != self.mine
+        *self.place.newest.borrow() != self.place.mine
     }
 
     /// Returns when somebody else wants to write.
     pub async fn over(&mut self) {
-        let mine = self.mine;
+        let mine = self.place.mine;
         // An error would mean that the queue is gone, and nobody can want anything.
         if self
+            .place
             .newest
             .wait_for(|newest| *newest != mine)
             .await
@@ -74,12 +88,14 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for Place {
     fn drop(&mut self) {
-        let mut queues = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        // Who came later still holds the queue.
-        if !self.is_over() {
-            queues.remove(&self.file);
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut queue) = queues.entry(self.file) {
+            queue.get_mut().places -= 1;
+            if queue.get().places == 0 {
+                queue.remove();
+            }
         }
     }
 }
@@ -112,5 +128,19 @@ mod tests {
         drop(elsewhere);
         assert!(turns.take(file).await.is_some());
         assert!(turns.0.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_waiting_leaves_nothing_behind() {
+        use futures_util::FutureExt;
+
+        let turns = Turns::default();
+        let file = FileId(1);
+        let writer = turns.take(file).await.unwrap();
+        assert!(turns.take(file).now_or_never().is_none());
+        assert!(writer.is_over());
+        drop(writer);
+        assert!(turns.0.lock().unwrap().is_empty());
+        assert!(turns.take(file).await.is_some());
     }
 }
