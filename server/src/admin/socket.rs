@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -14,7 +14,7 @@ use tokio::{
     sync::Semaphore,
 };
 use voxhall_protocol::{
-    control::{Request, encode_failure, parse_from_client},
+    control::{Failure, FailureKind, Request, encode_failure, parse_from_client},
     limits::MAX_CONTROL_MESSAGE_BYTES,
 };
 
@@ -26,6 +26,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 pub struct AdminSocket {
     listener: UnixListener,
+    /// The user that this server runs as.
+    owner: u32,
     file: SocketFile,
 }
 
@@ -44,16 +46,18 @@ impl AdminSocket {
         remove(&unfinished)?;
         let listener = UnixListener::bind(&unfinished)?;
         fs::set_permissions(&unfinished, fs::Permissions::from_mode(0o600))?;
+        let owner = fs::metadata(&unfinished)?.uid();
         fs::rename(&unfinished, path)?;
         Ok(Self {
             listener,
+            owner,
             file: SocketFile(path.to_owned()),
         })
     }
 
     /// Answers commands from now on.
     pub fn start(self, services: Arc<Services>) -> SocketFile {
-        tokio::spawn(accept(self.listener, services));
+        tokio::spawn(accept(self.listener, self.owner, services));
         self.file
     }
 }
@@ -66,7 +70,7 @@ impl Drop for SocketFile {
 }
 
 /// Never returns.
-async fn accept(listener: UnixListener, services: Arc<Services>) {
+async fn accept(listener: UnixListener, owner: u32, services: Arc<Services>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -76,7 +80,7 @@ async fn accept(listener: UnixListener, services: Arc<Services>) {
             Ok((stream, _)) => {
                 let services = Arc::clone(&services);
                 tokio::spawn(async move {
-                    if let Err(error) = converse(stream, &services).await {
+                    if let Err(error) = converse(stream, owner, &services).await {
                         tracing::debug!(%error, "an admin connection ended");
                     }
                     drop(place);
@@ -97,8 +101,17 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-async fn converse(mut stream: UnixStream, services: &Services) -> io::Result<()> {
+async fn converse(mut stream: UnixStream, owner: u32, services: &Services) -> io::Result<()> {
     let uid = stream.peer_cred()?.uid();
+    if !may_command(uid, owner) {
+        tracing::warn!(uid, "an admin connection was refused: it is neither root's nor this server's user's");
+        let refusal = Failure::new(
+            FailureKind::Forbidden,
+            "Only root and the user that the server runs as may command it. Try again as one of them, as with sudo.",
+        );
+        let answer = encode_failure(None, &refusal) + "\n";
+        return stream.write_all(answer.as_bytes()).await;
+    }
     let (read, mut write) = stream.split();
     let mut read = BufReader::new(read);
     loop {
@@ -114,6 +127,11 @@ async fn converse(mut stream: UnixStream, services: &Services) -> io::Result<()>
             return Ok(());
         }
     }
+}
+
+/// Whatever the rights of the file have become: root, and who runs the server.
+fn may_command(uid: u32, owner: u32) -> bool {
+    uid == 0 || uid == owner
 }
 
 async fn answer(services: &Services, line: &str, uid: u32) -> String {
@@ -137,5 +155,17 @@ fn log_command(request: &Request, uid: u32) {
         // Health checks ask for them all the time.
         Request::AdminStats(_) => tracing::debug!(method, uid, "admin command"),
         _ => tracing::info!(method, uid, "admin command"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_root_and_the_servers_user_command() {
+        for (uid, may) in [(0, true), (1_000, true), (1_001, false), (u32::MAX, false)] {
+            assert_eq!(may_command(uid, 1_000), may, "{uid}");
+        }
     }
 }
