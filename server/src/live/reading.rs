@@ -103,10 +103,17 @@ impl Live {
         mentions
     }
 
-    /// Whoever is called so in a guild, or in one's conversations: by name, as shown, or by nickname. Case is no matter.
-    pub fn called(&self, reader: UserId, guild: Option<GuildId>, name: &str) -> Vec<UserId> {
-        let name = name.to_lowercase();
-        let fits = |text: &str| text.to_lowercase() == name;
+    /// Whether someone sees a channel or category of this name; None: there is none.
+    pub fn sees_one_called(&self, guild: GuildId, user: UserId, name: &str) -> Option<bool> {
+        let guild = self.guilds.get(&guild)?;
+        let called = guild.channels.values().filter(|channel| channel.name == name);
+        called.map(|channel| guild.sees(user, channel)).reduce(|one, other| one || other)
+    }
+
+    /// Whoever is called by one of these names in a guild, or in one's conversations: by name, as shown, or by nickname. The names are in
+    /// small letters; in which case people write theirs is no matter.
+    pub fn called(&self, reader: UserId, guild: Option<GuildId>, names: &[String]) -> Vec<UserId> {
+        let fits = |text: &str| names.contains(&text.to_lowercase());
         let is_called =
             |user: &User| fits(&user.name) || user.display_name.as_deref().is_some_and(fits);
         let person = |user: &UserId| {

@@ -4,6 +4,7 @@ mod access;
 mod accounts;
 mod addresses;
 mod admin;
+mod at_once;
 mod audit;
 mod authority;
 mod budgets;
@@ -31,7 +32,7 @@ mod voice;
 
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use voxhall_protocol::{
     DeviceId, GuildId, UserId,
     control::{Failure, Registration},
@@ -56,18 +57,22 @@ use crate::{
     words,
 };
 pub use admin::Administrator;
+pub use at_once::Running;
 pub use budgets::Budget;
 use budgets::Budgets;
 pub use passwords::HashingFailed;
 use passwords::Passwords;
 use access::{InChannel, InGuild};
 use addresses::Addresses;
+use at_once::AtOnce;
 use refresh::RefreshTokens;
 use sign_in_limits::SignInLimits;
 use tokens::AccessTokens;
 
 /// All addresses together make this many times as many users as one address may sign in.
 const SIGN_UPS_FACTOR: u32 = 10;
+/// Of one user.
+const TRANSFERS_AT_ONCE: usize = 8;
 
 /// Who asks, and from where.
 #[derive(Debug, Clone, Copy)]
@@ -88,6 +93,9 @@ pub struct Services {
     /// Guests who are not seen for this long are forgotten; none: never.
     guest_retention: Option<Duration>,
     pub budgets: Budgets,
+    searches: AtOnce,
+    /// Files that are sent or fetched.
+    pub transfers: AtOnce,
     pub metrics: Metrics,
     pub backups: Backups,
     pub bans: Bans,
@@ -98,6 +106,10 @@ pub struct Services {
     default_guild: GuildId,
     links: LinkMaker,
     access_tokens: AccessTokens,
+    /// Around a change of the keys, in the store and then here: two at once would leave the older ones here.
+    changing_keys: Mutex<()>,
+    /// The same for bans.
+    changing_bans: Mutex<()>,
     refresh_tokens: RefreshTokens,
     addresses: Addresses,
     passwords: Passwords,
@@ -165,6 +177,10 @@ impl Services {
             default_guild: parts.default_guild.id,
             links: parts.links,
             access_tokens: AccessTokens::new(&signing_keys),
+            changing_keys: Mutex::default(),
+            changing_bans: Mutex::default(),
+            searches: AtOnce::new(1),
+            transfers: AtOnce::new(TRANSFERS_AT_ONCE),
             refresh_tokens: RefreshTokens::new(&refresh_key),
             addresses: Addresses::new(&address_key),
             budgets: Budgets::new(now),

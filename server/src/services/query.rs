@@ -3,15 +3,17 @@
 use voxhall_protocol::control::UnixMs;
 use voxhall_store::{Has, Term};
 
+/// Of `from:`, and of `in:`: each name is compared to everyone's, or to every channel's.
+const MAX_NAMES: usize = 5;
 const DAY_MS: UnixMs = 24 * 3_600_000;
 
 /// What was typed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Query {
     pub terms: Vec<Term>,
-    /// Names, or mentions such as `<@12>`.
+    /// Names, or mentions such as `<@12>`. In small letters, each once.
     pub from: Vec<String>,
-    /// Names of channels, or `<#12>`.
+    /// Names of channels, or `<#12>`. In small letters, each once.
     pub places: Vec<String>,
     pub sent_before: Option<UnixMs>,
     pub sent_since: Option<UnixMs>,
@@ -25,6 +27,8 @@ pub enum QueryError {
     NoDay,
     #[error("has: takes file, picture or link.")]
     NoThing,
+    #[error("A search takes up to 5 different from: and up to 5 different in:. Leave some out.")]
+    TooMany,
     #[error("Search for a word, or for something such as has:link or from:ann.")]
     Empty,
 }
@@ -45,11 +49,11 @@ pub fn parse(text: &str) -> Result<Query, QueryError> {
             _ if value.is_empty() => {}
             None => query.terms.push(Term {
                 text: value.to_owned(),
-                // It may not be typed to its end.
-                prefix: is_last && !is_quoted,
+                // It may not be typed to its end. One letter begins too many words to look them all up.
+                prefix: is_last && !is_quoted && letters(value) > 1,
             }),
-            Some(Key::From) => query.from.push(value.trim_start_matches('@').to_owned()),
-            Some(Key::In) => query.places.push(value.trim_start_matches('#').to_owned()),
+            Some(Key::From) => add_name(&mut query.from, value.trim_start_matches('@'))?,
+            Some(Key::In) => add_name(&mut query.places, value.trim_start_matches('#'))?,
             Some(Key::Before) => {
                 let day = day(value).ok_or(QueryError::NoDay)?;
                 query.sent_before = Some(query.sent_before.map_or(day, |before| before.min(day)));
@@ -73,6 +77,22 @@ pub fn parse(text: &str) -> Result<Query, QueryError> {
         return Err(QueryError::Empty);
     }
     Ok(query)
+}
+
+fn add_name(names: &mut Vec<String>, name: &str) -> Result<(), QueryError> {
+    let name = name.to_lowercase();
+    if names.contains(&name) {
+        return Ok(());
+    }
+    if names.len() == MAX_NAMES {
+        return Err(QueryError::TooMany);
+    }
+    names.push(name);
+    Ok(())
+}
+
+fn letters(text: &str) -> usize {
+    text.chars().filter(|c| c.is_alphanumeric()).count()
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -165,7 +185,7 @@ mod tests {
                 term("good old", false),
                 term("wor", true),
             ],
-            from: vec!["Ann".into()],
+            from: vec!["ann".into()],
             places: vec!["general".into()],
             sent_before: Some(1_795_132_800_000),
             sent_since: Some(1_793_491_200_000),
@@ -174,7 +194,7 @@ mod tests {
         assert_eq!(query, expected);
         assert_eq!(
             parse(r#"from:"Ann Lee" from:<@12>"#).unwrap().from,
-            ["Ann Lee", "<@12>"]
+            ["ann lee", "<@12>"]
         );
         assert_eq!(parse("word ").unwrap().terms, [term("word", false)]);
         assert_eq!(
@@ -182,7 +202,7 @@ mod tests {
             [
                 term("https://a.b", false),
                 term("from:", false),
-                term("x", true)
+                term("x", false)
             ]
         );
         assert_eq!(
@@ -191,6 +211,23 @@ mod tests {
         );
         let days = parse("before:2026-11-20 before:2020-01-01 x").unwrap();
         assert_eq!(days.sent_before, Some(1_577_836_800_000));
+    }
+
+    #[test]
+    fn names_count_once_and_are_few() {
+        let names: String = (0..MAX_NAMES).map(|n| format!("from:ann{n} in:a{n} ")).collect();
+        let query = parse(&format!("{names} from:ANN0 in:#A4")).unwrap();
+        assert_eq!((query.from.len(), query.places.len()), (MAX_NAMES, MAX_NAMES));
+        for another in ["from:bob", "in:b"] {
+            assert_eq!(parse(&format!("{names} {another}")), Err(QueryError::TooMany));
+        }
+    }
+
+    #[test]
+    fn one_letter_is_no_beginning() {
+        for (text, prefix) in [("a", false), ("a!", false), ("é", false), ("ab", true), ("a-b", true)] {
+            assert_eq!(parse(text).unwrap().terms, [term(text, prefix)]);
+        }
     }
 
     #[test]

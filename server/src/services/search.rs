@@ -6,10 +6,10 @@ use voxhall_protocol::{
     limits::{HISTORY_PAGE_BYTES, PAGE, QUERY_CHARS},
     permissions::Permissions,
 };
-use voxhall_store::{Messages, Search};
+use voxhall_store::{Messages, Search, StoreError};
 
 use super::{Budget, Caller, Services, messages::json_bytes, query};
-use crate::words;
+use crate::{clock::unix_ms, words};
 
 impl Services {
     /// Only in channels that the caller may read, whatever is asked for.
@@ -34,24 +34,15 @@ impl Services {
         };
         let query =
             query::parse(&params.query).map_err(|error| words::invalid(&error.to_string()))?;
+        let running = self.searches.begin(caller.user).await?;
         let (channels, from) = self.hub.read(|live| {
-            let named = |name: &String| match name
-                .strip_prefix("<@")
-                .and_then(|id| id.strip_suffix('>')?.parse().ok())
-            {
-                Some(id) => vec![UserId(id)],
-                None => live.called(caller.user, guild, name),
-            };
-            let from =
-                (!query.from.is_empty()).then(|| query.from.iter().flat_map(named).collect());
-            (
-                within(
-                    live.readable(caller.user, guild),
-                    params.channel_id,
-                    &query.places,
-                ),
-                from,
-            )
+            let from = (!query.from.is_empty()).then(|| {
+                let mut from = live.called(caller.user, guild, &query.from);
+                from.extend(query.from.iter().filter_map(|name| mentioned(name, "<@")).map(UserId));
+                from
+            });
+            let readable = live.readable(caller.user, guild);
+            (within(readable, params.channel_id, &query.places), from)
         });
         let search = Search {
             reader: caller.user,
@@ -64,11 +55,20 @@ impl Services {
             before: params.before,
             limit: PAGE,
         };
-        let (mut found, mut more) = self
-            .store
-            .search_messages(search)
-            .await
-            .map_err(|error| words::store(&error))?;
+        // Goes on when the caller is gone: it keeps the thread busy until it ends.
+        let store = self.store.clone();
+        let searching = tokio::spawn(async move {
+            let found = store.search_messages(search).await;
+            drop(running);
+            found
+        });
+        let found = searching.await.unwrap_or(Err(StoreError::Closed));
+        let (mut found, mut more) = found.map_err(|error| words::store(&error))?;
+        // It may have waited long for the thread: what the caller may read is what they may read now.
+        self.hub.read(|live| {
+            let now = unix_ms();
+            found.retain(|found| live.rights_in_channel(found.message.channel_id, caller.user, now).is_some());
+        });
         let mut bytes = 0;
         let fitting = found.iter().take_while(|found| {
             bytes += json_bytes(&found.message);
@@ -81,18 +81,25 @@ impl Services {
     }
 }
 
+/// The id in `<@12>` or `<#12>`.
+fn mentioned(text: &str, mark: &str) -> Option<u64> {
+    text.strip_prefix(mark)?.strip_suffix('>')?.parse().ok()
+}
+
+/// `places` are in small letters.
 fn within(
     readable: Vec<(ChannelId, String)>,
     only: Option<ChannelId>,
     places: &[String],
 ) -> Vec<ChannelId> {
-    let is = |place: &String, id: ChannelId, name: &str| {
-        place.to_lowercase() == name.to_lowercase() || *place == format!("<#{id}>")
+    let ids: Vec<_> = places.iter().filter_map(|place| mentioned(place, "<#")).collect();
+    let fits = |id: ChannelId, name: &str| {
+        places.is_empty() || ids.contains(&id.0) || places.contains(&name.to_lowercase())
     };
     readable
         .into_iter()
-        .filter(|(id, name)| places.is_empty() || places.iter().any(|place| is(place, *id, name)))
+        .filter(|(id, _)| only.is_none_or(|only| only == *id))
+        .filter(|(id, name)| fits(*id, name))
         .map(|(id, _)| id)
-        .filter(|id| only.is_none_or(|only| only == *id))
         .collect()
 }
