@@ -13,14 +13,18 @@ use voxhall_protocol::{
         Invite, InviteList, Member, NewPassword, Request, RequestId, ServerBan, ServerBanList,
         ServerStats, encode_result,
     },
-    limits::{PASSWORD_BYTES, clean_name},
+    limits::clean_name,
 };
 use voxhall_store::{
-    AccountState, Accounts, Act, Devices, Figures, Guilds, Invites, ListedInvite, Members,
+    AccountState, Accounts, Act, Devices, Figures, Guilds, Invites, Members,
     NewInvite, ServerBans, Totals, WhichInvites, WriterStats,
 };
 
-use super::{Caller, Services};
+use super::{
+    Caller, Services,
+    accounts::check_password,
+    invites::{checked_uses, expiry},
+};
 use crate::{
     admin::MakeError,
     bans::{MAX_BANS, Network},
@@ -211,12 +215,7 @@ impl Services {
 
     async fn admin_create_user(&self, create: AdminCreateUser) -> Result<AdminUser, Failure> {
         let name = clean_name(&create.name).map_err(|error| words::invalid(&error.to_string()))?;
-        if !PASSWORD_BYTES.contains(&create.password.expose().len()) {
-            let (least, most) = (PASSWORD_BYTES.start(), PASSWORD_BYTES.end());
-            return Err(words::invalid(&format!(
-                "A password has {least} to {most} bytes."
-            )));
-        }
+        check_password(&create.password)?;
         let hash = self
             .passwords
             .hash(create.password)
@@ -313,45 +312,23 @@ impl Services {
         let invites = invites.map_err(|error| words::store(&error))?;
         let invites = invites
             .into_iter()
-            .map(|listed| self.listed_invite(listed))
+            .map(|listed| self.shown_invite(listed))
             .collect();
         Ok(InviteList { invites })
     }
 
     async fn admin_create_invite(&self, create: AdminCreateInvite) -> Result<Invite, Failure> {
         let now = unix_ms();
-        let expires_at = expiry(create.expires_in_s, now)?;
-        if create.max_uses == Some(0) {
-            return Err(words::invalid(
-                "An invite can be used once or more often, or without limit.",
-            ));
-        }
-        let code = random::invite_code();
         let new = NewInvite {
-            code: code.clone(),
+            code: random::invite_code(),
             guild: create.guild_id,
             creator: None,
-            expires_at,
-            max_uses: create.max_uses,
+            expires_at: expiry(create.expires_in_s, now)?,
+            max_uses: checked_uses(create.max_uses)?,
             makes_owner: create.makes_owner,
             now,
         };
-        let created = self.store.create_invite(new).await;
-        created.map_err(|error| words::create_invite(&error))?;
-        Ok(Invite {
-            link: self.link(&code).to_string(),
-            code,
-            expires_at_ms: expires_at,
-            max_uses: if create.makes_owner {
-                Some(1)
-            } else {
-                create.max_uses
-            },
-            uses: 0,
-            created_by: None,
-            created_at_ms: now,
-            came: Vec::new(),
-        })
+        self.make_invite(new).await
     }
 
     async fn admin_revoke_invite(
@@ -385,17 +362,19 @@ impl Services {
         if ban.reason.chars().count() > MAX_REASON_CHARS {
             return Err(words::invalid("A reason has up to 512 characters."));
         }
+        let now = unix_ms();
+        let until_ms = expiry(ban.duration_s, now)?;
+        let _turn = self.changing_bans.lock().await;
         if self.admin_list_bans().await?.bans.len() >= MAX_BANS {
             return Err(words::invalid(
                 "There are 10,000 bans already. Ban networks instead of addresses, or block them in the firewall.",
             ));
         }
-        let now = unix_ms();
         let ban = ServerBan {
             network: network.to_string(),
             reason: ban.reason,
             at_ms: now,
-            until_ms: expiry(ban.duration_s, now)?,
+            until_ms,
         };
         let added = self.store.add_server_ban(ban.clone()).await;
         added.map_err(|error| words::store(&error))?;
@@ -409,6 +388,7 @@ impl Services {
             .network
             .parse::<Network>()
             .map_or(unban.network, |network| network.to_string());
+        let _turn = self.changing_bans.lock().await;
         let removed = self.store.remove_server_ban(&network).await;
         found(removed.map_err(|error| words::store(&error))?, "ban")?;
         self.bans.set(&self.admin_list_bans().await?.bans);
@@ -479,19 +459,6 @@ impl Services {
             online,
         }
     }
-
-    fn listed_invite(&self, listed: ListedInvite) -> Invite {
-        Invite {
-            link: self.link(&listed.code).to_string(),
-            code: listed.code,
-            expires_at_ms: listed.expires_at,
-            max_uses: listed.max_uses,
-            uses: listed.uses,
-            created_by: listed.creator,
-            created_at_ms: listed.created_at,
-            came: listed.came,
-        }
-    }
 }
 
 /// The console has no user in the audit log.
@@ -517,17 +484,5 @@ fn found(found: bool, what: &str) -> Result<(), Failure> {
         Ok(())
     } else {
         Err(words::not_found(what))
-    }
-}
-
-/// 1 second to 366 days from now, or never.
-fn expiry(after_s: Option<u64>, now: i64) -> Result<Option<i64>, Failure> {
-    const MOST_S: u64 = 366 * 24 * 60 * 60;
-    match after_s {
-        None => Ok(None),
-        Some(s @ 1..=MOST_S) => Ok(Some(now + s.cast_signed() * 1_000)),
-        Some(_) => Err(words::invalid(
-            "It ends after 1 second to 366 days, or never.",
-        )),
     }
 }

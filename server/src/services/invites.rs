@@ -13,7 +13,7 @@ use voxhall_store::{Act, Invites, ListedInvite, NewInvite, WhichInvites};
 use super::{Caller, Services};
 use crate::{clock::unix_ms, random, rates::Source, words};
 
-/// A year: who wants longer wants never.
+/// Of an invite or a ban. A year: who wants longer wants never.
 const MAX_LIFE_S: u64 = 366 * 24 * 60 * 60;
 
 impl Services {
@@ -157,12 +157,14 @@ impl Services {
     }
 }
 
+/// When an invite or a ban ends.
+///
 /// # Errors
-/// Says how long an invite may last.
+/// Says how long it may last.
 pub(super) fn expiry(in_s: Option<u64>, now: UnixMs) -> Result<Option<UnixMs>, Failure> {
     match in_s {
         Some(s) if s == 0 || s > MAX_LIFE_S => Err(words::invalid(
-            "An invite expires after 1 second to 366 days, or never.",
+            "It ends after 1 second to 366 days, or never.",
         )),
         in_s => Ok(in_s.map(|s| now + s.cast_signed() * 1_000)),
     }

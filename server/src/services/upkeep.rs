@@ -49,11 +49,7 @@ impl Services {
 
     /// True: there may be more to do.
     async fn clear_up(&self, now: UnixMs) -> Result<bool, StoreError> {
-        let keys = self
-            .store
-            .signing_keys(fresh_key(now), tokens::forget_keys_before(now))
-            .await?;
-        self.access_tokens.set_keys(&keys);
+        self.forget_old_keys(now).await?;
         if self.access_tokens.is_due(now) {
             self.rotate_keys(false).await?;
         }
@@ -79,16 +75,28 @@ impl Services {
         Ok(forgotten == GUESTS_AT_ONCE)
     }
 
+    async fn forget_old_keys(&self, now: UnixMs) -> Result<(), StoreError> {
+        let _turn = self.changing_keys.lock().await;
+        let keys = self
+            .store
+            .signing_keys(fresh_key(now), tokens::forget_keys_before(now))
+            .await?;
+        self.access_tokens.set_keys(&keys);
+        Ok(())
+    }
+
     /// New access tokens get a new key. The old one holds until its tokens have expired, or ends at once.
     ///
     /// # Errors
     /// The store failed; the old key stays in use.
     pub async fn rotate_keys(&self, at_once: bool) -> Result<(), StoreError> {
+        let turn = self.changing_keys.lock().await;
         let keys = self
             .store
             .rotate_signing_keys(fresh_key(unix_ms()), at_once)
             .await?;
         self.access_tokens.set_keys(&keys);
+        drop(turn);
         if at_once {
             // Whoever has a copy of the old key may have begun sessions with it.
             self.hub.end_all("the keys of access tokens were changed");
