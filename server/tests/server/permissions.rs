@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 use voxhall_protocol::{
     ChannelId, RoleId, UserId,
     control::{
-        BanMember, ChannelKind, ChannelPlace, CreateChannel, CreateInvite, CreateRole,
+        AuditAction, BanMember, ChannelKind, ChannelPlace, CreateChannel, CreateInvite, CreateRole,
         DeleteChannel, DeleteGuild, DeleteRole, ExplainFor, ExplainPermissions, FailureKind, Guild,
         KickMember, LeaveGuild, ListAudit, ListBans, ListInvites, OverwriteTarget, RedeemInvite,
         ReorderChannels, ReorderRoles, RevokeInvite, SetOverwrite, TimeoutMember, TransferGuild,
@@ -569,5 +569,55 @@ async fn what_is_refused_changes_nothing() {
             }
         }
         assert_eq!(scene.newest_entry().await, before, "{method}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_log_keeps_what_is_hidden() {
+    let mut scene = Scene::set().await;
+    let guild_id = scene.guild.id;
+    let everyone = scene.guild.roles[0].id;
+    let create = |name: &str, kind, category_id| CreateChannel {
+        guild_id,
+        name: name.into(),
+        kind,
+        category_id,
+    };
+    let owner = &mut scene.people[OWNER];
+    let vault = owner.call(&create("vault", ChannelKind::Category, None)).await.unwrap().id;
+    let hide = |channel_id| SetOverwrite {
+        channel_id,
+        target: OverwriteTarget::Role(everyone),
+        allow: Permissions::NONE,
+        deny: Permissions::VIEW_CHANNEL,
+    };
+    owner.call(&hide(vault)).await.unwrap();
+    let board = owner.call(&create("board", ChannelKind::Text, Some(vault))).await.unwrap().id;
+    owner.call(&hide(board)).await.unwrap();
+    let gone = owner.call(&create("gone-board", ChannelKind::Text, Some(vault))).await.unwrap().id;
+    owner.call(&DeleteChannel { channel_id: gone }).await.unwrap();
+    let open = owner.call(&create("open", ChannelKind::Text, Some(vault))).await.unwrap().id;
+    let show = SetOverwrite {
+        allow: Permissions::VIEW_CHANNEL,
+        deny: Permissions::NONE,
+        ..hide(open)
+    };
+    owner.call(&show).await.unwrap();
+
+    let moderator = NAMES.iter().position(|name| *name == "moderator").unwrap();
+    for (who, sees) in [(moderator, false), (OWNER, true)] {
+        let list = ListAudit {
+            guild_id,
+            before: None,
+            action: None,
+            by: None,
+        };
+        let log = scene.people[who].call(&list).await.unwrap();
+        let text = serde_json::to_string(&log).unwrap();
+        for secret in ["board", "vault", &scene.code] {
+            assert_eq!(text.contains(secret), sees, "{secret} to {}: {text}", NAMES[who]);
+        }
+        assert!(text.contains("#open"), "what they see is told: {text}");
+        assert!(log.entries.iter().any(|entry| entry.action == AuditAction::InviteCreated));
     }
 }
