@@ -307,6 +307,26 @@ async fn nobody_touches_roles_at_or_above_their_own_or_gives_what_they_do_not_ha
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_deletes_a_role_can_still_order_those_below_their_own() {
+    let mut ranks = Ranks::set().await;
+    let (guild_id, role_id) = (ranks.guild.id, ranks.guild.roles[1].id);
+    let create = CreateRole {
+        guild_id,
+        name: "Helper".into(),
+        permissions: Permissions::SPEAK,
+        color: None,
+    };
+    let helper = ranks.chief.call(&create).await.unwrap().id;
+    let delete = DeleteRole { guild_id, role_id };
+    assert_eq!(ranks.chief.tries(&delete).await, OK);
+    let swapped = ReorderRoles {
+        guild_id,
+        roles: vec![ranks.guard, helper, ranks.chiefs, ranks.admins],
+    };
+    assert_eq!(ranks.chief.tries(&swapped).await, OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_shuts_themselves_out() {
     let mut ranks = Ranks::set().await;
     let everyone = OverwriteTarget::Role(ranks.guild.roles[0].id);

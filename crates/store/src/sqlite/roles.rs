@@ -143,7 +143,8 @@ fn update(
 }
 
 fn delete(tx: &WriteTx<'_>, guild: GuildId, role: RoleId, act: &Act) -> Result<(), RoleError> {
-    let gone = find(&guilds::read_roles(tx, guild)?, role)?.clone();
+    let roles = guilds::read_roles(tx, guild)?;
+    let gone = find(&roles, role)?;
     if gone.position == 0 {
         return Err(RoleError::Everyone);
     }
@@ -153,6 +154,14 @@ fn delete(tx: &WriteTx<'_>, guild: GuildId, role: RoleId, act: &Act) -> Result<(
     let record = permission_changes(record, gone.permissions, Permissions::NONE);
     audit::record(tx, guild, act, &record)?;
     tx.changed(Change::RoleDeleted { guild, role });
+    // No gap stays: who orders roles counts them from the lowest, and must not seem to move those above their own. The lowest first:
+    // nobody is above anyone that they weren't above before, in between.
+    let left = roles.iter().skip(1).filter(|other| other.id != role);
+    for (position, other) in (1..).zip(left) {
+        if other.position != position {
+            move_to(tx, guild, other, position)?;
+        }
+    }
     Ok(())
 }
 
