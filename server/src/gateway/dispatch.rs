@@ -13,7 +13,6 @@ use voxhall_protocol::{
         encode_failure, encode_result, parse_from_client,
     },
 };
-use voxhall_store::Change;
 
 use super::{End, HEARTBEAT, Outbox};
 use crate::{
@@ -27,6 +26,12 @@ use crate::{
 /// Requests of a connection that is not signed in: this many at once, and this many a second for long.
 const REQUEST_BURST: u32 = 120;
 const REQUESTS_PER_S: u32 = 30;
+/// Who goes on when so many requests were refused is hung up on.
+const MAX_REFUSED: u32 = 1_000;
+/// A request that passes makes up for so many that did not: who waits as told, though for many at once, is never hung up on.
+const FORGIVEN: u32 = 20;
+/// A refused request that is longer isn't read to see which one it is.
+const MAX_READ_REFUSED: usize = 4 * 1024;
 
 /// Of what a client calls itself.
 const MAX_LOGGED_CHARS: usize = 64;
@@ -42,6 +47,8 @@ pub(super) struct Session<'a> {
     pending: Option<PendingPlace>,
     /// When the request budget is full again; once signed in, the user's counts.
     budget_full_at: Instant,
+    /// Requests that came too fast, but for those made up for.
+    refused: u32,
 }
 
 enum Stage {
@@ -56,6 +63,17 @@ fn answer<T: Serialize>(id: RequestId, reply: &T) -> Reply {
 
 /// What to answer now. None: the answer comes through the live state.
 type Reply = Result<Option<String>, Failure>;
+
+/// Number and method of a request that won't be done.
+fn what_is_short(text: &str) -> (Option<RequestId>, Option<&'static str>) {
+    if text.len() > MAX_READ_REFUSED {
+        return (None, None);
+    }
+    match parse_from_client(text) {
+        Ok((id, request)) => (Some(id), Some(request.method())),
+        Err((id, _)) => (id, None),
+    }
+}
 
 impl<'a> Session<'a> {
     pub fn new(
@@ -73,6 +91,7 @@ impl<'a> Session<'a> {
             stage: Stage::New,
             pending: Some(place),
             budget_full_at: Instant::now(),
+            refused: 0,
         }
     }
 
@@ -83,14 +102,18 @@ impl<'a> Session<'a> {
     /// Does one request and answers it. Some: the connection is over.
     pub async fn request(&mut self, text: &str) -> Option<End> {
         let began = Instant::now();
+        let metrics = &self.services.metrics;
+        if let Err(failure) = self.admit() {
+            let (id, method) = what_is_short(text);
+            metrics.request(method, Some(&failure), began.elapsed());
+            self.outbox.push(encode_failure(id, &failure));
+            self.refused += 1;
+            return (self.refused >= MAX_REFUSED).then_some(End::Flood);
+        }
+        self.refused = self.refused.saturating_sub(FORGIVEN);
         let parsed = parse_from_client(text);
         let method = parsed.as_ref().ok().map(|(_, request)| request.method());
-        let metrics = &self.services.metrics;
-        let admitted = self.admit().map_err(|failure| match &parsed {
-            Ok((id, _)) => (Some(*id), failure),
-            Err((id, _)) => (*id, failure),
-        });
-        let (id, request) = match admitted.and(parsed) {
+        let (id, request) = match parsed {
             Ok(request) => request,
             Err((id, failure)) => {
                 metrics.request(method, Some(&failure), began.elapsed());
@@ -175,9 +198,6 @@ impl<'a> Session<'a> {
         match request {
             Request::Logout(_) => {
                 services.logout(user.id, *device).await?;
-                services
-                    .hub
-                    .apply(vec![Change::DevicesEnded(vec![*device])]);
                 done()
             }
             Request::CreateInvite(create) => {
@@ -462,6 +482,7 @@ impl<'a> Session<'a> {
         Ok(None)
     }
 
+    /// Whose token this is, who may have a session now.
     async fn proven(&self, token: &SecretText) -> Result<(User, DeviceId), Failure> {
         if self.has_begun() {
             return Err(Failure::new(
@@ -469,7 +490,10 @@ impl<'a> Session<'a> {
                 "this connection's session has begun already",
             ));
         }
-        self.services.authenticate(token).await
+        let proven = self.services.authenticate(token).await?;
+        let user = proven.0.id;
+        self.services.budgets.take(Budget::Sessions, user)?;
+        Ok(proven)
     }
 
     fn begun(&mut self, user: User, device: DeviceId) {
@@ -477,6 +501,7 @@ impl<'a> Session<'a> {
         self.pending = None;
     }
 
+    /// Whether one more request may be read now.
     fn admit(&mut self) -> Result<(), Failure> {
         if let Stage::Begun { user, .. } = &self.stage {
             return self.services.budgets.take(Budget::Requests, user.id);

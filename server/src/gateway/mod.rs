@@ -49,6 +49,8 @@ pub const HEARTBEAT: Duration = Duration::from_secs(10);
 const SIGN_IN_WITHIN: Duration = Duration::from_secs(120);
 /// For the last words to a client, and whatever waits before them.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+/// A client that takes nothing of what waits for it for so long keeps it waiting no longer, though it may give signs of life.
+const STALLED_AFTER: Duration = Duration::from_secs(30);
 const READ_BUFFER: usize = 2 * 1024;
 const WRITE_BUFFER: usize = 4 * 1024;
 
@@ -188,8 +190,13 @@ async fn write(mut sink: impl Sink<Message, Error = tungstenite::Error> + Unpin,
                 for frame in frames(text) {
                     whole = frame.header().is_final;
                     tokio::select! {
+                        biased;
                         sent = sink.send(Message::Frame(frame)) => if sent.is_err() { return },
                         () = outbox.cut_off() => break,
+                        () = sleep(STALLED_AFTER) => {
+                            outbox.end(End::TooSlow);
+                            break;
+                        }
                     }
                 }
             }
@@ -243,7 +250,7 @@ fn short(reason: &str) -> String {
 
 fn close_code(end: &End) -> CloseCode {
     match end {
-        End::TooSlow | End::NotSignedIn | End::Silent | End::TooMany | End::Banned => {
+        End::TooSlow | End::Flood | End::NotSignedIn | End::Silent | End::TooMany | End::Banned => {
             CloseCode::Policy
         }
         End::Unreadable(_) => CloseCode::Unsupported,
@@ -258,6 +265,32 @@ fn close_code(end: &End) -> CloseCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_nothing_is_given_up_though_little_waits() {
+        let outbox = Outbox::default();
+        let began = Instant::now();
+        let nothing_passes =
+            futures_util::sink::unfold((), |(), _: Message| std::future::pending());
+        let writing = write(Box::pin(nothing_passes), &outbox);
+        let ended = async {
+            // While nothing waits, nothing stalls.
+            sleep(STALLED_AFTER * 10).await;
+            outbox.push("ready".into());
+            outbox.push("and more".into());
+            outbox.ended().await;
+        };
+        tokio::select! {
+            () = writing => panic!("its last words can't be sent either"),
+            () = ended => {}
+        }
+        let waited = began.elapsed().saturating_sub(STALLED_AFTER * 10);
+        assert!(
+            (STALLED_AFTER..STALLED_AFTER * 2).contains(&waited),
+            "{waited:?}"
+        );
+        assert!(matches!(outbox.next().await, Next::End(End::TooSlow)));
+    }
 
     #[test]
     fn a_long_message_is_the_same_in_pieces() {

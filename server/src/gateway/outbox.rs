@@ -90,8 +90,10 @@ impl Drop for EventText {
 /// Why the server hangs up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// More waited for this connection than it may.
+    /// More waited for this connection than may, or nothing of it could be sent for too long.
     TooSlow,
+    /// It sent requests far faster than it may, and went on when they were refused.
+    Flood,
     /// Nothing came from the client for too long.
     Silent,
     /// It was open for too long without signing in.
@@ -160,10 +162,10 @@ impl Outbox {
     /// Hangs up when what waits has been sent, or can't be. The first reason counts.
     pub fn end(&self, end: End) {
         let mut state = self.lock();
-        if end == End::Gone && state.end.is_none() {
+        state.end.get_or_insert(end);
+        if state.is_given_up() {
             state.drop_waiting();
         }
-        state.end.get_or_insert(end);
         drop(state);
         self.tell_ended();
     }
@@ -283,6 +285,7 @@ impl End {
     pub fn reason(&self) -> &str {
         match self {
             Self::TooSlow => "this connection read too slowly, and too much was waiting for it",
+            Self::Flood => "this app sent far more requests than it may",
             Self::Silent => "nothing was heard from this app for too long",
             Self::NotSignedIn => "nobody signed in on this connection",
             Self::Unreadable(why) => why,
@@ -304,7 +307,7 @@ impl End {
                 reconnect_after_ms, ..
             } => *reconnect_after_ms,
             // So that nine apps of one user don't drive each other out in turns all the time.
-            Self::TooMany => 30_000,
+            Self::TooMany | Self::Flood => 30_000,
             _ => 1_000,
         }
     }

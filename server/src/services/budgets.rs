@@ -13,6 +13,8 @@ use crate::{rates::RateLimit, words};
 pub enum Budget {
     /// Any request at all.
     Requests,
+    /// Beginning sessions and going on with them: each gathers everything that its user sees.
+    Sessions,
     /// Entering and leaving voice channels: each changes keys for everyone there.
     VoiceJoins,
     /// Each is told to a whole guild, as a message is.
@@ -78,8 +80,9 @@ impl Budget {
         }
     }
 
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Requests,
+        Self::Sessions,
         Self::VoiceJoins,
         Self::VoiceUpdates,
         Self::Messages,
@@ -101,6 +104,7 @@ impl Budget {
         let per_s = |count: u32| Duration::from_secs(1) / count;
         match self {
             Self::Requests => (per_s(30), 120),
+            Self::Sessions => (Duration::from_secs(2), 20),
             Self::VoiceJoins => (per_s(2), 20),
             Self::People => (per_s(2), 30),
             Self::VoiceUpdates => (per_s(10), 30),

@@ -199,6 +199,47 @@ async fn too_many_requests_are_refused_until_they_calm_down() {
 }
 
 #[tokio::test]
+async fn who_goes_on_when_all_is_refused_is_hung_up_on() {
+    let server = Server::start();
+    let (mut ann, _) = Client::guest(&server, "ann").await;
+    let mut flood = Client::greeted(&server).await;
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"session.ping"}"#;
+    for _ in 0..20_000 {
+        // The server may hang up before all of it is sent.
+        if flood.send_raw(Message::text(ping)).await.is_err() {
+            break;
+        }
+    }
+    let (event, _) = flood.until_closed().await;
+    if let Some(Event::SessionClosed { reason, .. }) = event {
+        assert!(reason.contains("more requests than"), "{reason}");
+    }
+    ann.call(&Ping {}).await.unwrap();
+}
+
+#[tokio::test]
+async fn sessions_are_not_begun_without_end() {
+    let server = Server::start();
+    let mut client = Client::greeted(&server).await;
+    let ann = client
+        .sign_in_guest("ann", &server.invite_code())
+        .await
+        .unwrap();
+    let mut begun = 0;
+    let failure = loop {
+        let mut client = Client::greeted(&server).await;
+        match client.begin(&ann.access_token).await {
+            Ok(_) => begun += 1,
+            Err(failure) => break failure,
+        }
+        assert!(begun < 100, "so many sessions at once are too many");
+    };
+    assert!(begun >= 20, "a burst of {begun} passes");
+    assert_eq!(failure.kind(), FailureKind::RateLimited);
+    assert!(failure.data.retry_after_ms.is_some());
+}
+
+#[tokio::test]
 async fn a_flood_of_messages_is_slowed_down_on_all_connections_of_a_user() {
     let server = Server::start();
     let mut first = Client::greeted(&server).await;
