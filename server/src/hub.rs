@@ -30,6 +30,8 @@ use crate::{
 
 /// Text of events that are kept for everyone together, each counted once; beyond it, sessions that wait for nobody are given up first.
 const MAX_KEPT_BYTES: usize = 64 << 20;
+/// What waits for slow readers stays until it is sent: where that is much, looking through all sessions for each event would free nothing.
+const HALVE_EVERY: Duration = Duration::from_secs(1);
 /// Events that a connected client was sent are kept for once to twice this long: by then it has them, or is known to be gone.
 const AGE_EVERY: Duration = Duration::from_secs(60);
 /// Clients come back after a drain spread over a time that grows with their number.
@@ -42,7 +44,7 @@ pub struct Hub {
     state: Mutex<State>,
     /// What the media thread reads.
     table: Arc<ArcSwap<RouteTable>>,
-    /// There is an earlier deadline, maybe.
+    /// The live state's first deadline is another one.
     deadline_changed: Notify,
     next_connection: AtomicU64,
     /// Bytes of the text of all frames there are.
@@ -56,6 +58,10 @@ struct State {
     routes: Routes,
     /// The server is going to stop: why.
     draining: Option<String>,
+    /// The live state's first, as was last told to who waits for it.
+    deadline: Option<Instant>,
+    /// When all may be made to keep less again.
+    halve_at: Instant,
 }
 
 /// Who is told the events of one session.
@@ -75,6 +81,8 @@ impl Hub {
                 readers: HashMap::new(),
                 routes: Routes::new(),
                 draining: None,
+                deadline: None,
+                halve_at: Instant::now(),
             }),
             table,
             deadline_changed: Notify::new(),
@@ -277,7 +285,11 @@ impl Hub {
         if self.kept_bytes() > MAX_KEPT_BYTES {
             self.make_room(state);
         }
-        self.deadline_changed.notify_one();
+        let deadline = state.live.next_deadline();
+        if deadline != state.deadline {
+            state.deadline = deadline;
+            self.deadline_changed.notify_one();
+        }
     }
 
     fn tell(&self, state: &mut State, output: Output) {
@@ -329,7 +341,9 @@ impl Hub {
                 self.tell(state, output);
             }
         }
-        if self.kept_bytes() > MAX_KEPT_BYTES {
+        let now = Instant::now();
+        if self.kept_bytes() > MAX_KEPT_BYTES && now >= state.halve_at {
+            state.halve_at = now + HALVE_EVERY;
             tracing::warn!(
                 "much is going on: clients that lose their connection now may have to load everything anew"
             );
