@@ -13,6 +13,8 @@ use crate::StoreError;
 
 /// Unread messages of one channel are counted up to here.
 pub const MAX_UNREAD: u32 = 1_000;
+/// They are looked for among this many messages at the end of a channel: the reader's own, which aren't unread, may stand between.
+pub const UNREAD_AMONG: u32 = 4 * MAX_UNREAD;
 /// The nonce of a deleted message is remembered for this long, so that a late retry doesn't bring the message back. Longer than any slow
 /// mode, which counts deleted messages too.
 pub const DELETED_KEPT_MS: UnixMs = 24 * 3_600_000;
@@ -21,7 +23,8 @@ pub const EXCERPT_CHARS: usize = 100;
 
 /// Text messages, what people do with them, and how far they have read.
 pub trait Messages: Send + Sync {
-    /// Stores a message once: a nonce that its author has used before gives the message stored then, as it is now.
+    /// Stores a message once: a nonce that its author has used before gives the message stored then, as it is now. Whose author had
+    /// read all that was there before has read it, too.
     ///
     /// # Errors
     /// See [`PostError`].

@@ -16,6 +16,7 @@ pub async fn run_all<S: Store>(fresh: &impl Fn() -> S) {
     walks_through_history_see_all_of_it(&fresh()).await;
     unread_messages_are_those_that_a_simple_count_gives(&fresh()).await;
     nobody_has_to_read_what_was_before_them(&fresh()).await;
+    ones_own_messages_are_read_and_looking_past_them_has_an_end(&fresh()).await;
     a_search_finds_what_a_look_at_everything_finds(&fresh()).await;
     words_are_found_whatever_their_case_and_accents(&fresh()).await;
 }
@@ -221,6 +222,11 @@ async fn unread_messages_are_those_that_a_simple_count_gives<S: Store>(store: &S
                         ..new
                     })
                     .await;
+                // Who had read everything has read what they wrote.
+                let mark = naive.marks.get(&(person, channel)).copied();
+                if known.last().is_none_or(|last| mark >= Some(*last)) {
+                    naive.marks.insert((person, channel), message.id);
+                }
                 naive
                     .messages
                     .insert(message.id, (channel, person, mentions));
@@ -308,6 +314,45 @@ async fn nobody_has_to_read_what_was_before_them<S: Store>(store: &S) {
         (nothing.last_read, nothing.last_message, nothing.unread),
         (None, None, 0)
     );
+}
+
+async fn ones_own_messages_are_read_and_looking_past_them_has_an_end<S: Store>(store: &S) {
+    let hall = hall(store).await;
+    let post = |author, nonce: u32| {
+        let nonce = nonce.to_string();
+        hall.post(NewMessage::new(hall.one, author, "x", nonce, 5))
+    };
+    let state = async |user| {
+        let states = store.read_states(hall.reader(user), vec![hall.one]).await;
+        states.unwrap().remove(0)
+    };
+    for n in 0..3 {
+        let written = post(hall.ann, n).await;
+        assert_eq!(state(hall.ann).await.last_read, Some(written.id));
+    }
+    let read = state(hall.ann).await.last_read;
+    post(hall.bob, 0).await;
+    let own = |numbers: std::ops::Range<u32>| all_at_once(numbers.map(|n| post(hall.ann, n)));
+    let mut at = 3;
+    while at < 3 + UNREAD_AMONG - 1 {
+        let to = (at + 500).min(3 + UNREAD_AMONG - 1);
+        own(at..to).await;
+        at = to;
+    }
+    // Whoever has not read everything before has not read their own either.
+    let before = state(hall.ann).await;
+    assert_eq!((before.last_read, before.unread), (read, 1));
+    own(at..at + 1).await;
+    assert_eq!(state(hall.ann).await.unread, 0);
+    // A mark that stays is answered with what there is.
+    let back = store.mark_read(hall.reader(hall.ann), hall.one, read.unwrap());
+    assert_eq!(back.await, Ok(state(hall.ann).await));
+    assert_eq!(state(hall.bob).await.unread, MAX_UNREAD);
+    let last = state(hall.ann).await.last_message.unwrap();
+    let marked = store.mark_read(hall.reader(hall.ann), hall.one, last).await;
+    assert_eq!(marked.unwrap().last_read, Some(last));
+    let next = post(hall.ann, at + 1).await;
+    assert_eq!(state(hall.ann).await.last_read, Some(next.id));
 }
 
 async fn a_search_finds_what_a_look_at_everything_finds<S: Store>(store: &S) {

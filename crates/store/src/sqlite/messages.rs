@@ -103,7 +103,14 @@ impl Messages for SqliteStore {
         channel: ChannelId,
         message: MessageId,
     ) -> Result<ReadState, StoreError> {
-        self.write(move |tx| Ok(reads::mark(tx, &reader, channel, message)?))
+        let by = reader.clone();
+        let moved =
+            self.write(move |tx| Ok::<_, StoreError>(reads::mark(tx, &by, channel, message)?));
+        if let Some(state) = moved.await? {
+            return Ok(state);
+        }
+        // Nobody has to wait for this count but who asked.
+        self.read(move |c| Ok(reads::state(c, &reader, channel)?))
             .await
     }
 
@@ -186,6 +193,7 @@ fn post(tx: &WriteTx<'_>, new: &NewMessage) -> Result<Posted, PostError> {
         }
     }
     write_mentions(tx, new.channel, message, &new.mentions)?;
+    reads::wrote(tx, new.author, new.channel, message)?;
     let message = Loader::new(tx, new.author).one(new.channel, message)?;
     let message = message.expect("it was inserted just now");
     tx.changed(Change::MessageCreated(message.clone()));

@@ -13,7 +13,7 @@ use super::{
     messages::{Loader, targets},
     writer::WriteTx,
 };
-use crate::{Change, HistoryAt, MAX_UNREAD, Reader};
+use crate::{Change, HistoryAt, MAX_UNREAD, Reader, UNREAD_AMONG};
 
 pub(super) fn history(
     c: &Connection,
@@ -94,31 +94,63 @@ impl Pages<'_> {
     }
 }
 
+/// None: the mark stays where it is, and nobody has to be told.
 pub(super) fn mark(
     tx: &WriteTx<'_>,
     reader: &Reader,
     channel: ChannelId,
     message: MessageId,
-) -> rusqlite::Result<ReadState> {
-    let key = (to_sql(reader.user.0), to_sql(channel.0));
-    if let Some(newest) = newest(tx, channel)? {
-        let read = to_sql(message.0).min(newest);
-        let moved = tx
-            .prepare_cached(
-                "INSERT INTO read_marks (user_id, channel_id, message_id) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (user_id, channel_id) DO UPDATE SET message_id = ?3 WHERE message_id < ?3",
-            )?
-            .execute((key.0, key.1, read))?;
-        let state = state(tx, reader, channel)?;
-        if moved > 0 {
-            tx.changed(Change::Read {
-                user: reader.user,
-                state,
-            });
-        }
-        return Ok(state);
+) -> rusqlite::Result<Option<ReadState>> {
+    let Some(newest) = newest(tx, channel)? else {
+        return Ok(None);
+    };
+    if !move_mark(tx, reader.user, channel, to_sql(message.0).min(newest))? {
+        return Ok(None);
     }
-    state(tx, reader, channel)
+    let state = state(tx, reader, channel)?;
+    tx.changed(Change::Read {
+        user: reader.user,
+        state,
+    });
+    Ok(Some(state))
+}
+
+/// Who had read everything has read their own message, too: so what they write doesn't pile up behind their mark.
+pub(super) fn wrote(
+    c: &Connection,
+    author: UserId,
+    channel: ChannelId,
+    message: MessageId,
+) -> rusqlite::Result<()> {
+    let before: Option<i64> = c
+        .prepare_cached("SELECT max(id) FROM messages WHERE channel_id = ?1 AND id < ?2")?
+        .query_row((to_sql(channel.0), to_sql(message.0)), |row| row.get(0))?;
+    if before.is_none() || last_read(c, author, channel)? >= before {
+        move_mark(c, author, channel, to_sql(message.0))?;
+    }
+    Ok(())
+}
+
+/// Only forward; whether it did.
+fn move_mark(
+    c: &Connection,
+    user: UserId,
+    channel: ChannelId,
+    message: i64,
+) -> rusqlite::Result<bool> {
+    let moved = c
+        .prepare_cached(
+            "INSERT INTO read_marks (user_id, channel_id, message_id) VALUES (?1, ?2, ?3)
+             ON CONFLICT (user_id, channel_id) DO UPDATE SET message_id = ?3 WHERE message_id < ?3",
+        )?
+        .execute((to_sql(user.0), to_sql(channel.0), message))?;
+    Ok(moved > 0)
+}
+
+fn last_read(c: &Connection, user: UserId, channel: ChannelId) -> rusqlite::Result<Option<i64>> {
+    c.prepare_cached("SELECT message_id FROM read_marks WHERE user_id = ?1 AND channel_id = ?2")?
+        .query_row((to_sql(user.0), to_sql(channel.0)), |row| row.get(0))
+        .optional()
 }
 
 pub(super) fn states(
@@ -141,12 +173,12 @@ fn newest(c: &Connection, channel: ChannelId) -> rusqlite::Result<Option<i64>> {
         .query_row([to_sql(channel.0)], |row| row.get(0))
 }
 
-fn state(c: &Connection, reader: &Reader, channel: ChannelId) -> rusqlite::Result<ReadState> {
-    let key = (to_sql(reader.user.0), to_sql(channel.0));
-    let last_read: Option<i64> = c
-        .prepare_cached("SELECT message_id FROM read_marks WHERE user_id = ?1 AND channel_id = ?2")?
-        .query_row(key, |row| row.get(0))
-        .optional()?;
+pub(super) fn state(
+    c: &Connection,
+    reader: &Reader,
+    channel: ChannelId,
+) -> rusqlite::Result<ReadState> {
+    let last_read = last_read(c, reader.user, channel)?;
     let newest = newest(c, channel)?;
     let unread = match newest {
         Some(newest) if last_read.is_none_or(|read| read < newest) => {
@@ -182,8 +214,8 @@ fn unread(
         )?
         .query_row((to_sql(reader.user.0), to_sql(channel.0)), |row| row.get(0))
         .optional()?;
-    let mut found = c.prepare_cached("SELECT id, author_id, sent_at_ms FROM messages WHERE channel_id = ?1 AND id > ?2 ORDER BY id DESC")?;
-    let mut rows = found.query((to_sql(channel.0), last_read.unwrap_or(0)))?;
+    let mut found = c.prepare_cached("SELECT id, author_id, sent_at_ms FROM messages WHERE channel_id = ?1 AND id > ?2 ORDER BY id DESC LIMIT ?3")?;
+    let mut rows = found.query((to_sql(channel.0), last_read.unwrap_or(0), UNREAD_AMONG))?;
     let mut unread = Vec::new();
     while unread.len() < MAX_UNREAD as usize
         && let Some(row) = rows.next()?
