@@ -168,51 +168,73 @@ impl Live {
         (self.guild_of.get(&channel) == Some(&guild)).then_some(channel)
     }
 
-    /// Has someone go to another voice channel of their guild: the client joins there by itself.
+    /// Whether [`Self::move_voice`] would succeed now.
     ///
     /// # Errors
-    /// They are in no voice channel, or may not enter that one, which may be full.
+    /// They are not in that voice channel, or may not enter the other one, which may be full.
+    pub fn may_be_moved(
+        &self,
+        guild: GuildId,
+        user: UserId,
+        (from, to): (ChannelId, ChannelId),
+        now: Now,
+    ) -> Result<(), Failure> {
+        self.is_still_in(guild, user, from)?;
+        match self.may_join(user, to, now) {
+            Ok((there, _)) if there == guild => Ok(()),
+            Err(full) if full.kind() == FailureKind::ChannelFull => Err(full),
+            Ok(_) | Err(_) => Err(Failure::new(
+                FailureKind::Forbidden,
+                "They may not enter that voice channel.",
+            )),
+        }
+    }
+
+    /// Has someone go from one voice channel of their guild to another: the client joins there by itself.
+    ///
+    /// # Errors
+    /// See [`Self::may_be_moved`].
     pub fn move_voice(
         &mut self,
         guild: GuildId,
         user: UserId,
-        to: ChannelId,
+        (from, to): (ChannelId, ChannelId),
         now: Now,
         out: &mut Vec<Output>,
-    ) -> Result<ChannelId, Failure> {
-        let from = self.voice_channel(guild, user).ok_or_else(not_in_voice)?;
-        match self.may_join(user, to, now) {
-            Ok((there, _)) if there == guild => {}
-            Err(full) if full.kind() == FailureKind::ChannelFull => return Err(full),
-            Ok(_) | Err(_) => {
-                return Err(Failure::new(
-                    FailureKind::Forbidden,
-                    "They may not enter that voice channel.",
-                ));
-            }
-        }
+    ) -> Result<(), Failure> {
+        self.may_be_moved(guild, user, (from, to), now)?;
         if from != to {
             self.tell_ended(user, from, EndReason::MovedTo(to), out);
             self.remove(user, from, LeaveReason::Moderated, now, out);
         }
-        Ok(from)
+        Ok(())
     }
 
-    /// Takes someone out of voice.
+    /// Takes someone out of a voice channel.
     ///
     /// # Errors
-    /// They are in no voice channel of this guild.
+    /// They are not in it.
     pub fn disconnect_voice(
         &mut self,
         guild: GuildId,
         user: UserId,
+        from: ChannelId,
         now: Now,
         out: &mut Vec<Output>,
-    ) -> Result<ChannelId, Failure> {
-        let channel = self.voice_channel(guild, user).ok_or_else(not_in_voice)?;
-        self.tell_ended(user, channel, EndReason::Disconnected, out);
-        self.remove(user, channel, LeaveReason::Moderated, now, out);
-        Ok(channel)
+    ) -> Result<(), Failure> {
+        self.is_still_in(guild, user, from)?;
+        self.tell_ended(user, from, EndReason::Disconnected, out);
+        self.remove(user, from, LeaveReason::Moderated, now, out);
+        Ok(())
+    }
+
+    /// Whoever was asked about may have gone elsewhere since, where the moderator has no say. Where to is not told.
+    fn is_still_in(&self, guild: GuildId, user: UserId, channel: ChannelId) -> Result<(), Failure> {
+        if self.voice_channel(guild, user) == Some(channel) {
+            Ok(())
+        } else {
+            Err(not_in_voice())
+        }
     }
 
     /// The channel is about to be no more.

@@ -51,21 +51,18 @@ impl Services {
         let from = self.voice_to_moderate(caller, guild, user)?;
         self.in_channel(caller, to, Permissions::MOVE_MEMBERS)?;
         self.hub
-            .act(|live, now, out| live.move_voice(guild, user, to, now, out))?;
+            .act(|live, now, _| live.may_be_moved(guild, user, (from, to), now))?;
         let change = AuditChange {
             field: "channel".to_owned(),
             before: self.channel_words(from),
             after: self.channel_words(to),
         };
-        self.write_down(
-            caller,
-            guild,
-            user,
-            to,
-            AuditAction::VoiceMoved,
-            vec![change],
-        )
-        .await
+        let action = AuditAction::VoiceMoved;
+        self.write_down(caller, guild, user, to, action, vec![change])
+            .await?;
+        self.hub
+            .act(|live, now, out| live.move_voice(guild, user, (from, to), now, out))?;
+        Ok(Done {})
     }
 
     pub async fn disconnect_voice(
@@ -75,11 +72,12 @@ impl Services {
     ) -> Result<Done, Failure> {
         let (guild, user) = (params.guild_id, params.user_id);
         let from = self.voice_to_moderate(caller, guild, user)?;
-        self.hub
-            .act(|live, now, out| live.disconnect_voice(guild, user, now, out))?;
         let action = AuditAction::VoiceDisconnected;
         self.write_down(caller, guild, user, from, action, Vec::new())
-            .await
+            .await?;
+        self.hub
+            .act(|live, now, out| live.disconnect_voice(guild, user, from, now, out))?;
+        Ok(Done {})
     }
 
     /// The voice channel that someone is in, out of which the caller may take them.
@@ -104,6 +102,7 @@ impl Services {
         Ok(from)
     }
 
+    /// Before it is done: nothing is done of which the log says nothing.
     async fn write_down(
         &self,
         caller: &Caller,
@@ -112,7 +111,7 @@ impl Services {
         channel: ChannelId,
         action: AuditAction,
         changes: Vec<AuditChange>,
-    ) -> Result<Done, Failure> {
+    ) -> Result<(), Failure> {
         let name = (self.hub).read(|live| live.user(user).map(|user| user.name.clone()));
         let record = AuditRecord {
             user: Some(user),
@@ -122,8 +121,7 @@ impl Services {
         };
         let act = Act::new(caller.user, unix_ms());
         let written = self.store.record_audit(guild, record, act).await;
-        written.map_err(|error| words::store(&error))?;
-        Ok(Done {})
+        written.map_err(|error| words::store(&error))
     }
 
     fn channel_words(&self, channel: ChannelId) -> Option<String> {

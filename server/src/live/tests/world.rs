@@ -323,12 +323,16 @@ impl Sim {
             Step::Move { user, to } => {
                 let guild = GuildId(to.0 / 100);
                 self.act(|live, now, out| {
-                    drop(live.move_voice(guild, UserId(*user), *to, now, out));
+                    if let Some(from) = live.voice_channel(guild, UserId(*user)) {
+                        drop(live.move_voice(guild, UserId(*user), (from, *to), now, out));
+                    }
                 });
             }
             Step::Disconnect { user } => {
                 self.act(|live, now, out| {
-                    drop(live.disconnect_voice(GuildId(1), UserId(*user), now, out));
+                    if let Some(from) = live.voice_channel(GuildId(1), UserId(*user)) {
+                        drop(live.disconnect_voice(GuildId(1), UserId(*user), from, now, out));
+                    }
                 });
             }
             Step::Type { user, channel } => {
