@@ -149,6 +149,7 @@ pub struct Subject<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Layer<'a> {
     pub kind: ChannelKind,
+    /// Empty: whoever asks may not know it.
     pub name: &'a str,
     pub overwrites: &'a [Overwrite],
 }
@@ -161,6 +162,27 @@ impl<'a> Layer<'a> {
             overwrites: &channel.overwrites,
         }
     }
+}
+
+/// Whether someone sees the category among these layers, if there is one: who sees a channel need not see the category that it is in.
+#[must_use]
+pub fn sees_category(subject: &Subject<'_>, layers: &[Layer<'_>]) -> bool {
+    let mut categories = layers
+        .iter()
+        .filter(|layer| layer.kind == ChannelKind::Category);
+    categories.all(|layer| decide(subject, &[*layer]).contains(Permissions::VIEW_CHANNEL))
+}
+
+/// For [`explain`], where it is told to someone who doesn't see the category.
+#[must_use]
+pub fn without_category_name<'a>(layers: &[Layer<'a>]) -> Vec<Layer<'a>> {
+    let mut layers = layers.to_vec();
+    for layer in &mut layers {
+        if layer.kind == ChannelKind::Category {
+            layer.name = "";
+        }
+    }
+    layers
 }
 
 /// What the subject may do where these layers hold; without any, in the guild as a whole.
@@ -392,6 +414,7 @@ fn add_rules_of(
     because: &mut Vec<String>,
 ) {
     let place = match layer.kind {
+        ChannelKind::Category if layer.name.is_empty() => "its category".to_owned(),
         ChannelKind::Category => format!("category {}", layer.name),
         _ => format!("#{}", layer.name),
     };

@@ -3,8 +3,10 @@
 use proptest::{prelude::*, sample::subsequence};
 use voxhall_protocol::{
     RoleId, UserId,
-    control::{ChannelKind, Overwrite, OverwriteTarget, Role},
-    permissions::{Layer, Permissions, Subject, decide, explain},
+    control::{ChannelKind, Explanation, Overwrite, OverwriteTarget, Role},
+    permissions::{
+        Layer, Permissions, Subject, decide, explain, sees_category, without_category_name,
+    },
 };
 
 const ME: UserId = UserId(1);
@@ -383,4 +385,57 @@ fn what_is_of_no_use_without_something_else_says_so() {
     );
     assert_eq!(last(Permissions::CONNECT), "denied by role Mod on #lounge");
     assert_eq!(last(Permissions::ADD_REACTIONS), "allowed by @everyone");
+}
+
+#[test]
+fn a_category_that_is_not_seen_is_not_named() {
+    let everyone = role(0, "@everyone", Permissions::DEFAULT_EVERYONE);
+    let rule = |allow, deny| Overwrite {
+        target: OverwriteTarget::Role(everyone.id),
+        allow,
+        deny,
+    };
+    let hidden = [rule(
+        Permissions::NONE,
+        Permissions::VIEW_CHANNEL.with(Permissions::SEND_MESSAGES),
+    )];
+    let shown = [rule(Permissions::VIEW_CHANNEL, Permissions::NONE)];
+    let layers = [
+        Layer {
+            kind: ChannelKind::Category,
+            name: "vault",
+            overwrites: &hidden,
+        },
+        Layer {
+            kind: ChannelKind::Text,
+            name: "open",
+            overwrites: &shown,
+        },
+    ];
+    let subject = Subject {
+        user: Some(ME),
+        is_owner: false,
+        timed_out_until_ms: None,
+        roles: &[&everyone],
+    };
+    assert!(!sees_category(&subject, &layers));
+    let owner = Subject {
+        is_owner: true,
+        ..subject
+    };
+    assert!(sees_category(&owner, &layers) && sees_category(&subject, &layers[1..]));
+    let told = explain(&subject, &without_category_name(&layers), Permissions::SEND_MESSAGES);
+    assert_eq!(
+        told,
+        Explanation {
+            because: explain(&subject, &layers, Permissions::SEND_MESSAGES)
+                .because
+                .iter()
+                .map(|words| words.replace("category vault", "its category"))
+                .collect(),
+            ..explain(&subject, &layers, Permissions::SEND_MESSAGES)
+        }
+    );
+    assert!(!format!("{told:?}").contains("vault"), "{told:?}");
+    assert_eq!(told.because.last().map(String::as_str), Some("denied by @everyone on its category"));
 }

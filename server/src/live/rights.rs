@@ -3,7 +3,9 @@
 use voxhall_protocol::{
     ChannelId, GuildId, RoleId, UserId,
     control::{Channel, ChannelKind, Explanation, GuildInfo, Role, UnixMs},
-    permissions::{Layer, Permissions, Subject, explain},
+    permissions::{
+        Layer, Permissions, Subject, explain, sees_category, without_category_name,
+    },
 };
 use voxhall_store::{ConversationRecord, MemberRecord};
 
@@ -102,7 +104,7 @@ impl Live {
         guild.judge(user, now_ms, |subject| judge(subject, &layers))
     }
 
-    /// Why a member may or may not do a thing, in one channel or in the guild as a whole. None: no member, or no such channel.
+    /// Why a member may or may not do a thing, in one channel or in the guild as a whole, in words for that member. None: no member, or no such channel.
     pub fn explain(
         &self,
         guild: GuildId,
@@ -112,7 +114,11 @@ impl Live {
         needs: Permissions,
     ) -> Option<Explanation> {
         self.judge(guild, user, channel, now_ms, |subject, layers| {
-            explain(subject, layers, needs)
+            if sees_category(subject, layers) {
+                explain(subject, layers, needs)
+            } else {
+                explain(subject, &without_category_name(layers), needs)
+            }
         })
     }
 

@@ -7,7 +7,9 @@ use voxhall_protocol::{
         Failure, ReorderRoles, Role, UpdateRole,
     },
     limits::MAX_ROLES,
-    permissions::{Layer, Permissions, Subject, decide, explain},
+    permissions::{
+        Layer, Permissions, Subject, decide, explain, sees_category, without_category_name,
+    },
 };
 use voxhall_store::{Act, NewRole, RoleError, RoleUpdate, Roles};
 
@@ -133,7 +135,13 @@ impl Services {
             }
             None => None,
         };
-        let explained = |subject: &Subject<'_>, layers: &[Layer<'_>]| all(subject, layers, kind);
+        let sees = self
+            .hub
+            .read(|live| live.judge(guild, caller.user, channel, unix_ms(), sees_category));
+        let explained = |subject: &Subject<'_>, layers: &[Layer<'_>]| match sees {
+            Some(true) => all(subject, layers, kind),
+            _ => all(subject, &without_category_name(layers), kind),
+        };
         match params.of {
             ExplainFor::User(user) => self
                 .hub
