@@ -21,12 +21,12 @@ use voxhall_protocol::{
 };
 use voxhall_store::FileRecord;
 
-use super::{Deadline, Peer};
+use super::{Deadline, Peer, PendingPlace};
 use crate::{
     files::{Kind, Turn, disposition, served_as},
     live::ConnectionId,
     services::{
-        Budget, Caller, Services,
+        Budget, Caller, Running, Services,
         files::{disk_failed, disk_full},
     },
     words,
@@ -93,6 +93,7 @@ pub async fn head(
 pub async fn patch(
     State(services): State<Arc<Services>>,
     Extension(peer): Extension<Peer>,
+    Extension(pending): Extension<PendingPlace>,
     Extension(deadline): Extension<Deadline>,
     Path(file): Path<u64>,
     headers: HeaderMap,
@@ -102,6 +103,8 @@ pub async fn patch(
     let mut is_known = false;
     let received = async {
         let caller = caller(&services, &peer, &headers).await?;
+        let running = services.transfers.begin(caller.user).await?;
+        pending.give_back();
         is_known = true;
         speaks_tus(&headers)?;
         if headers
@@ -131,7 +134,14 @@ pub async fn patch(
         deadline.put_off(patience(left));
         // Goes on when the connection breaks: what has arrived is written before anyone else writes.
         let body = body.take().unwrap_or_default();
-        let receiving = tokio::spawn(receive(Arc::clone(&services), turn, record, there, body));
+        let receiving = tokio::spawn({
+            let receiving = receive(Arc::clone(&services), turn, record, there, body);
+            async move {
+                let received = receiving.await;
+                drop(running);
+                received
+            }
+        });
         receiving.await.unwrap_or(Err(Refused::Broken))
     };
     let received = received.await;
@@ -244,6 +254,7 @@ async fn read_on(chunks: &mut BodyDataStream) {
 pub async fn whole(
     State(services): State<Arc<Services>>,
     Extension(peer): Extension<Peer>,
+    Extension(pending): Extension<PendingPlace>,
     Extension(deadline): Extension<Deadline>,
     Path(file): Path<u64>,
     method: Method,
@@ -251,7 +262,7 @@ pub async fn whole(
 ) -> Response {
     serve(
         &services,
-        &peer,
+        (&peer, &pending),
         &deadline,
         FileId(file),
         Kind::Whole,
@@ -265,6 +276,7 @@ pub async fn whole(
 pub async fn thumbnail(
     State(services): State<Arc<Services>>,
     Extension(peer): Extension<Peer>,
+    Extension(pending): Extension<PendingPlace>,
     Extension(deadline): Extension<Deadline>,
     Path(file): Path<u64>,
     method: Method,
@@ -272,7 +284,7 @@ pub async fn thumbnail(
 ) -> Response {
     serve(
         &services,
-        &peer,
+        (&peer, &pending),
         &deadline,
         FileId(file),
         Kind::Thumbnail,
@@ -284,7 +296,7 @@ pub async fn thumbnail(
 
 async fn serve(
     services: &Services,
-    peer: &Peer,
+    (peer, pending): (&Peer, &PendingPlace),
     deadline: &Deadline,
     file: FileId,
     kind: Kind,
@@ -293,6 +305,8 @@ async fn serve(
 ) -> Response {
     let found = async {
         let caller = caller(services, peer, headers).await?;
+        let running = services.transfers.begin(caller.user).await?;
+        pending.give_back();
         let record = services.file_for(&caller, file).await?;
         let blob = services
             .files
@@ -300,9 +314,10 @@ async fn serve(
             .open(file, kind)
             .await
             .map_err(|error| disk_failed(&error))?;
-        Ok::<_, Refused>((record, blob.ok_or_else(|| words::not_found("file"))?))
+        let blob = blob.ok_or_else(|| words::not_found("file"))?;
+        Ok::<_, Refused>((running, record, blob))
     };
-    let (record, mut blob) = match found.await {
+    let (running, record, mut blob) = match found.await {
         Ok(found) => found,
         Err(refused) => return refused.into_response(),
     };
@@ -344,7 +359,7 @@ async fn serve(
             return Refused::Failure(disk_failed(&error)).into_response();
         }
         deadline.put_off(patience(length));
-        stream_of(blob.file, length)
+        stream_of(running, blob.file, length)
     };
     let mut response = (status, body).into_response();
     let mut set = |name, value: &str| {
@@ -386,22 +401,23 @@ async fn described(record: &FileRecord, kind: Kind, file: &mut File) -> io::Resu
     Ok((served_as(media_type, is_picture).to_owned(), is_picture))
 }
 
-fn stream_of(file: File, length: u64) -> Body {
+/// The transfer goes on until the body is sent, or dropped.
+fn stream_of(running: Running, file: File, length: u64) -> Body {
     Body::from_stream(stream::unfold(
-        (file, length),
-        |(mut file, left)| async move {
+        (running, file, length),
+        |(running, mut file, left)| async move {
             if left == 0 {
                 return None;
             }
             let most = usize::try_from(left).unwrap_or(READ_BYTES).min(READ_BYTES);
             let mut chunk = vec![0; most];
             match file.read(&mut chunk).await {
-                Ok(0) => Some((Err(io::ErrorKind::UnexpectedEof.into()), (file, 0))),
+                Ok(0) => Some((Err(io::ErrorKind::UnexpectedEof.into()), (running, file, 0))),
                 Ok(read) => {
                     chunk.truncate(read);
-                    Some((Ok(Bytes::from(chunk)), (file, left - read as u64)))
+                    Some((Ok(Bytes::from(chunk)), (running, file, left - read as u64)))
                 }
-                Err(error) => Some((Err(error), (file, 0))),
+                Err(error) => Some((Err(error), (running, file, 0))),
             }
         },
     ))

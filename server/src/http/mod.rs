@@ -92,10 +92,16 @@ impl Deadline {
     }
 }
 
-/// A place among the connections of an address that are not signed in; given back when the last clone is dropped.
+/// A place among the connections of an address that are not signed in; given back when the last clone is dropped, or before.
 #[derive(Clone, Debug)]
-pub struct PendingPlace {
-    _place: Arc<Place>,
+pub struct PendingPlace(Arc<Mutex<Option<Place>>>);
+
+impl PendingPlace {
+    /// Whoever is on this connection is signed in.
+    pub fn give_back(&self) {
+        let place = (self.0.lock().expect("nothing panics with this lock")).take();
+        drop(place);
+    }
 }
 
 #[derive(Debug)]
@@ -162,12 +168,10 @@ impl Pending {
         for (source, _) in counted(source, self.per_source) {
             *count.by_source.entry(source).or_insert(0) += 1;
         }
-        Ok(PendingPlace {
-            _place: Arc::new(Place {
-                source,
-                pending: Arc::clone(self),
-            }),
-        })
+        Ok(PendingPlace(Arc::new(Mutex::new(Some(Place {
+            source,
+            pending: Arc::clone(self),
+        })))))
     }
 }
 
@@ -402,6 +406,11 @@ mod tests {
         drop(first);
         assert_eq!(take("10.0.0.1"), Err(Full::Source));
         drop(clone);
+        let transfer = pending.take(source("10.0.0.1")).unwrap();
+        transfer.give_back();
+        transfer.give_back();
+        let another = pending.take(source("10.0.0.1")).unwrap();
+        drop((transfer, another));
         drop(second);
         let count = pending.count.lock().unwrap();
         assert!(count.by_source.is_empty() && count.total == 0);
