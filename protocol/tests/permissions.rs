@@ -424,7 +424,11 @@ fn a_category_that_is_not_seen_is_not_named() {
         ..subject
     };
     assert!(sees_category(&owner, &layers) && sees_category(&subject, &layers[1..]));
-    let told = explain(&subject, &without_category_name(&layers), Permissions::SEND_MESSAGES);
+    let told = explain(
+        &subject,
+        &without_category_name(&layers),
+        Permissions::SEND_MESSAGES,
+    );
     assert_eq!(
         told,
         Explanation {
@@ -437,5 +441,8 @@ fn a_category_that_is_not_seen_is_not_named() {
         }
     );
     assert!(!format!("{told:?}").contains("vault"), "{told:?}");
-    assert_eq!(told.because.last().map(String::as_str), Some("denied by @everyone on its category"));
+    assert_eq!(
+        told.because.last().map(String::as_str),
+        Some("denied by @everyone on its category")
+    );
 }

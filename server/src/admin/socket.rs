@@ -1,4 +1,4 @@
-//! The server's side of the socket: one JSON-RPC request a line, one answer a line. Whoever can open it is the server's owner.
+//! The server's side of the socket: one JSON-RPC request a line, one answer a line. Root and the user that the server runs as may ask.
 
 use std::{
     fs, io,
@@ -104,7 +104,10 @@ fn remove(path: &Path) -> io::Result<()> {
 async fn converse(mut stream: UnixStream, owner: u32, services: &Services) -> io::Result<()> {
     let uid = stream.peer_cred()?.uid();
     if !may_command(uid, owner) {
-        tracing::warn!(uid, "an admin connection was refused: it is neither root's nor this server's user's");
+        tracing::warn!(
+            uid,
+            "an admin connection was refused: it is neither root's nor this server's user's"
+        );
         let refusal = Failure::new(
             FailureKind::Forbidden,
             "Only root and the user that the server runs as may command it. Try again as one of them, as with sudo.",

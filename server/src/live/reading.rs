@@ -106,8 +106,13 @@ impl Live {
     /// Whether someone sees a channel or category of this name; None: there is none.
     pub fn sees_one_called(&self, guild: GuildId, user: UserId, name: &str) -> Option<bool> {
         let guild = self.guilds.get(&guild)?;
-        let called = guild.channels.values().filter(|channel| channel.name == name);
-        called.map(|channel| guild.sees(user, channel)).reduce(|one, other| one || other)
+        let called = guild
+            .channels
+            .values()
+            .filter(|channel| channel.name == name);
+        called
+            .map(|channel| guild.sees(user, channel))
+            .reduce(|one, other| one || other)
     }
 
     /// Whoever is called by one of these names in a guild, or in one's conversations: by name, as shown, or by nickname. The names are in

@@ -3,9 +3,7 @@
 use voxhall_protocol::{
     ChannelId, GuildId, RoleId, UserId,
     control::{Channel, ChannelKind, Explanation, GuildInfo, Role, UnixMs},
-    permissions::{
-        Layer, Permissions, Subject, explain, sees_category, without_category_name,
-    },
+    permissions::{Layer, Permissions, Subject, explain, sees_category, without_category_name},
 };
 use voxhall_store::{ConversationRecord, MemberRecord};
 

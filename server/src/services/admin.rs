@@ -16,8 +16,8 @@ use voxhall_protocol::{
     limits::clean_name,
 };
 use voxhall_store::{
-    AccountState, Accounts, Act, Devices, Figures, Guilds, Invites, Members,
-    NewInvite, ServerBans, Totals, WhichInvites, WriterStats,
+    AccountState, Accounts, Act, Devices, Figures, Guilds, Invites, Members, NewInvite, ServerBans,
+    Totals, WhichInvites, WriterStats,
 };
 
 use super::{

@@ -113,9 +113,15 @@ mod tests {
         let at_once = AtOnce::new(2);
         let first = at_once.begin(ANN).await.unwrap();
         let second = at_once.begin(ANN).await.unwrap();
-        assert_eq!(at_once.begin(ANN).await.unwrap_err().kind(), FailureKind::RateLimited);
+        assert_eq!(
+            at_once.begin(ANN).await.unwrap_err().kind(),
+            FailureKind::RateLimited
+        );
         let others = at_once.begin(BOB).await.unwrap();
-        assert!(at_once.begin(ANN).now_or_never().is_none(), "given up while it waits");
+        assert!(
+            at_once.begin(ANN).now_or_never().is_none(),
+            "given up while it waits"
+        );
         let mut third = std::pin::pin!(at_once.begin(ANN));
         assert!(third.as_mut().now_or_never().is_none());
         drop(first);

@@ -36,7 +36,9 @@ impl Services {
             before = page.entries.last().map(|entry| entry.id).or(before);
             let told = page.entries.into_iter();
             self.hub.read(|live| {
-                entries.extend(told.filter_map(|entry| told_to(live, guild, caller.user, unix_ms(), entry)));
+                entries.extend(
+                    told.filter_map(|entry| told_to(live, guild, caller.user, unix_ms(), entry)),
+                );
             });
             if entries.len() >= PAGE as usize || !page.more {
                 let more = page.more || entries.len() > PAGE as usize;
@@ -81,7 +83,10 @@ fn told_to(
             }
         }
     }
-    let is_invite = matches!(entry.action, AuditAction::InviteCreated | AuditAction::InviteRevoked);
+    let is_invite = matches!(
+        entry.action,
+        AuditAction::InviteCreated | AuditAction::InviteRevoked
+    );
     if is_invite && !rights.contains(Permissions::MANAGE_GUILD) {
         entry.target.clear();
     }

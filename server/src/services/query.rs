@@ -215,17 +215,31 @@ mod tests {
 
     #[test]
     fn names_count_once_and_are_few() {
-        let names: String = (0..MAX_NAMES).map(|n| format!("from:ann{n} in:a{n} ")).collect();
+        let names: String = (0..MAX_NAMES)
+            .map(|n| format!("from:ann{n} in:a{n} "))
+            .collect();
         let query = parse(&format!("{names} from:ANN0 in:#A4")).unwrap();
-        assert_eq!((query.from.len(), query.places.len()), (MAX_NAMES, MAX_NAMES));
+        assert_eq!(
+            (query.from.len(), query.places.len()),
+            (MAX_NAMES, MAX_NAMES)
+        );
         for another in ["from:bob", "in:b"] {
-            assert_eq!(parse(&format!("{names} {another}")), Err(QueryError::TooMany));
+            assert_eq!(
+                parse(&format!("{names} {another}")),
+                Err(QueryError::TooMany)
+            );
         }
     }
 
     #[test]
     fn one_letter_is_no_beginning() {
-        for (text, prefix) in [("a", false), ("a!", false), ("é", false), ("ab", true), ("a-b", true)] {
+        for (text, prefix) in [
+            ("a", false),
+            ("a!", false),
+            ("é", false),
+            ("ab", true),
+            ("a-b", true),
+        ] {
             assert_eq!(parse(text).unwrap().terms, [term(text, prefix)]);
         }
     }

@@ -38,7 +38,13 @@ impl Services {
         let (channels, from) = self.hub.read(|live| {
             let from = (!query.from.is_empty()).then(|| {
                 let mut from = live.called(caller.user, guild, &query.from);
-                from.extend(query.from.iter().filter_map(|name| mentioned(name, "<@")).map(UserId));
+                from.extend(
+                    query
+                        .from
+                        .iter()
+                        .filter_map(|name| mentioned(name, "<@"))
+                        .map(UserId),
+                );
                 from
             });
             let readable = live.readable(caller.user, guild);
@@ -67,7 +73,10 @@ impl Services {
         // It may have waited long for the thread: what the caller may read is what they may read now.
         self.hub.read(|live| {
             let now = unix_ms();
-            found.retain(|found| live.rights_in_channel(found.message.channel_id, caller.user, now).is_some());
+            found.retain(|found| {
+                live.rights_in_channel(found.message.channel_id, caller.user, now)
+                    .is_some()
+            });
         });
         let mut bytes = 0;
         let fitting = found.iter().take_while(|found| {
@@ -92,7 +101,10 @@ fn within(
     only: Option<ChannelId>,
     places: &[String],
 ) -> Vec<ChannelId> {
-    let ids: Vec<_> = places.iter().filter_map(|place| mentioned(place, "<#")).collect();
+    let ids: Vec<_> = places
+        .iter()
+        .filter_map(|place| mentioned(place, "<#"))
+        .collect();
     let fits = |id: ChannelId, name: &str| {
         places.is_empty() || ids.contains(&id.0) || places.contains(&name.to_lowercase())
     };

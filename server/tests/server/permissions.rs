@@ -584,7 +584,11 @@ async fn the_audit_log_keeps_what_is_hidden() {
         category_id,
     };
     let owner = &mut scene.people[OWNER];
-    let vault = owner.call(&create("vault", ChannelKind::Category, None)).await.unwrap().id;
+    let vault = owner
+        .call(&create("vault", ChannelKind::Category, None))
+        .await
+        .unwrap()
+        .id;
     let hide = |channel_id| SetOverwrite {
         channel_id,
         target: OverwriteTarget::Role(everyone),
@@ -592,11 +596,26 @@ async fn the_audit_log_keeps_what_is_hidden() {
         deny: Permissions::VIEW_CHANNEL,
     };
     owner.call(&hide(vault)).await.unwrap();
-    let board = owner.call(&create("board", ChannelKind::Text, Some(vault))).await.unwrap().id;
+    let board = owner
+        .call(&create("board", ChannelKind::Text, Some(vault)))
+        .await
+        .unwrap()
+        .id;
     owner.call(&hide(board)).await.unwrap();
-    let gone = owner.call(&create("gone-board", ChannelKind::Text, Some(vault))).await.unwrap().id;
-    owner.call(&DeleteChannel { channel_id: gone }).await.unwrap();
-    let open = owner.call(&create("open", ChannelKind::Text, Some(vault))).await.unwrap().id;
+    let gone = owner
+        .call(&create("gone-board", ChannelKind::Text, Some(vault)))
+        .await
+        .unwrap()
+        .id;
+    owner
+        .call(&DeleteChannel { channel_id: gone })
+        .await
+        .unwrap();
+    let open = owner
+        .call(&create("open", ChannelKind::Text, Some(vault)))
+        .await
+        .unwrap()
+        .id;
     let show = SetOverwrite {
         allow: Permissions::VIEW_CHANNEL,
         deny: Permissions::NONE,
@@ -615,9 +634,18 @@ async fn the_audit_log_keeps_what_is_hidden() {
         let log = scene.people[who].call(&list).await.unwrap();
         let text = serde_json::to_string(&log).unwrap();
         for secret in ["board", "vault", &scene.code] {
-            assert_eq!(text.contains(secret), sees, "{secret} to {}: {text}", NAMES[who]);
+            assert_eq!(
+                text.contains(secret),
+                sees,
+                "{secret} to {}: {text}",
+                NAMES[who]
+            );
         }
         assert!(text.contains("#open"), "what they see is told: {text}");
-        assert!(log.entries.iter().any(|entry| entry.action == AuditAction::InviteCreated));
+        assert!(
+            log.entries
+                .iter()
+                .any(|entry| entry.action == AuditAction::InviteCreated)
+        );
     }
 }

@@ -170,7 +170,9 @@ fn a_full_channel_lets_only_movers_in() {
     // Nobody is moved where there is no room for them.
     sim.join(connections[1], DEN);
     let mut moved = None;
-    sim.act(|live, now, out| moved = Some(live.move_voice(GUILD, UserId(2), (DEN, LOUNGE), now, out)));
+    sim.act(|live, now, out| {
+        moved = Some(live.move_voice(GUILD, UserId(2), (DEN, LOUNGE), now, out));
+    });
     assert_eq!(moved.unwrap().unwrap_err().kind(), FailureKind::ChannelFull);
     assert_eq!(sim.in_channel(DEN), [2]);
     sim.check();
@@ -185,7 +187,8 @@ fn a_moderator_moves_and_disconnects() {
         assert_eq!(elsewhere.unwrap_err().kind(), FailureKind::NotFound);
         let elsewhere = live.disconnect_voice(GUILD, UserId(1), DEN, now, out);
         assert_eq!(elsewhere.unwrap_err().kind(), FailureKind::NotFound);
-        live.move_voice(GUILD, UserId(1), (LOUNGE, DEN), now, out).unwrap();
+        live.move_voice(GUILD, UserId(1), (LOUNGE, DEN), now, out)
+            .unwrap();
     });
     assert!(sim.events_of(ann).contains(&Event::VoiceEnded {
         channel_id: LOUNGE,
@@ -194,7 +197,8 @@ fn a_moderator_moves_and_disconnects() {
     assert!(sim.routes.is_empty(), "the client joins there by itself");
     sim.join(ann, DEN);
     sim.act(|live, now, out| {
-        live.disconnect_voice(GUILD, UserId(1), DEN, now, out).unwrap();
+        live.disconnect_voice(GUILD, UserId(1), DEN, now, out)
+            .unwrap();
     });
     assert!(sim.events_of(bob).iter().any(|event| matches!(
         event,
@@ -203,7 +207,12 @@ fn a_moderator_moves_and_disconnects() {
             ..
         }
     )));
-    sim.act(|live, now, out| assert!(live.disconnect_voice(GUILD, UserId(1), DEN, now, out).is_err()));
+    sim.act(|live, now, out| {
+        assert!(
+            live.disconnect_voice(GUILD, UserId(1), DEN, now, out)
+                .is_err()
+        );
+    });
     sim.check();
 }
 
