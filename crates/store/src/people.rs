@@ -172,8 +172,10 @@ pub trait Conversations: Send + Sync {
 pub const MAX_INCOMING: u32 = 200;
 /// Whom one user may follow.
 pub const MAX_FOLLOWING: u32 = 5_000;
-/// Conversations of one user, who then opens no more.
+/// Conversations of one user, who then opens no more and is taken into no more.
 pub const MAX_CONVERSATIONS: u32 = 1_000;
+/// Besides, so many that others have opened with them and in which nothing was said yet.
+pub const MAX_UNUSED_DIRECTS: u32 = 200;
 /// Who asks for the same group again so soon lost the answer.
 pub const SAME_GROUP_WITHIN_MS: UnixMs = 30_000;
 
@@ -241,6 +243,9 @@ pub enum ConversationError {
     NotTheOwner,
     #[error("the group is full")]
     Full,
+    /// One of those who would be in it.
+    #[error("they have as many as there may be")]
+    TheyHaveTooMany,
     #[error("the asker has as many as there may be")]
     TooMany,
     #[error(transparent)]

@@ -142,6 +142,10 @@ fn refusal(error: &ConversationError) -> Failure {
                 "You have {MAX_CONVERSATIONS} conversations, and nobody may have more. Leave a group first."
             ),
         ),
+        ConversationError::TheyHaveTooMany => Failure::new(
+            FailureKind::TooMany,
+            "One of them is in as many conversations as one may be. Try again when they have left some.",
+        ),
         ConversationError::Store(error) => words::store(error),
     }
 }

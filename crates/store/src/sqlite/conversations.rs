@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     Change, ConversationError, ConversationRecord, Conversations, MAX_CONVERSATIONS,
-    SAME_GROUP_WITHIN_MS, StoreError,
+    MAX_UNUSED_DIRECTS, SAME_GROUP_WITHIN_MS, StoreError,
 };
 
 impl Conversations for SqliteStore {
@@ -76,6 +76,7 @@ impl Conversations for SqliteStore {
             if group.members.len() >= MAX_GROUP_MEMBERS {
                 return Err(ConversationError::Full);
             }
+            others_have_room(tx, added)?;
             insert_member(tx, channel, added, now)?;
             Ok(saved(tx, channel)?)
         })
@@ -143,11 +144,15 @@ fn open_direct(
         return Err(ConversationError::NotAllowed);
     }
     has_room(tx, user)?;
+    others_have_room(tx, other)?;
+    if held(tx, other)?.unused >= MAX_UNUSED_DIRECTS {
+        return Err(ConversationError::TheyHaveTooMany);
+    }
     let channel = insert_channel(tx, "direct", None, None)?;
     tx.prepare_cached(
-        "INSERT INTO direct_pairs (channel_id, low_id, high_id) VALUES (?1, ?2, ?3)",
+        "INSERT INTO direct_pairs (channel_id, low_id, high_id, opener_id) VALUES (?1, ?2, ?3, ?4)",
     )?
-    .execute((to_sql(channel.0), pair.0, pair.1))?;
+    .execute((to_sql(channel.0), pair.0, pair.1, to_sql(user.0)))?;
     for member in [user, other] {
         insert_member(tx, channel, member, now)?;
     }
@@ -186,6 +191,9 @@ fn open_group(
         return Ok(same);
     }
     has_room(tx, owner)?;
+    for other in others {
+        others_have_room(tx, other)?;
+    }
     let channel = insert_channel(tx, "group", name, Some(owner))?;
     for member in members {
         insert_member(tx, channel, member, now)?;
@@ -240,13 +248,41 @@ fn is_friend(c: &Connection, user: UserId, other: UserId) -> Result<(), Conversa
 }
 
 fn has_room(c: &Connection, user: UserId) -> Result<(), ConversationError> {
-    let count: u32 = c
-        .prepare_cached("SELECT count(*) FROM conversation_members WHERE user_id = ?1")?
-        .query_row([to_sql(user.0)], |row| row.get(0))?;
-    if count >= MAX_CONVERSATIONS {
+    if held(c, user)?.own >= MAX_CONVERSATIONS {
         return Err(ConversationError::TooMany);
     }
     Ok(())
+}
+
+/// Nobody is given more conversations than they may have.
+fn others_have_room(c: &Connection, other: UserId) -> Result<(), ConversationError> {
+    if held(c, other)?.own >= MAX_CONVERSATIONS {
+        return Err(ConversationError::TheyHaveTooMany);
+    }
+    Ok(())
+}
+
+/// Conversations of one user.
+struct Held {
+    /// Groups, and directs that they opened or in which something was said.
+    own: u32,
+    /// Directs that others opened and in which nothing was said: these leave them their own room.
+    unused: u32,
+}
+
+fn held(c: &Connection, user: UserId) -> rusqlite::Result<Held> {
+    c.prepare_cached(
+        "SELECT count(*) FILTER (WHERE unused), count(*) FROM (
+             SELECT p.opener_id <> ?1 AND NOT EXISTS (SELECT 1 FROM messages WHERE channel_id = m.channel_id) AS unused
+             FROM conversation_members m LEFT JOIN direct_pairs p ON p.channel_id = m.channel_id WHERE m.user_id = ?1)",
+    )?
+    .query_row([to_sql(user.0)], |row| {
+        let (unused, all): (u32, u32) = (row.get(0)?, row.get(1)?);
+        Ok(Held {
+            own: all - unused,
+            unused,
+        })
+    })
 }
 
 fn insert_channel(
@@ -365,4 +401,93 @@ fn with_members(
         .query_map([to_sql(record.id.0)], |row| Ok(UserId(id(row, 0)?)))?
         .collect::<Result<_, _>>()?;
     Ok(ConversationRecord { members, ..record })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Accounts, Messages, NewMessage, People};
+
+    async fn people<const N: usize>(store: &SqliteStore) -> [UserId; N] {
+        let mut ids = [UserId(0); N];
+        for (n, id) in ids.iter_mut().enumerate() {
+            let account = store.create_account(format!("user {n}"), "$hash".into(), 1);
+            *id = account.await.unwrap().id;
+        }
+        for (n, one) in ids.iter().enumerate() {
+            for other in &ids[n + 1..] {
+                store.request_friend(*one, *other, 1).await.unwrap();
+                store.accept_friend(*other, *one, 1).await.unwrap();
+            }
+        }
+        ids
+    }
+
+    /// Puts a user into so many more groups.
+    async fn fill_groups(store: &SqliteStore, user: UserId, count: u32) {
+        let fill = format!(
+            "INSERT INTO channels (id, kind) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
+                 SELECT 1000000 + i, 'group' FROM n;
+             INSERT INTO conversation_members (channel_id, user_id, joined_at_ms) SELECT id, {}, 0 FROM channels
+                 WHERE id BETWEEN 1000001 AND 1000000 + {count};",
+            user.0
+        );
+        let filled = store.write(move |tx| Ok::<_, StoreError>(tx.execute_batch(&fill)?));
+        filled.await.unwrap();
+    }
+
+    /// Strangers who opened a conversation and said nothing.
+    async fn fill_directs(store: &SqliteStore, user: UserId, count: u32) {
+        let fill = format!(
+            "INSERT INTO users (id, name, name_key, kind, created_at_ms)
+                 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
+                 SELECT 2000000 + i, 'x', 'x', 'guest', 0 FROM n;
+             INSERT INTO channels (id, kind) SELECT id, 'direct' FROM users WHERE id > 2000000;
+             INSERT INTO direct_pairs (channel_id, low_id, high_id, opener_id) SELECT id, {user}, id, id FROM users WHERE id > 2000000;
+             INSERT INTO conversation_members (channel_id, user_id, joined_at_ms) SELECT id, {user}, 0 FROM users WHERE id > 2000000;",
+            user = user.0
+        );
+        let filled = store.write(move |tx| Ok::<_, StoreError>(tx.execute_batch(&fill)?));
+        filled.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn nobody_is_given_more_conversations_than_they_may_have() {
+        let store = SqliteStore::in_memory().unwrap();
+        let [ann, bob, eve] = people(&store).await;
+        let small = store.open_group(ann, vec![eve], None, 1).await.unwrap();
+        fill_groups(&store, bob, MAX_CONVERSATIONS - 1).await;
+        let last = store.open_group(ann, vec![bob], None, 1).await.unwrap();
+        let full = Err(ConversationError::TheyHaveTooMany);
+        let group = store.open_group(ann, vec![bob, eve], None, 1).await;
+        assert_eq!(group.map(drop), full);
+        let added = store.add_to_group(small.id, ann, bob, 1).await;
+        assert_eq!(added.map(drop), full);
+        assert_eq!(store.open_direct(ann, bob, 1).await.map(drop), full);
+        let own = store.open_direct(bob, ann, 1).await;
+        assert_eq!(own, Err(ConversationError::TooMany));
+        store.remove_from_group(last.id, bob, bob).await.unwrap();
+        store.add_to_group(small.id, ann, bob, 1).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_strangers_open_and_leave_empty_takes_no_room_and_has_an_end() {
+        let store = SqliteStore::in_memory().unwrap();
+        let [ann, bob, eve] = people(&store).await;
+        fill_directs(&store, ann, MAX_UNUSED_DIRECTS - 1).await;
+        let last = store.open_direct(bob, ann, 1).await.unwrap();
+        let full = Err(ConversationError::TheyHaveTooMany);
+        assert_eq!(store.open_direct(eve, ann, 1).await.map(drop), full);
+        // What is there stays open, and what is said in one makes room for another.
+        assert_eq!(store.open_direct(bob, ann, 1).await.as_ref(), Ok(&last));
+        let message = NewMessage::new(last.id, bob, "hello", "n", 1);
+        store.post_message(message).await.unwrap();
+        let opened = store.open_direct(eve, ann, 1).await.unwrap();
+        // All of one's own is left, but for the one that is in use.
+        fill_groups(&store, ann, MAX_CONVERSATIONS - 2).await;
+        store.open_group(ann, vec![bob], None, 1).await.unwrap();
+        let more = store.open_group(ann, vec![eve], None, 1).await;
+        assert_eq!(more, Err(ConversationError::TooMany));
+        assert_eq!(store.open_direct(ann, eve, 1).await, Ok(opened));
+    }
 }

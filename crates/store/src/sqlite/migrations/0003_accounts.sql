@@ -66,8 +66,11 @@ CREATE TABLE direct_pairs (
     channel_id INTEGER PRIMARY KEY REFERENCES channels (id) ON DELETE CASCADE,
     low_id     INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     high_id    INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    -- Which of the two.
+    opener_id  INTEGER NOT NULL,
     UNIQUE (low_id, high_id),
-    CHECK (low_id < high_id)
+    CHECK (low_id < high_id),
+    CHECK (opener_id IN (low_id, high_id))
 ) STRICT;
 CREATE INDEX direct_pairs_by_high ON direct_pairs (high_id);
 
