@@ -24,7 +24,7 @@ pub fn read(text: &str) -> Mentions {
                 fence = Some(here);
             }
             (None, _) if line.trim().is_empty() => {
-                read_paragraph(&text[paragraph.start..start], &mut found)
+                read_paragraph(&text[paragraph.start..start], &mut found);
             }
             // It goes on.
             (None, _) => continue,

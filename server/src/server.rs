@@ -69,7 +69,9 @@ pub enum StartError {
     Store(#[from] StoreError),
     #[error("can't start the voice thread: {0}")]
     Media(#[source] io::Error),
-    #[error("can't serve metrics on {address}: {source}. Choose another address with --metrics ADDR, or off")]
+    #[error(
+        "can't serve metrics on {address}: {source}. Choose another address with --metrics ADDR, or off"
+    )]
     Metrics {
         address: SocketAddr,
         source: io::Error,
@@ -188,7 +190,8 @@ pub async fn run(config: Config, log: Arc<LogLimit>) -> Result<(), StartError> {
     }
     spawn(async move { log.tell().await });
     #[cfg(unix)]
-    let _socket_file = (config.admin_socket.as_deref()).and_then(|path| open_admin_socket(path, &services));
+    let _socket_file =
+        (config.admin_socket.as_deref()).and_then(|path| open_admin_socket(path, &services));
     if let Some(plan) = config.backup.clone() {
         spawn(Backups::run(plan, Arc::clone(&services)));
     }
@@ -236,8 +239,13 @@ fn open_admin_socket(path: &Path, services: &Arc<Services>) -> Option<SocketFile
 /// Lets everyone go and closes the store, within a bounded time. What was acknowledged is on disk before, and stays there.
 async fn drain(hub: &Hub, store: &SqliteStore, why: &str) {
     say_goodbye(hub, if why.is_empty() { STOPPING } else { why }).await;
-    if tokio::time::timeout(CLOSE_WITHIN, store.close()).await.is_err() {
-        tracing::error!("the database does not close; ending without it. Nothing acknowledged is lost");
+    if tokio::time::timeout(CLOSE_WITHIN, store.close())
+        .await
+        .is_err()
+    {
+        tracing::error!(
+            "the database does not close; ending without it. Nothing acknowledged is lost"
+        );
     }
 }
 
@@ -246,7 +254,9 @@ fn reload(identity: &Identity) {
     notify::tell(notify::State::Reloading);
     match identity.reload() {
         Ok(true) => tracing::info!("read the certificate again; new connections get it"),
-        Ok(false) => tracing::info!("asked to read the certificate again; the server's own never changes"),
+        Ok(false) => {
+            tracing::info!("asked to read the certificate again; the server's own never changes");
+        }
         Err(error) => tracing::error!("the certificate before stays in use: {error}"),
     }
     notify::tell(notify::State::Ready);

@@ -153,7 +153,9 @@ pub fn create_invite(error: &CreateInviteError) -> Failure {
         }
         CreateInviteError::TooManyInGuild => Failure::new(
             FailureKind::TooMany,
-            format!("This guild has {MAX_GUILD_INVITES} open invites, and can't have more. Give one of those away again, or have old ones revoked."),
+            format!(
+                "This guild has {MAX_GUILD_INVITES} open invites, and can't have more. Give one of those away again, or have old ones revoked."
+            ),
         ),
         CreateInviteError::Store(error) => store(error),
     }

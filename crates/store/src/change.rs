@@ -11,6 +11,10 @@ use voxhall_protocol::{
 use crate::{ConversationRecord, GuildRecord, MemberRecord, UserRecord};
 
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most are messages; a change is told at once, not kept"
+)]
 pub enum Change {
     /// New, or changed in anything that others see or that the server must know.
     UserSaved(UserRecord),
@@ -109,8 +113,12 @@ pub enum Change {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removal {
     Left,
-    Kicked { reason: String },
-    Banned { reason: String },
+    Kicked {
+        reason: String,
+    },
+    Banned {
+        reason: String,
+    },
     /// The account is no more.
     Deleted,
 }

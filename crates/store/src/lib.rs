@@ -3,10 +3,10 @@
 //! One trait per concern; [`SqliteStore`] implements them all. Whatever a call acknowledges is committed. Time, codes and hashes are
 //! arguments: a store rolls no dice and reads no clock.
 
-#[cfg(any(test, feature = "conformance"))]
-pub mod conformance;
 mod accounts;
 mod change;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod error;
 mod files;
 mod guilds;
@@ -34,6 +34,40 @@ pub use sqlite::{OpenError, SqliteStore, WriterStats, maintenance};
 pub use totals::*;
 
 /// All concerns at once: what a server needs.
-pub trait Store: Accounts + SigningKeys + People + Conversations + Guilds + Channels + Roles + Members + Audit + ServerBans + Figures + Invites + Messages + Files + Settings {}
-impl<T: Accounts + SigningKeys + People + Conversations + Guilds + Channels + Roles + Members + Audit + ServerBans + Figures + Invites + Messages + Files + Settings> Store for T {}
-
+pub trait Store:
+    Accounts
+    + SigningKeys
+    + People
+    + Conversations
+    + Guilds
+    + Channels
+    + Roles
+    + Members
+    + Audit
+    + ServerBans
+    + Figures
+    + Invites
+    + Messages
+    + Files
+    + Settings
+{
+}
+impl<
+    T: Accounts
+        + SigningKeys
+        + People
+        + Conversations
+        + Guilds
+        + Channels
+        + Roles
+        + Members
+        + Audit
+        + ServerBans
+        + Figures
+        + Invites
+        + Messages
+        + Files
+        + Settings,
+> Store for T
+{
+}

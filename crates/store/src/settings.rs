@@ -13,4 +13,3 @@ pub trait Settings: Send + Sync {
         value: Vec<u8>,
     ) -> impl Future<Output = Result<Vec<u8>, StoreError>> + Send;
 }
-

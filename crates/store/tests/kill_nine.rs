@@ -96,7 +96,10 @@ fn run_and_kill(file: &Path, round: u32, lives: Duration) -> Vec<String> {
         .spawn()
         .unwrap();
     let said = BufReader::new(child.stdout.take().unwrap());
-    let reading = std::thread::spawn(move || said.lines().map(Result::unwrap).collect::<Vec<_>>());
+    let reading = std::thread::Builder::new()
+        .name("said".into())
+        .spawn(move || said.lines().map(Result::unwrap).collect::<Vec<_>>())
+        .unwrap();
     std::thread::sleep(lives);
     child.kill().unwrap();
     assert!(!child.wait().unwrap().success(), "it ended by itself");

@@ -61,7 +61,10 @@ async fn an_old_guild_is_the_first_one_still_and_has_the_roles_of_a_new_one() {
     for (version, dump) in SCHEMAS {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(maintenance::DATABASE);
-        Connection::open(&file).unwrap().execute_batch(dump).unwrap();
+        Connection::open(&file)
+            .unwrap()
+            .execute_batch(dump)
+            .unwrap();
         let store = SqliteStore::open(&file).unwrap();
         let before = store.guilds().await.unwrap();
         let new = || NewGuild {
@@ -77,7 +80,10 @@ async fn an_old_guild_is_the_first_one_still_and_has_the_roles_of_a_new_one() {
         assert_eq!(before, after, "{version}");
         assert!(before.iter().any(|guild| guild.info.id == first.id));
         for guild in before {
-            let roles = guild.roles.iter().map(|role| (role.position, role.permissions));
+            let roles = guild
+                .roles
+                .iter()
+                .map(|role| (role.position, role.permissions));
             assert_eq!(
                 roles.collect::<Vec<_>>(),
                 [
@@ -85,7 +91,12 @@ async fn an_old_guild_is_the_first_one_still_and_has_the_roles_of_a_new_one() {
                     (1, Permissions::DEFAULT_MODERATOR)
                 ]
             );
-            assert!(guild.channels.iter().all(|channel| channel.category_id.is_none()));
+            assert!(
+                guild
+                    .channels
+                    .iter()
+                    .all(|channel| channel.category_id.is_none())
+            );
         }
         store.close().await;
     }

@@ -69,13 +69,16 @@ pub struct Deadline(Arc<watch::Sender<tokio::time::Instant>>);
 
 impl Deadline {
     fn new(within: Duration) -> Self {
-        Self(Arc::new(watch::Sender::new(tokio::time::Instant::now() + within)))
+        Self(Arc::new(watch::Sender::new(
+            tokio::time::Instant::now() + within,
+        )))
     }
 
     /// Someone who is signed in moves many bytes.
     pub fn put_off(&self, by: Duration) {
         let until = tokio::time::Instant::now() + by;
-        self.0.send_modify(|deadline| *deadline = until.max(*deadline));
+        self.0
+            .send_modify(|deadline| *deadline = until.max(*deadline));
     }
 
     /// Returns when it has come.
@@ -355,7 +358,12 @@ fn router(services: Arc<Services>) -> Router {
         .route("/style.css", get(pages::style))
         .route("/ws", get(gateway::upgrade))
         .route("/uploads", options(files::options))
-        .route("/uploads/{id}", head(files::head).patch(files::patch).options(files::options))
+        .route(
+            "/uploads/{id}",
+            head(files::head)
+                .patch(files::patch)
+                .options(files::options),
+        )
         .route("/files/{id}", get(files::whole))
         .route("/files/{id}/thumbnail", get(files::thumbnail))
         .fallback(pages::not_found)

@@ -30,7 +30,9 @@ impl Services {
         if self.create_guilds == GuildMakers::Admins
             && !self.hub.read(|live| live.is_admin(caller.user))
         {
-            return Err(forbidden("Only the administrators of this server make new guilds."));
+            return Err(forbidden(
+                "Only the administrators of this server make new guilds.",
+            ));
         }
         let new = FoundGuild {
             name: texts::name(&params.name)?,

@@ -18,8 +18,8 @@ mod members;
 mod messages;
 mod passwords;
 mod people;
-mod query;
 mod profile;
+mod query;
 mod refresh;
 mod roles;
 mod search;
@@ -56,15 +56,15 @@ use crate::{
     rates::{RateLimit, Source, SourceLimit},
     words,
 };
+use access::{InChannel, InGuild};
+use addresses::Addresses;
 pub use admin::Administrator;
+use at_once::AtOnce;
 pub use at_once::Running;
 pub use budgets::Budget;
 use budgets::Budgets;
 pub use passwords::HashingFailed;
 use passwords::Passwords;
-use access::{InChannel, InGuild};
-use addresses::Addresses;
-use at_once::AtOnce;
 use refresh::RefreshTokens;
 use sign_in_limits::SignInLimits;
 use tokens::AccessTokens;
@@ -159,7 +159,10 @@ impl Services {
     /// The store failed to keep the keys of tokens.
     pub async fn new(parts: Parts) -> Result<Self, StoreError> {
         let store = &parts.store;
-        let (fresh, forget_before) = (tokens::fresh_key(unix_ms()), tokens::forget_keys_before(unix_ms()));
+        let (fresh, forget_before) = (
+            tokens::fresh_key(unix_ms()),
+            tokens::forget_keys_before(unix_ms()),
+        );
         let signing_keys = store.signing_keys(fresh, forget_before).await?;
         let key = |name, fresh: [u8; 32]| store.setting_or_insert(name, fresh.to_vec());
         let refresh_key = key(refresh::KEY_SETTING, random::bytes()).await?;

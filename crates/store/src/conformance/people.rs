@@ -181,8 +181,8 @@ async fn who_is_blocked_isnt_told<S: Store>(store: &S) {
 
 async fn strangers_cant_fill_up_what_one_has<S: Store>(store: &S) {
     let [ann] = accounts(store, ["ann"]).await;
-    let others =
-        (0..MAX_RELATIONS + 2).map(|n| store.create_account(format!("other {n}"), "$hash".into(), 1));
+    let others = (0..MAX_RELATIONS + 2)
+        .map(|n| store.create_account(format!("other {n}"), "$hash".into(), 1));
     let others: Vec<_> = together(others)
         .await
         .into_iter()

@@ -43,22 +43,22 @@ mod files;
 mod forget;
 mod guilds;
 mod invites;
-mod members;
 mod keys;
 pub mod maintenance;
+mod members;
 mod messages;
 mod migrations;
 mod people;
 mod readers;
-mod roles;
-mod server_bans;
 mod reads;
+mod roles;
 mod search;
+mod server_bans;
 mod settings;
-mod uploads;
-mod users;
 mod stats;
 mod totals;
+mod uploads;
+mod users;
 mod writer;
 
 use std::{
