@@ -20,7 +20,7 @@ class Client:
     def __init__(self, link, name):
         self.link, self.name, self.ids = urlsplit(link), name, itertools.count(1)
         self.credentials = self.session = None
-        self.seq, self.said, self.unsent, self.typed = 0, set(), [], asyncio.Queue()
+        self.seq, self.last, self.unsent, self.ended = 0, 0, [], False
 
     async def open(self):
         context = ssl.create_default_context()
@@ -52,9 +52,13 @@ class Client:
 
     def event(self, method, params):
         self.seq = params["seq"]
-        if method == "message.created" and params["message"]["id"] not in self.said:
-            self.said.add(params["message"]["id"])
-            print(f"{params['message']['author']['name']}: {params['message']['text']}", flush=True)
+        if method == "message.created" and params["message"]["channel_id"] == self.channel:
+            self.show(params["message"])
+
+    def show(self, message):
+        if message["id"] > self.last:
+            self.last = message["id"]
+            print(f"{message['author']['name']}: {message['text']}", flush=True)
 
     async def sign_in(self):
         hello = await self.call("session.hello", protocol_min=1, protocol_max=1, client="client.py")
@@ -73,6 +77,11 @@ class Client:
             self.session, self.seq = ready["session"], ready["seq"]
             self.channel = next(c["id"] for g in ready["guilds"] for c in g["channels"] if c["kind"] == "text")
             print(f"In {ready['guilds'][0]['name']} as {ready['me']['name']}.", flush=True)
+            page = {"messages": self.last and [None]}  # What was written since then is in the history.
+            while page["messages"]:
+                page = await self.call("message.list", channel_id=self.channel, after=self.last)
+                for message in page["messages"]:
+                    self.show(message)
         return hello["heartbeat_ms"] / 1000
 
     async def talk(self):
@@ -81,16 +90,16 @@ class Client:
             while self.unsent:  # The nonce makes a message that was sent twice one message.
                 await self.call("message.send", channel_id=self.channel, **self.unsent[0])
                 self.unsent.pop(0)
+            if self.ended:
+                return
+            self.more.clear()
             try:
-                line = await asyncio.wait_for(self.typed.get(), heartbeat_s)
+                await asyncio.wait_for(self.more.wait(), heartbeat_s)
             except asyncio.TimeoutError:
                 await self.call("session.ping")
-                continue
-            if not line:
-                return
-            self.unsent.append({"text": line.rstrip("\n"), "nonce": uuid.uuid4().hex})
 
     async def run(self):
+        self.more = asyncio.Event()
         threading.Thread(target=self.type, args=[asyncio.get_running_loop()], daemon=True).start()
         for attempt in itertools.count():
             try:
@@ -105,8 +114,15 @@ class Client:
                 await asyncio.sleep(min(30, 2 ** attempt) * random.uniform(0.5, 1))
 
     def type(self, loop):
-        for line in itertools.chain(sys.stdin, [""]):
-            loop.call_soon_threadsafe(self.typed.put_nowait, line)
+        for line in itertools.chain(sys.stdin, [None]):
+            loop.call_soon_threadsafe(self.add, line)
+
+    def add(self, line):
+        if line is None:
+            self.ended = True
+        else:
+            self.unsent.append({"text": line.rstrip("\n"), "nonce": uuid.uuid4().hex})
+        self.more.set()
 
 
 try:
