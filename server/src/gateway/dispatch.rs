@@ -57,6 +57,20 @@ enum Stage {
     Begun { user: User, device: DeviceId },
 }
 
+/// Matches a request: those of the table are done by the service's method of that name, the others by the arms behind.
+macro_rules! each {
+    (
+        $request:ident, by $services:ident, for $caller:ident, as $id:ident;
+        { $($name:ident => $method:ident;)* }
+        else { $($arms:tt)* }
+    ) => {
+        match $request {
+            $(Request::$name(params) => answer($id, &$services.$method(&$caller, params).await?),)*
+            $($arms)*
+        }
+    };
+}
+
 fn answer<T: Serialize>(id: RequestId, reply: &T) -> Reply {
     Ok(Some(encode_result(id, reply)))
 }
@@ -141,12 +155,9 @@ impl<'a> Session<'a> {
     async fn reply(&mut self, id: RequestId, request: Request) -> Reply {
         let services = self.services;
         let source = self.source;
-        let done = || Ok(Some(encode_result(id, &Done {})));
+        let done = || answer(id, &Done {});
         match request {
-            Request::Hello(hello) => {
-                let reply = self.hello(&hello)?;
-                return Ok(Some(encode_result(id, &reply)));
-            }
+            Request::Hello(hello) => return answer(id, &self.hello(&hello)?),
             Request::Ping(_) => return done(),
             _ if matches!(self.stage, Stage::New) => {
                 return Err(Failure::new(
@@ -155,24 +166,15 @@ impl<'a> Session<'a> {
                 ));
             }
             Request::Register(register) => {
-                let reply = services.register(source, register).await?;
-                return Ok(Some(encode_result(id, &reply)));
+                return answer(id, &services.register(source, register).await?);
             }
-            Request::Login(login) => {
-                let reply = services.login(source, login).await?;
-                return Ok(Some(encode_result(id, &reply)));
-            }
-            Request::Guest(guest) => {
-                let reply = services.guest(source, guest).await?;
-                return Ok(Some(encode_result(id, &reply)));
-            }
+            Request::Login(login) => return answer(id, &services.login(source, login).await?),
+            Request::Guest(guest) => return answer(id, &services.guest(source, guest).await?),
             Request::Refresh(refresh) => {
-                let reply = services.refresh(source, refresh).await?;
-                return Ok(Some(encode_result(id, &reply)));
+                return answer(id, &services.refresh(source, refresh).await?);
             }
             Request::InspectInvite(inspect) => {
-                let reply = services.inspect_invite(source, &inspect.code).await?;
-                return Ok(Some(encode_result(id, &reply)));
+                return answer(id, &services.inspect_invite(source, &inspect.code).await?);
             }
             Request::Begin(begin) => return self.begin(id, &begin.access_token).await,
             Request::Resume(resume) => return self.resume(id, &resume).await,
@@ -195,242 +197,131 @@ impl<'a> Session<'a> {
         if let Some(budget) = Budget::of(&request) {
             services.budgets.take(budget, user.id)?;
         }
-        match request {
-            Request::Logout(_) => {
-                services.logout(user.id, *device).await?;
-                done()
+        each! {
+            request, by services, for caller, as id;
+            {
+                UpgradeAccount => upgrade_account;
+                ChangePassword => change_password;
+                UpdateAccount => update_account;
+                ListDevices => list_devices;
+                EndDevice => end_device;
+                GetProfile => get_profile;
+                FindUsers => find_users;
+                FollowUser => follow_user;
+                UnfollowUser => unfollow_user;
+                ListFollowers => list_followers;
+                ListFollowing => list_following;
+                BlockUser => block_user;
+                UnblockUser => unblock_user;
+                RequestFriend => request_friend;
+                AcceptFriend => accept_friend;
+                RemoveFriend => remove_friend;
+                SetPresence => set_presence;
+                SetIdle => set_idle;
+                OpenConversation => open_conversation;
+                UpdateConversation => update_conversation;
+                AddToConversation => add_to_conversation;
+                RemoveFromConversation => remove_from_conversation;
+                CreateGuild => create_guild;
+                UpdateGuild => update_guild;
+                DeleteGuild => delete_guild;
+                LeaveGuild => leave_guild;
+                TransferGuild => transfer_guild;
+                CreateChannel => create_channel;
+                UpdateChannel => update_channel;
+                DeleteChannel => delete_channel;
+                ReorderChannels => reorder_channels;
+                SetOverwrite => set_overwrite;
+                CreateRole => create_role;
+                UpdateRole => update_role;
+                DeleteRole => delete_role;
+                ReorderRoles => reorder_roles;
+                UpdateMember => update_member;
+                KickMember => kick_member;
+                BanMember => ban_member;
+                UnbanMember => unban_member;
+                TimeoutMember => timeout_member;
+                ListBans => list_bans;
+                ListAudit => list_audit;
+                ExplainPermissions => explain_permissions;
+                CreateInvite => create_invite;
+                ListInvites => list_invites;
+                RevokeInvite => revoke_invite;
+                RedeemInvite => redeem_invite;
+                SendMessage => send_message;
+                EditMessage => edit_message;
+                DeleteMessage => delete_message;
+                ListMessages => list_messages;
+                SearchMessages => search_messages;
+                ReactToMessage => react_to_message;
+                UnreactToMessage => unreact_to_message;
+                PinMessage => pin_message;
+                UnpinMessage => unpin_message;
+                ListPins => list_pins;
+                MarkRead => mark_read;
+                StartTyping => start_typing;
+                BeginUpload => begin_upload;
+                UploadStatus => upload_status;
+                ModerateVoice => moderate_voice;
+                MoveVoice => move_voice;
+                DisconnectVoice => disconnect_voice;
+            } else {
+                Request::Logout(_) => {
+                    services.logout(user.id, *device).await?;
+                    done()
+                }
+                Request::JoinVoice(join) => {
+                    services
+                        .hub
+                        .act(|live, now, out| live.join_voice(connection, id, join, now, out));
+                    Ok(None)
+                }
+                Request::LeaveVoice(_) => {
+                    services
+                        .hub
+                        .act(|live, now, out| live.leave_voice(connection, now, out));
+                    done()
+                }
+                Request::UpdateVoice(update) => {
+                    services
+                        .hub
+                        .act(|live, _, out| live.update_voice(connection, update, out));
+                    done()
+                }
+                admin @ (Request::AdminStats(_)
+                | Request::AdminListUsers(_)
+                | Request::AdminUpdateUser(_)
+                | Request::AdminCreateUser(_)
+                | Request::AdminDeleteUser(_)
+                | Request::AdminSignOut(_)
+                | Request::AdminResetPassword(_)
+                | Request::AdminListGuilds(_)
+                | Request::AdminDeleteGuild(_)
+                | Request::AdminSetGuildOwner(_)
+                | Request::AdminGiveRole(_)
+                | Request::AdminTakeRole(_)
+                | Request::AdminListInvites(_)
+                | Request::AdminCreateInvite(_)
+                | Request::AdminRevokeInvite(_)
+                | Request::AdminListBans(_)
+                | Request::AdminBan(_)
+                | Request::AdminUnban(_)
+                | Request::AdminBackup(_)
+                | Request::AdminRotateKeys(_)
+                | Request::AdminDrain(_)) => {
+                    let by = services.administrator(&caller)?;
+                    Ok(Some(services.administer(by, id, admin).await?))
+                }
+                Request::Hello(_)
+                | Request::Resume(_)
+                | Request::Ping(_)
+                | Request::Register(_)
+                | Request::Login(_)
+                | Request::Guest(_)
+                | Request::Refresh(_)
+                | Request::InspectInvite(_)
+                | Request::Begin(_) => unreachable!("answered above"),
             }
-            Request::CreateInvite(create) => {
-                let reply = services.create_invite(&caller, create).await?;
-                Ok(Some(encode_result(id, &reply)))
-            }
-            Request::RedeemInvite(redeem) => {
-                let reply = services.redeem_invite(&caller, redeem).await?;
-                Ok(Some(encode_result(id, &reply)))
-            }
-            Request::SendMessage(send) => {
-                let reply = services.send_message(&caller, send).await?;
-                Ok(Some(encode_result(id, &reply)))
-            }
-            Request::ListMessages(list) => {
-                let reply = services.list_messages(&caller, list).await?;
-                Ok(Some(encode_result(id, &reply)))
-            }
-            Request::JoinVoice(join) => {
-                services
-                    .hub
-                    .act(|live, now, out| live.join_voice(connection, id, join, now, out));
-                Ok(None)
-            }
-            Request::LeaveVoice(_) => {
-                services
-                    .hub
-                    .act(|live, now, out| live.leave_voice(connection, now, out));
-                done()
-            }
-            Request::UpdateVoice(update) => {
-                services
-                    .hub
-                    .act(|live, _, out| live.update_voice(connection, update, out));
-                done()
-            }
-            Request::UpgradeAccount(params) => {
-                answer(id, &services.upgrade_account(&caller, params).await?)
-            }
-            Request::ChangePassword(params) => {
-                answer(id, &services.change_password(&caller, params).await?)
-            }
-            Request::UpdateAccount(params) => {
-                answer(id, &services.update_account(&caller, params).await?)
-            }
-            Request::ListDevices(params) => {
-                answer(id, &services.list_devices(&caller, params).await?)
-            }
-            Request::EndDevice(params) => answer(id, &services.end_device(&caller, params).await?),
-            Request::GetProfile(params) => {
-                answer(id, &services.get_profile(&caller, params).await?)
-            }
-            Request::FindUsers(params) => answer(id, &services.find_users(&caller, params).await?),
-            Request::FollowUser(params) => {
-                answer(id, &services.follow_user(&caller, params).await?)
-            }
-            Request::UnfollowUser(params) => {
-                answer(id, &services.unfollow_user(&caller, params).await?)
-            }
-            Request::ListFollowers(params) => {
-                answer(id, &services.list_followers(&caller, params).await?)
-            }
-            Request::ListFollowing(params) => {
-                answer(id, &services.list_following(&caller, params).await?)
-            }
-            Request::BlockUser(params) => answer(id, &services.block_user(&caller, params).await?),
-            Request::UnblockUser(params) => {
-                answer(id, &services.unblock_user(&caller, params).await?)
-            }
-            Request::RequestFriend(params) => {
-                answer(id, &services.request_friend(&caller, params).await?)
-            }
-            Request::AcceptFriend(params) => {
-                answer(id, &services.accept_friend(&caller, params).await?)
-            }
-            Request::RemoveFriend(params) => {
-                answer(id, &services.remove_friend(&caller, params).await?)
-            }
-            Request::SetPresence(params) => {
-                answer(id, &services.set_presence(&caller, params).await?)
-            }
-            Request::SetIdle(params) => answer(id, &services.set_idle(&caller, params).await?),
-            Request::OpenConversation(params) => {
-                answer(id, &services.open_conversation(&caller, params).await?)
-            }
-            Request::UpdateConversation(params) => {
-                answer(id, &services.update_conversation(&caller, params).await?)
-            }
-            Request::AddToConversation(params) => {
-                answer(id, &services.add_to_conversation(&caller, params).await?)
-            }
-            Request::RemoveFromConversation(params) => answer(
-                id,
-                &services.remove_from_conversation(&caller, params).await?,
-            ),
-            Request::CreateGuild(params) => {
-                answer(id, &services.create_guild(&caller, params).await?)
-            }
-            Request::UpdateGuild(params) => {
-                answer(id, &services.update_guild(&caller, params).await?)
-            }
-            Request::DeleteGuild(params) => {
-                answer(id, &services.delete_guild(&caller, params).await?)
-            }
-            Request::LeaveGuild(params) => {
-                answer(id, &services.leave_guild(&caller, params).await?)
-            }
-            Request::TransferGuild(params) => {
-                answer(id, &services.transfer_guild(&caller, params).await?)
-            }
-            Request::CreateChannel(params) => {
-                answer(id, &services.create_channel(&caller, params).await?)
-            }
-            Request::UpdateChannel(params) => {
-                answer(id, &services.update_channel(&caller, params).await?)
-            }
-            Request::DeleteChannel(params) => {
-                answer(id, &services.delete_channel(&caller, params).await?)
-            }
-            Request::ReorderChannels(params) => {
-                answer(id, &services.reorder_channels(&caller, params).await?)
-            }
-            Request::SetOverwrite(params) => {
-                answer(id, &services.set_overwrite(&caller, params).await?)
-            }
-            Request::CreateRole(params) => {
-                answer(id, &services.create_role(&caller, params).await?)
-            }
-            Request::UpdateRole(params) => {
-                answer(id, &services.update_role(&caller, params).await?)
-            }
-            Request::DeleteRole(params) => {
-                answer(id, &services.delete_role(&caller, params).await?)
-            }
-            Request::ReorderRoles(params) => {
-                answer(id, &services.reorder_roles(&caller, params).await?)
-            }
-            Request::UpdateMember(params) => {
-                answer(id, &services.update_member(&caller, params).await?)
-            }
-            Request::KickMember(params) => {
-                answer(id, &services.kick_member(&caller, params).await?)
-            }
-            Request::BanMember(params) => answer(id, &services.ban_member(&caller, params).await?),
-            Request::UnbanMember(params) => {
-                answer(id, &services.unban_member(&caller, params).await?)
-            }
-            Request::TimeoutMember(params) => {
-                answer(id, &services.timeout_member(&caller, params).await?)
-            }
-            Request::ListBans(params) => answer(id, &services.list_bans(&caller, params).await?),
-            Request::ListAudit(params) => answer(id, &services.list_audit(&caller, params).await?),
-            Request::ExplainPermissions(params) => {
-                answer(id, &services.explain_permissions(&caller, params).await?)
-            }
-            Request::ListInvites(params) => {
-                answer(id, &services.list_invites(&caller, params).await?)
-            }
-            Request::RevokeInvite(params) => {
-                answer(id, &services.revoke_invite(&caller, params).await?)
-            }
-            Request::EditMessage(params) => {
-                answer(id, &services.edit_message(&caller, params).await?)
-            }
-            Request::DeleteMessage(params) => {
-                answer(id, &services.delete_message(&caller, params).await?)
-            }
-            Request::SearchMessages(params) => {
-                answer(id, &services.search_messages(&caller, params).await?)
-            }
-            Request::ReactToMessage(params) => {
-                answer(id, &services.react_to_message(&caller, params).await?)
-            }
-            Request::UnreactToMessage(params) => {
-                answer(id, &services.unreact_to_message(&caller, params).await?)
-            }
-            Request::PinMessage(params) => {
-                answer(id, &services.pin_message(&caller, params).await?)
-            }
-            Request::UnpinMessage(params) => {
-                answer(id, &services.unpin_message(&caller, params).await?)
-            }
-            Request::ListPins(params) => answer(id, &services.list_pins(&caller, params).await?),
-            Request::MarkRead(params) => answer(id, &services.mark_read(&caller, params).await?),
-            Request::StartTyping(params) => {
-                answer(id, &services.start_typing(&caller, params).await?)
-            }
-            Request::BeginUpload(params) => {
-                answer(id, &services.begin_upload(&caller, params).await?)
-            }
-            Request::UploadStatus(params) => {
-                answer(id, &services.upload_status(&caller, params).await?)
-            }
-            Request::ModerateVoice(params) => {
-                answer(id, &services.moderate_voice(&caller, params).await?)
-            }
-            Request::MoveVoice(params) => answer(id, &services.move_voice(&caller, params).await?),
-            Request::DisconnectVoice(params) => {
-                answer(id, &services.disconnect_voice(&caller, params).await?)
-            }
-            admin @ (Request::AdminStats(_)
-            | Request::AdminListUsers(_)
-            | Request::AdminUpdateUser(_)
-            | Request::AdminCreateUser(_)
-            | Request::AdminDeleteUser(_)
-            | Request::AdminSignOut(_)
-            | Request::AdminResetPassword(_)
-            | Request::AdminListGuilds(_)
-            | Request::AdminDeleteGuild(_)
-            | Request::AdminSetGuildOwner(_)
-            | Request::AdminGiveRole(_)
-            | Request::AdminTakeRole(_)
-            | Request::AdminListInvites(_)
-            | Request::AdminCreateInvite(_)
-            | Request::AdminRevokeInvite(_)
-            | Request::AdminListBans(_)
-            | Request::AdminBan(_)
-            | Request::AdminUnban(_)
-            | Request::AdminBackup(_)
-            | Request::AdminRotateKeys(_)
-            | Request::AdminDrain(_)) => {
-                let by = services.administrator(&caller)?;
-                Ok(Some(services.administer(by, id, admin).await?))
-            }
-            Request::Hello(_)
-            | Request::Resume(_)
-            | Request::Ping(_)
-            | Request::Register(_)
-            | Request::Login(_)
-            | Request::Guest(_)
-            | Request::Refresh(_)
-            | Request::InspectInvite(_)
-            | Request::Begin(_) => unreachable!("answered above"),
         }
     }
 
