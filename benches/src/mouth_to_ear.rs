@@ -20,6 +20,7 @@ use voxhall_testkit::{
     process::ServerProcess,
     speech, wav,
 };
+use voxhall_voice::{from_mono, to_mono};
 
 use crate::{
     client::Client,
@@ -130,11 +131,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             ear_first,
             args.period,
             move |captured, played| {
-                captured.fill(0.0);
+                captured.fill([0.0; 2]);
                 heard
                     .lock()
                     .expect("nothing panics while holding it")
-                    .extend_from_slice(played);
+                    .extend(played.iter().copied().map(to_mono));
             },
         )?
     };
@@ -147,11 +148,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             args.period,
             move |captured, _| {
                 for sample in captured {
-                    *sample = if next < silence {
+                    *sample = from_mono(if next < silence {
                         0.0
                     } else {
                         said.get(next - silence).copied().unwrap_or(0.0)
-                    };
+                    });
                     next += 1;
                 }
             },

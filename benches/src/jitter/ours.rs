@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use voxhall_voice::{ReceiverConfig, VoiceReceiver};
+use voxhall_voice::{ReceiverConfig, VoiceReceiver, to_mono};
 
 use super::{
     speech::Speech,
@@ -32,7 +32,8 @@ pub fn run(
     let mut tally = Tally::new(trace.length);
     let start = Instant::now();
     let mut arrivals = trace.arrivals.iter().peekable();
-    let mut out = vec![0.0; pull];
+    let mut out = vec![[0.0; 2]; pull];
+    let mut mono = vec![0.0; pull];
     let mut before = voxhall_voice::SpeakerStats::default();
     let mut now = phase;
     while now < trace.length {
@@ -48,7 +49,10 @@ pub fn run(
             );
         }
         receiver.pull(instant(start, now), &mut out);
-        hear(&out);
+        for (mono, sample) in mono.iter_mut().zip(&out) {
+            *mono = to_mono(*sample);
+        }
+        hear(&mono);
         if let Some(stats) = receiver.stats(SSRC) {
             let concealed = stats.concealed_samples as i64 - before.concealed_samples as i64;
             if concealed > 0 {

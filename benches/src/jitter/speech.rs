@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use voxhall_testkit::{signal, speech, wav};
-use voxhall_voice::{FrameLength, SenderConfig, TransmitMode, VoiceSender};
+use voxhall_voice::{FrameLength, SenderConfig, Stereo, TransmitMode, VoiceSender, from_mono};
 
 use super::trace::{MS, SECOND};
 
@@ -48,7 +48,8 @@ impl Speech {
         for chunk in said.chunks_exact(frame) {
             // Reports come again and again; an old one is forgotten.
             sender.set_reported_loss(reported_loss);
-            sender.push(chunk, |encoded| payloads.push(encoded.payload.to_vec()));
+            let captured: Vec<Stereo> = chunk.iter().copied().map(from_mono).collect();
+            sender.push(&captured, |encoded| payloads.push(encoded.payload.to_vec()));
             let energy: f32 = chunk.iter().map(|sample| sample * sample).sum();
             if energy / frame as f32 > QUIET {
                 if silent >= PAUSE {

@@ -9,6 +9,7 @@ use std::sync::{
 
 use cpal::{FromSample, Sample};
 use rtrb::Consumer;
+use voxhall_voice::{Stereo, from_mono, to_mono};
 
 /// Samples converted at a time: longer than any callback asked for, so that a callback is one call of the session's ends,
 /// which learn its length from that.
@@ -47,8 +48,9 @@ impl<T> Drop for Lent<T> {
 pub struct Peak(AtomicU32);
 
 impl Peak {
-    fn raise(&self, samples: &[f32]) {
+    fn raise(&self, samples: &[Stereo]) {
         let peak = samples
+            .as_flattened()
             .iter()
             .fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
         self.0.fetch_max(peak.to_bits(), Relaxed);
@@ -66,37 +68,32 @@ pub struct Capture<W> {
     write: W,
     channels: usize,
     peak: Arc<Peak>,
-    scratch: Box<[f32]>,
+    scratch: Box<[Stereo]>,
 }
 
-impl<W: FnMut(&[f32])> Capture<W> {
+impl<W: FnMut(&[Stereo])> Capture<W> {
     pub fn new(write: W, channels: u16, peak: Arc<Peak>) -> Self {
         Self {
             write,
             channels: usize::from(channels.max(1)),
             peak,
-            scratch: vec![0.0; SCRATCH].into(),
+            scratch: vec![[0.0; 2]; SCRATCH].into(),
         }
     }
 
-    /// Takes interleaved frames as the device has them, and hands over the mean of their channels.
+    /// Takes interleaved frames as the device has them, and hands over stereo.
     pub fn run<T>(&mut self, frames: &[T])
     where
         T: Sample,
         f32: FromSample<T>,
     {
-        let share = 1.0 / self.channels as f32;
         for frames in frames.chunks(SCRATCH * self.channels) {
-            let mono = &mut self.scratch[..frames.len() / self.channels];
-            for (mono, frame) in mono.iter_mut().zip(frames.chunks_exact(self.channels)) {
-                *mono = frame
-                    .iter()
-                    .map(|sample| sample.to_sample::<f32>())
-                    .sum::<f32>()
-                    * share;
+            let samples = &mut self.scratch[..frames.len() / self.channels];
+            for (sample, frame) in samples.iter_mut().zip(frames.chunks_exact(self.channels)) {
+                *sample = to_stereo(frame);
             }
-            self.peak.raise(mono);
-            (self.write)(mono);
+            self.peak.raise(samples);
+            (self.write)(samples);
         }
     }
 }
@@ -107,41 +104,75 @@ pub struct Playout<R> {
     sounds: Lent<Consumer<f32>>,
     channels: usize,
     peak: Arc<Peak>,
-    scratch: Box<[f32]>,
+    scratch: Box<[Stereo]>,
 }
 
-impl<R: FnMut(&mut [f32])> Playout<R> {
+impl<R: FnMut(&mut [Stereo])> Playout<R> {
     pub fn new(read: R, sounds: Lent<Consumer<f32>>, channels: u16, peak: Arc<Peak>) -> Self {
         Self {
             read,
             sounds,
             channels: usize::from(channels.max(1)),
             peak,
-            scratch: vec![0.0; SCRATCH].into(),
+            scratch: vec![[0.0; 2]; SCRATCH].into(),
         }
     }
 
-    /// Fills interleaved frames: the same in every channel.
+    /// Fills interleaved frames: the first two channels of more than two.
     pub fn run<T>(&mut self, frames: &mut [T])
     where
         T: Sample + FromSample<f32>,
     {
         for frames in frames.chunks_mut(SCRATCH * self.channels) {
-            let mono = &mut self.scratch[..frames.len() / self.channels];
-            (self.read)(mono);
+            let samples = &mut self.scratch[..frames.len() / self.channels];
+            (self.read)(samples);
             if let Some(sounds) = self.sounds.get() {
-                let ready = sounds.slots().min(mono.len());
+                let ready = sounds.slots().min(samples.len());
                 if let Ok(chunk) = sounds.read_chunk(ready) {
-                    for (sample, sound) in mono.iter_mut().zip(chunk) {
-                        *sample = (*sample + sound).clamp(-1.0, 1.0);
+                    for (sample, sound) in samples.iter_mut().zip(chunk) {
+                        *sample = sample.map(|side| (side + sound).clamp(-1.0, 1.0));
                     }
                 }
             }
-            self.peak.raise(mono);
-            for (frame, sample) in frames.chunks_exact_mut(self.channels).zip(mono.iter()) {
-                frame.fill(T::from_sample(*sample));
+            self.peak.raise(samples);
+            for (frame, sample) in frames.chunks_exact_mut(self.channels).zip(samples) {
+                from_stereo(*sample, frame);
             }
         }
+    }
+}
+
+/// One channel is heard on both sides; two are left and right. Of more, the even ones go left and the odd ones right, as in a
+/// microphone array or an interface with many inputs, of which only some carry sound: their mean never clips.
+fn to_stereo<T>(frame: &[T]) -> Stereo
+where
+    T: Sample,
+    f32: FromSample<T>,
+{
+    match frame {
+        [sample] => from_mono(sample.to_sample()),
+        [left, right] => [left.to_sample(), right.to_sample()],
+        more => {
+            let side = |first: usize| {
+                let samples = more.iter().skip(first).step_by(2);
+                let count = samples.len() as f32;
+                samples.map(|sample| sample.to_sample::<f32>()).sum::<f32>() / count.max(1.0)
+            };
+            [side(0), side(1)]
+        }
+    }
+}
+
+/// Front left and front right come first in every usual order of channels; the others stay silent.
+fn from_stereo<T: Sample + FromSample<f32>>(sample: Stereo, frame: &mut [T]) {
+    match frame {
+        [mono] => *mono = T::from_sample(to_mono(sample)),
+        [left, right, more @ ..] => {
+            *left = T::from_sample(sample[0]);
+            *right = T::from_sample(sample[1]);
+            more.fill(T::EQUILIBRIUM);
+        }
+        [] => {}
     }
 }
 
@@ -166,19 +197,35 @@ mod tests {
     }
 
     #[test]
-    fn stereo_is_mixed_down_and_measured() {
+    fn what_is_captured_becomes_stereo_and_is_measured() {
         let mut heard = Vec::new();
         let peak = Arc::new(Peak::default());
         let mut capture = Capture::new(
-            |mono: &[f32]| heard.extend_from_slice(mono),
+            |samples: &[Stereo]| heard.extend_from_slice(samples),
             2,
             Arc::clone(&peak),
         );
-        capture.run(&[0.5_f32, -0.5, 1.0, 0.0]);
-        capture.run(&[i16::MIN, i16::MIN]);
-        assert_eq!(heard, [0.0, 0.5, -1.0]);
+        capture.run(&[0.5_f32, -0.5, 0.25, 0.0]);
+        capture.run(&[i16::MIN, 0]);
+        assert_eq!(heard, [[0.5, -0.5], [0.25, 0.0], [-1.0, 0.0]]);
         assert_eq!(peak.take_dbfs(), 0.0);
         assert_eq!(peak.take_dbfs(), -96.0, "reading begins anew");
+    }
+
+    #[test]
+    fn one_channel_is_heard_on_both_sides_and_many_are_mixed_down() {
+        assert_eq!(to_stereo(&[0.5_f32]), [0.5, 0.5]);
+        assert_eq!(to_stereo(&[0.5_f32, 0.25, 0.0]), [0.25, 0.25]);
+        assert_eq!(to_stereo(&[1.0_f32, -1.0, 1.0, -1.0]), [1.0, -1.0]);
+        let mut played = [9.0_f32; 6];
+        from_stereo([0.5, -0.25], &mut played);
+        assert_eq!(played, [0.5, -0.25, 0.0, 0.0, 0.0, 0.0]);
+        let mut played = [9.0_f32];
+        from_stereo([0.5, -0.25], &mut played);
+        assert_eq!(played, [0.125]);
+        let mut played = [7_u8; 3];
+        from_stereo([0.0, 0.0], &mut played);
+        assert_eq!(played, [128; 3], "silence of unsigned samples");
     }
 
     #[test]
@@ -186,20 +233,17 @@ mod tests {
         let mut heard = Vec::new();
         let recorded: Vec<f32> = (0..40_000).flat_map(|i| [i as f32 / 40_000.0; 2]).collect();
         Capture::new(
-            |mono: &[f32]| heard.extend_from_slice(mono),
+            |samples: &[Stereo]| heard.extend_from_slice(samples),
             2,
             Arc::default(),
         )
         .run(&recorded);
-        assert_eq!(
-            heard,
-            (0..40_000).map(|i| i as f32 / 40_000.0).collect::<Vec<_>>()
-        );
+        assert_eq!(heard.as_flattened(), recorded);
 
         let mut next = 0.0;
-        let read = |mono: &mut [f32]| {
-            for sample in mono {
-                *sample = next / 40_000.0;
+        let read = |samples: &mut [Stereo]| {
+            for sample in samples {
+                *sample = from_mono(next / 40_000.0);
                 next += 1.0;
             }
         };
@@ -215,14 +259,25 @@ mod tests {
             producer.push(sound).unwrap();
         }
         let mut played = [0.0_f32; 3];
-        Playout::new(|mono: &mut [f32]| mono.fill(0.5), sounds, 1, Arc::default()).run(&mut played);
+        Playout::new(
+            |samples: &mut [Stereo]| samples.fill([0.5; 2]),
+            sounds,
+            1,
+            Arc::default(),
+        )
+        .run(&mut played);
         assert_eq!(played, [0.75, 1.0, 0.5]);
     }
 
     #[test]
     fn what_was_lent_comes_home() {
         let (_producer, sounds, returned) = sounds();
-        drop(Playout::new(|_: &mut [f32]| (), sounds, 1, Arc::default()));
+        drop(Playout::new(
+            |_: &mut [Stereo]| (),
+            sounds,
+            1,
+            Arc::default(),
+        ));
         assert!(returned.try_recv().is_ok());
     }
 

@@ -8,6 +8,7 @@ use cpal::{
     traits::{DeviceTrait, HostTrait, StreamTrait},
 };
 use voxhall_session::audio::SAMPLE_RATE;
+use voxhall_voice::Stereo;
 
 use super::callback::{Capture, Peak, Playout};
 
@@ -219,7 +220,7 @@ impl Found {
         on_error: impl FnMut(cpal::Error) + Send + 'static,
     ) -> Result<cpal::Stream, DeviceError>
     where
-        W: FnMut(&[f32]) + Send + 'static,
+        W: FnMut(&[Stereo]) + Send + 'static,
     {
         let (config, format) = self.config(frames)?;
         let capture = Capture::new(write, config.channels, peak);
@@ -239,7 +240,7 @@ impl Found {
         on_error: impl FnMut(cpal::Error) + Send + 'static,
     ) -> Result<cpal::Stream, DeviceError>
     where
-        R: FnMut(&mut [f32]) + Send + 'static,
+        R: FnMut(&mut [Stereo]) + Send + 'static,
     {
         let (config, format) = self.config(frames)?;
         let playout = playout(config.channels);
@@ -269,7 +270,7 @@ impl Found {
     where
         T: SizedSample,
         f32: FromSample<T>,
-        W: FnMut(&[f32]) + Send + 'static,
+        W: FnMut(&[Stereo]) + Send + 'static,
     {
         let callback = move |frames: &[T], _: &cpal::InputCallbackInfo| capture.run(frames);
         self.device
@@ -284,7 +285,7 @@ impl Found {
     ) -> Result<cpal::Stream, cpal::Error>
     where
         T: SizedSample + FromSample<f32>,
-        R: FnMut(&mut [f32]) + Send + 'static,
+        R: FnMut(&mut [Stereo]) + Send + 'static,
     {
         let callback = move |frames: &mut [T], _: &cpal::OutputCallbackInfo| playout.run(frames);
         self.device

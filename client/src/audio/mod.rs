@@ -16,6 +16,7 @@ use std::{
 };
 
 use voxhall_session::audio::{DeviceEnds, DeviceInput, DeviceOutput};
+use voxhall_voice::Stereo;
 
 use callback::{Lent, Peak};
 pub use devices::{DeviceError, DeviceInfo, Direction};
@@ -153,10 +154,12 @@ impl Drop for Audio {
 }
 
 /// What the capture callback does with its samples.
-pub(crate) fn write_to(mut end: Option<Lent<DeviceInput>>) -> impl FnMut(&[f32]) + Send + 'static {
-    move |mono| {
+pub(crate) fn write_to(
+    mut end: Option<Lent<DeviceInput>>,
+) -> impl FnMut(&[Stereo]) + Send + 'static {
+    move |samples| {
         if let Some(end) = end.as_mut().and_then(Lent::get) {
-            end.write(mono);
+            end.write(samples);
         }
     }
 }
@@ -164,9 +167,9 @@ pub(crate) fn write_to(mut end: Option<Lent<DeviceInput>>) -> impl FnMut(&[f32])
 /// Where the playout callback has its samples from.
 pub(crate) fn read_from(
     mut end: Option<Lent<DeviceOutput>>,
-) -> impl FnMut(&mut [f32]) + Send + 'static {
-    move |mono| match end.as_mut().and_then(Lent::get) {
-        Some(end) => end.read(mono),
-        None => mono.fill(0.0),
+) -> impl FnMut(&mut [Stereo]) + Send + 'static {
+    move |samples| match end.as_mut().and_then(Lent::get) {
+        Some(end) => end.read(samples),
+        None => samples.fill([0.0; 2]),
     }
 }

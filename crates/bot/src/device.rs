@@ -16,7 +16,7 @@ use anyhow::{Context, bail};
 use voxhall_protocol::UserId;
 use voxhall_session::{
     SpeakerTap, State,
-    audio::{ClockedDevice, DeviceEnds, SAMPLE_RATE},
+    audio::{ClockedDevice, DeviceEnds, SAMPLE_RATE, Stereo, from_mono},
 };
 
 use crate::join::Join;
@@ -29,7 +29,7 @@ const NEVER: u64 = u64::MAX;
 /// Speaks a file into the session and keeps what it hears.
 pub struct FileDevice {
     clock: ClockedDevice,
-    heard: Arc<Mutex<Vec<f32>>>,
+    heard: Arc<Mutex<Vec<Stereo>>>,
     /// Samples of silence until the file starts; [`NEVER`] until told.
     countdown: Arc<AtomicU64>,
     file_samples: Option<usize>,
@@ -60,7 +60,7 @@ impl FileDevice {
                         .extend_from_slice(played);
                 }
                 for sample in captured {
-                    *sample = 0.0;
+                    *sample = [0.0; 2];
                     let Some(file) = file.as_ref().filter(|file| !file.is_empty()) else {
                         continue;
                     };
@@ -99,7 +99,7 @@ impl FileDevice {
     }
 
     /// Everything heard since the start.
-    pub fn stop(self) -> Vec<f32> {
+    pub fn stop(self) -> Vec<Stereo> {
         drop(self.clock);
         std::mem::take(&mut *self.heard.lock().expect("nothing panics while holding it"))
     }
@@ -151,7 +151,7 @@ impl EachRecorder {
                     |member| file_name(&member.user.name),
                 );
             let path = self.directory.join(format!("{name}.wav"));
-            write_wav(&path, &samples)
+            write_wav(&path, 1, samples.into_iter())
                 .with_context(|| format!("can't write {}", path.display()))?;
         }
         Ok(())
@@ -182,13 +182,14 @@ fn file_name(name: &str) -> String {
         .collect()
 }
 
-fn read_wav(path: &Path) -> anyhow::Result<Vec<f32>> {
+/// One channel is heard on both sides, of more than two the first two are.
+fn read_wav(path: &Path) -> anyhow::Result<Vec<Stereo>> {
     let mut reader =
         hound::WavReader::open(path).with_context(|| format!("can't read {}", path.display()))?;
     let spec = reader.spec();
     if spec.sample_rate != SAMPLE_RATE {
         bail!(
-            "{} has {} Hz; convert it first: sox {0} -r 48000 -c 1 speech.wav",
+            "{} has {} Hz; convert it first: sox {0} -r 48000 speech.wav",
             path.display(),
             spec.sample_rate
         );
@@ -206,13 +207,22 @@ fn read_wav(path: &Path) -> anyhow::Result<Vec<f32>> {
     let channels = usize::from(spec.channels.max(1));
     Ok(samples
         .chunks(channels)
-        .map(|frame| frame.iter().sum::<f32>() / channels as f32)
+        .map(|frame| match *frame {
+            [left, right, ..] => [left, right],
+            [sample] => from_mono(sample),
+            [] => [0.0; 2],
+        })
         .collect())
 }
 
-pub fn write_wav(path: &Path, samples: &[f32]) -> anyhow::Result<()> {
+/// Writes interleaved `samples`.
+pub fn write_wav(
+    path: &Path,
+    channels: u16,
+    samples: impl Iterator<Item = f32>,
+) -> anyhow::Result<()> {
     let spec = hound::WavSpec {
-        channels: 1,
+        channels,
         sample_rate: SAMPLE_RATE,
         bits_per_sample: 16,
         sample_format: hound::SampleFormat::Int,

@@ -171,7 +171,7 @@ pub fn run(join: &Join) -> anyhow::Result<()> {
     let heard = device.stop();
     drop(session);
     if let Some(path) = &join.record {
-        device::write_wav(path, &heard)
+        device::write_wav(path, 2, heard.iter().flatten().copied())
             .with_context(|| format!("can't write {}", path.display()))?;
     }
     if let Some(each) = each {

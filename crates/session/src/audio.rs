@@ -1,4 +1,4 @@
-//! The seam between an audio device's callbacks and the media workers: two lock-free rings and a clock, all 48 kHz mono.
+//! The seam between an audio device's callbacks and the media workers: lock-free rings and a clock, all 48 kHz stereo.
 //!
 //! [`DeviceInput::write`] and [`DeviceOutput::read`] are made for audio callbacks: they move samples and store atomics. They never
 //! allocate, lock, log, wait or make a system call.
@@ -18,21 +18,22 @@ use rtrb::{Consumer, Producer, RingBuffer};
 
 pub use clocked::ClockedDevice;
 pub use priority::raise_current_thread;
+pub use voxhall_voice::{Stereo, from_mono, to_mono};
 
 /// Samples per second of everything that crosses the seam.
 pub const SAMPLE_RATE: u32 = 48_000;
-/// Either ring's size: 340 ms, far more than a worker ever leaves in it.
+/// Every ring's size: 340 ms, far more than a worker ever leaves in it.
 const RING_SAMPLES: usize = 16_384;
 
 /// The capture callback's end.
 pub struct DeviceInput {
-    ring: Producer<f32>,
+    ring: Producer<Stereo>,
     clock: Arc<DeviceClock>,
 }
 
 impl DeviceInput {
     /// Hands over captured samples, one call a callback. What doesn't fit is dropped and counted: the worker has stalled for longer than the ring is long.
-    pub fn write(&mut self, samples: &[f32]) {
+    pub fn write(&mut self, samples: &[Stereo]) {
         let fits = self.ring.slots().min(samples.len());
         if let Ok(chunk) = self.ring.write_chunk_uninit(fits) {
             chunk.fill_from_iter(samples.iter().copied());
@@ -43,17 +44,19 @@ impl DeviceInput {
 
 /// The playout callback's end.
 pub struct DeviceOutput {
-    ring: Consumer<f32>,
+    ring: Consumer<Stereo>,
+    /// A copy of all that the device was given, for the echo canceller.
+    reference: Producer<Stereo>,
     clock: Arc<DeviceClock>,
     /// Last sample given out; an underrun fades from it instead of clicking.
-    last: f32,
+    last: Stereo,
     /// Something was played: silence before that is no underrun.
     started: bool,
 }
 
 impl DeviceOutput {
     /// Fills `out`, one call a callback: its length is what the next one is foreseen by. Samples that are not there in time are faded silence, counted as an underrun.
-    pub fn read(&mut self, out: &mut [f32]) {
+    pub fn read(&mut self, out: &mut [Stereo]) {
         let ready = self.ring.slots().min(out.len());
         let (filled, missing) = out.split_at_mut(ready);
         if let Ok(chunk) = self.ring.read_chunk(ready) {
@@ -67,23 +70,31 @@ impl DeviceOutput {
             self.started = true;
         }
         for sample in missing.iter_mut() {
-            self.last *= 0.97;
+            self.last = self.last.map(|side| side * 0.97);
             *sample = self.last;
         }
         let short = if self.started { missing.len() } else { 0 };
+        // Nobody takes it where no microphone is open; then it is left out.
+        let fits = self.reference.slots().min(out.len());
+        if let Ok(chunk) = self.reference.write_chunk_uninit(fits) {
+            chunk.fill_from_iter(out.iter().copied());
+        }
         self.clock.playout.tick(out.len(), short);
     }
 }
 
 /// The workers' end of the capture ring.
 pub(crate) struct CaptureEnd {
-    pub ring: Consumer<f32>,
+    pub ring: Consumer<Stereo>,
+    /// What the speakers were given, underruns included, in the order of playing. Has room for as much as `ring`; what
+    /// came while it was full is missing.
+    pub reference: Consumer<Stereo>,
     pub clock: Arc<DeviceClock>,
 }
 
 /// The workers' end of the playout ring.
 pub(crate) struct PlayoutEnd {
-    pub ring: Producer<f32>,
+    pub ring: Producer<Stereo>,
     pub clock: Arc<DeviceClock>,
 }
 
@@ -162,6 +173,7 @@ pub(crate) fn seam() -> (DeviceEnds, CaptureEnd, PlayoutEnd) {
     });
     let (capture_in, capture_out) = RingBuffer::new(RING_SAMPLES);
     let (playout_in, playout_out) = RingBuffer::new(RING_SAMPLES);
+    let (reference_in, reference_out) = RingBuffer::new(RING_SAMPLES);
     let ends = DeviceEnds {
         input: DeviceInput {
             ring: capture_in,
@@ -169,13 +181,15 @@ pub(crate) fn seam() -> (DeviceEnds, CaptureEnd, PlayoutEnd) {
         },
         output: DeviceOutput {
             ring: playout_out,
+            reference: reference_in,
             clock: Arc::clone(&clock),
-            last: 0.0,
+            last: [0.0; 2],
             started: false,
         },
     };
     let capture = CaptureEnd {
         ring: capture_out,
+        reference: reference_out,
         clock: Arc::clone(&clock),
     };
     let playout = PlayoutEnd {
@@ -209,20 +223,21 @@ mod tests {
     #[test]
     fn callbacks_move_samples_without_allocating() {
         let (mut ends, mut capture, mut playout) = seam();
-        let spoken: Vec<f32> = (0..480).map(|i| i as f32).collect();
+        let spoken: Vec<Stereo> = (0..480).map(|i| [i as f32, -(i as f32)]).collect();
         playout
             .ring
             .write_chunk_uninit(480)
             .unwrap()
             .fill_from_iter(spoken.iter().copied());
-        let mut heard = [0.0; 480];
+        let mut heard = [[9.0; 2]; 480];
         assert_no_alloc(|| {
             ends.input.write(&spoken);
             ends.output.read(&mut heard);
         });
         assert_eq!(heard, spoken.as_slice());
         assert_eq!(capture.ring.slots(), 480);
-        assert_eq!(capture.ring.pop(), Ok(0.0));
+        assert_eq!(capture.ring.pop(), Ok([0.0, 0.0]));
+        assert_eq!(capture.ring.pop(), Ok([1.0, -1.0]));
         assert_eq!(
             (
                 capture.clock.capture.period(),
@@ -236,17 +251,41 @@ mod tests {
     #[test]
     fn a_full_capture_ring_drops_and_an_empty_playout_ring_fades_both_counted() {
         let (mut ends, capture, mut playout) = seam();
-        ends.input.write(&[0.5; RING_SAMPLES]);
-        ends.input.write(&[0.5; 10]);
+        ends.input.write(&[[0.5; 2]; RING_SAMPLES]);
+        ends.input.write(&[[0.5; 2]; 10]);
         assert_eq!(
             (capture.ring.slots(), capture.clock.capture.xruns()),
             (RING_SAMPLES, 1)
         );
-        playout.ring.push(1.0).unwrap();
-        let mut heard = [9.0; 64];
+        playout.ring.push([1.0, -0.5]).unwrap();
+        let mut heard = [[9.0; 2]; 64];
         ends.output.read(&mut heard);
-        assert_eq!(heard[0], 1.0);
-        assert!(heard.windows(2).all(|pair| pair[1] < pair[0]), "{heard:?}");
+        assert_eq!(heard[0], [1.0, -0.5]);
+        assert!(
+            heard
+                .windows(2)
+                .all(|pair| pair[1][0] < pair[0][0] && pair[1][1] > pair[0][1]),
+            "{heard:?}"
+        );
         assert_eq!(capture.clock.playout.xruns(), 1);
+    }
+
+    #[test]
+    fn the_reference_is_what_the_device_was_given() {
+        let (mut ends, mut capture, mut playout) = seam();
+        playout.ring.push([1.0, -0.5]).unwrap();
+        let mut heard = [[9.0; 2]; 64];
+        assert_no_alloc(|| ends.output.read(&mut heard));
+        for sample in heard {
+            assert_eq!(capture.reference.pop(), Ok(sample));
+        }
+        assert!(capture.reference.is_empty());
+        // With nobody to take it, it fills up and nothing else happens.
+        assert_no_alloc(|| {
+            for _ in 0..=RING_SAMPLES / heard.len() {
+                ends.output.read(&mut heard);
+            }
+        });
+        assert_eq!(capture.reference.slots(), RING_SAMPLES);
     }
 }

@@ -35,7 +35,7 @@ fn sender(mode: OpusMode) -> VoiceSender {
 /// Level, voice activity and Opus for one captured frame of 10 ms.
 #[divan::bench(args = [OpusMode::LowDelay, OpusMode::Protected], sample_count = 1_500, sample_size = 1)]
 fn send(bencher: Bencher<'_, '_>, mode: OpusMode) {
-    let said = support::speech(1, SECONDS * 48_000);
+    let said = support::stereo(&support::speech(1, SECONDS * 48_000));
     let mut sender = sender(mode);
     let mut frames = said.chunks_exact(FRAME).cycle();
     // Past the change of mode.
@@ -56,7 +56,7 @@ fn send(bencher: Bencher<'_, '_>, mode: OpusMode) {
 fn receive(bencher: Bencher<'_, '_>, speakers: u32) {
     let streams: Vec<Vec<Vec<u8>>> = (0..speakers)
         .map(|speaker| {
-            let said = support::speech(u64::from(speaker), SECONDS * 48_000);
+            let said = support::stereo(&support::speech(u64::from(speaker), SECONDS * 48_000));
             let mut sender = sender(OpusMode::LowDelay);
             let mut payloads = Vec::new();
             sender.push(&said, |frame| payloads.push(frame.payload.to_vec()));
@@ -65,7 +65,7 @@ fn receive(bencher: Bencher<'_, '_>, speakers: u32) {
         .collect();
     let mut receiver = VoiceReceiver::new(ReceiverConfig::default()).expect("decoders");
     let mut now = Instant::now();
-    let mut out = [0.0; FRAME / 2];
+    let mut out = [[0.0; 2]; FRAME / 2];
     let mut frame = 0;
     bencher.bench_local(|| {
         for (speaker, payloads) in (0..).zip(&streams) {
@@ -85,7 +85,7 @@ fn receive(bencher: Bencher<'_, '_>, speakers: u32) {
 /// 20 ms of one speaker, of whose packets two in a row are lost every 200 ms: restored or made up by neural networks.
 #[divan::bench(sample_count = 3_000, sample_size = 1)]
 fn receive_with_losses(bencher: Bencher<'_, '_>) {
-    let said = support::speech(1, SECONDS * 48_000);
+    let said = support::stereo(&support::speech(1, SECONDS * 48_000));
     let mut sender = sender(OpusMode::Protected);
     sender.set_frame_length(FrameLength::Ms20);
     let mut payloads = Vec::new();
@@ -95,7 +95,7 @@ fn receive_with_losses(bencher: Bencher<'_, '_>) {
     }
     let mut receiver = VoiceReceiver::new(ReceiverConfig::default()).expect("decoders");
     let mut now = Instant::now();
-    let mut out = [0.0; FRAME / 2];
+    let mut out = [[0.0; 2]; FRAME / 2];
     let mut frame = 100;
     bencher.bench_local(|| {
         if frame % 10 >= 2 {

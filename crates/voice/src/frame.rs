@@ -12,6 +12,21 @@ pub const MAX_FRAME_SAMPLES: usize = 60 * SAMPLES_PER_MS;
 /// Longest Opus packet that is sent or accepted, bytes: one frame at its largest (RFC 6716, 3.4).
 pub const MAX_PAYLOAD_BYTES: usize = 1_275;
 
+/// One instant of sound: left and right, full scale 1.0.
+pub type Stereo = [f32; 2];
+
+/// The same on both sides.
+#[must_use]
+pub const fn from_mono(sample: f32) -> Stereo {
+    [sample; 2]
+}
+
+/// Both sides' mean, which gives [`from_mono`] its sample back.
+#[must_use]
+pub fn to_mono([left, right]: Stereo) -> f32 {
+    (left + right) * 0.5
+}
+
 /// How much sound travels in one packet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FrameLength {
@@ -80,6 +95,14 @@ impl FromStr for FrameLength {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_made_of_mono_is_mono_again() {
+        for sample in [0.0, 0.1, -1.0, f32::MIN_POSITIVE] {
+            assert_eq!(to_mono(from_mono(sample)), sample);
+        }
+        assert_eq!(to_mono([1.0, 0.0]), 0.5);
+    }
 
     #[test]
     fn frame_lengths_read_and_print() {

@@ -9,11 +9,13 @@
 //! the same bytes. After construction nothing allocates, and no packet can make anything panic. They are meant
 //! for a worker thread beside the audio callback, since Opus takes its time.
 //!
-//! Everything is mono `f32` at 48 kHz with full scale 1.0.
+//! Everything is [`Stereo`] at the rims and mono `f32` within, at 48 kHz with full scale 1.0.
 //!
 //! ```
 //! use std::time::{Duration, Instant};
-//! use voxhall_voice::{ReceiverConfig, SenderConfig, TransmitMode, VoiceReceiver, VoiceSender};
+//! use voxhall_voice::{
+//!     ReceiverConfig, SenderConfig, Stereo, TransmitMode, VoiceReceiver, VoiceSender, from_mono,
+//! };
 //!
 //! let mut sender = VoiceSender::new(SenderConfig {
 //!     mode: TransmitMode::Open,
@@ -23,16 +25,18 @@
 //!
 //! let mut now = Instant::now();
 //! let mut sequence = 0_u16;
-//! let mut heard = [0.0_f32; 240];
+//! let mut heard = [[0.0_f32; 2]; 240];
 //! let mut loudest = 0.0_f32;
 //! for i in 0..100 {
-//!     let microphone: Vec<f32> = (0..240).map(|k| ((i * 240 + k) as f32 * 0.06).sin() * 0.3).collect();
+//!     let microphone: Vec<Stereo> = (0..240)
+//!         .map(|k| from_mono(((i * 240 + k) as f32 * 0.06).sin() * 0.3))
+//!         .collect();
 //!     sender.push(&microphone, |frame| {
 //!         receiver.packet(now, 7, sequence, frame.rtp_timestamp, frame.marker, frame.payload);
 //!         sequence = sequence.wrapping_add(1);
 //!     });
 //!     receiver.pull(now, &mut heard);
-//!     loudest = heard.iter().fold(loudest, |loudest, sample| loudest.max(sample.abs()));
+//!     loudest = heard.iter().fold(loudest, |loudest, sample| loudest.max(sample[0].abs()));
 //!     now += Duration::from_millis(5);
 //! }
 //! assert!(loudest > 0.2);
@@ -48,7 +52,7 @@ mod send;
 
 pub use frame::{
     FrameLength, MAX_FRAME_SAMPLES, MAX_PAYLOAD_BYTES, ParseFrameLength, SAMPLE_RATE_HZ,
-    SAMPLES_PER_MS,
+    SAMPLES_PER_MS, Stereo, from_mono, to_mono,
 };
 pub use level::{Level, SILENCE_DBFS, amplitude, dbfs};
 pub use receive::{

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use voxhall_voice::{
-    Level, ReceiverConfig, SenderConfig, TransmitMode, VoiceReceiver, VoiceSender,
+    Level, ReceiverConfig, SenderConfig, Stereo, TransmitMode, VoiceReceiver, VoiceSender,
+    from_mono, to_mono,
 };
 
 struct Room {
@@ -43,10 +44,10 @@ impl Room {
     fn step(&mut self, amplitude: f32, speaks: impl Fn(u32) -> bool) -> [f32; 480] {
         let (receiver, now) = (&mut self.receiver, self.now);
         for (ssrc, sender, hz, sequence) in &mut self.senders {
-            let tone: Vec<f32> = (0..480)
+            let tone: Vec<Stereo> = (0..480)
                 .map(|k| {
                     let t = (self.i * 480 + k) as f32 / 48_000.0;
-                    (t * *hz * std::f32::consts::TAU).sin() * amplitude
+                    from_mono((t * *hz * std::f32::consts::TAU).sin() * amplitude)
                 })
                 .collect();
             sender.push(&tone, |frame| {
@@ -57,11 +58,11 @@ impl Room {
                 *sequence = sequence.wrapping_add(1);
             });
         }
-        let mut out = [0.0; 480];
+        let mut out = [[0.0; 2]; 480];
         receiver.pull(now, &mut out);
         self.now += Duration::from_millis(10);
         self.i += 1;
-        out
+        out.map(to_mono)
     }
 
     fn steps(&mut self, count: usize, amplitude: f32) -> Vec<f32> {
@@ -80,7 +81,7 @@ fn everybody_is_in_the_mix_and_apart_in_the_tap() {
     let mut room = Room::new(3, 8);
     room.steps(50, 0.1);
     let mut heard = Vec::new();
-    let mut mix = [0.0; 480];
+    let mut mix = [[0.0; 2]; 480];
     let now = room.now;
     room.receiver.pull_each(now, &mut mix, |ssrc, samples| {
         heard.push((ssrc, samples.to_vec()));
@@ -91,7 +92,7 @@ fn everybody_is_in_the_mix_and_apart_in_the_tap() {
     );
     for (i, mixed) in mix.iter().enumerate() {
         let sum: f32 = heard.iter().map(|(_, samples)| samples[i]).sum();
-        assert!((sum - mixed).abs() < 1e-5);
+        assert!(mixed.iter().all(|mixed| (sum - mixed).abs() < 1e-5));
     }
     assert!(heard.iter().all(|(_, samples)| loudness(samples) > 0.05));
 }

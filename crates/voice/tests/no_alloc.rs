@@ -4,22 +4,23 @@ use std::time::{Duration, Instant};
 
 use assert_no_alloc::{AllocDisabler, assert_no_alloc};
 use voxhall_voice::{
-    FrameLength, ReceiverConfig, SenderConfig, TransmitMode, VoiceReceiver, VoiceSender,
+    FrameLength, ReceiverConfig, SenderConfig, Stereo, TransmitMode, VoiceReceiver, VoiceSender,
+    from_mono,
 };
 
 #[global_allocator]
 static GUARD: AllocDisabler = AllocDisabler;
 
-fn tone(i: usize) -> Vec<f32> {
+fn tone(i: usize) -> Vec<Stereo> {
     (0..240)
-        .map(|k| ((i * 240 + k) as f32 * 0.05).sin() * 0.3)
+        .map(|k| from_mono(((i * 240 + k) as f32 * 0.05).sin() * 0.3))
         .collect()
 }
 
 #[test]
 fn sending_and_settings_do_not_allocate() {
     let mut sender = VoiceSender::new(SenderConfig::default()).expect("an encoder");
-    let chunks: Vec<Vec<f32>> = (0..200).map(tone).collect();
+    let chunks: Vec<Vec<Stereo>> = (0..200).map(tone).collect();
     let clock = Instant::now();
     let mut bytes = 0;
     assert_no_alloc(|| {
@@ -68,7 +69,7 @@ fn receiving_does_not_allocate_even_for_new_speakers() {
     .expect("a decoder");
 
     let mut now = Instant::now();
-    let mut out = [0.0; 240];
+    let mut out = [[0.0; 2]; 240];
     let mut sounding = 0;
     let mut restored = 0;
     assert_no_alloc(|| {

@@ -2,9 +2,10 @@
 
 mod support;
 
-use support::{Rng, align, fricative, speech, vowel};
+use support::{Rng, align, fricative, speech, stereo, vowel};
 use voxhall_voice::{
     FrameLength, OpusMode, ReceiverConfig, SenderConfig, TransmitMode, VoiceReceiver, VoiceSender,
+    to_mono,
 };
 
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +30,7 @@ fn send(sender: &mut VoiceSender, said: &[f32], chunk: usize) -> Vec<Sent> {
     let mut at = 0;
     for chunk in said.chunks(chunk) {
         at += chunk.len();
-        sender.push(chunk, |frame| {
+        sender.push(&stereo(chunk), |frame| {
             sent.push(Sent {
                 at,
                 payload: frame.payload.to_vec(),
@@ -259,13 +260,13 @@ fn a_decoder_survives_the_change_of_mode() {
     let mut receiver = VoiceReceiver::new(ReceiverConfig::default()).expect("a decoder");
     let mut now = std::time::Instant::now();
     let mut heard = Vec::new();
-    let mut out = [0.0; 120];
+    let mut out = [[0.0; 2]; 120];
     let mut sequence = 0;
     for (i, chunk) in said.chunks(120).enumerate() {
         if i * 120 == 48_000 * 3 {
             sender.set_reported_loss(0.02);
         }
-        sender.push(chunk, |frame| {
+        sender.push(&stereo(chunk), |frame| {
             receiver.packet(
                 now,
                 1,
@@ -277,7 +278,7 @@ fn a_decoder_survives_the_change_of_mode() {
             sequence += 1;
         });
         receiver.pull(now, &mut out);
-        heard.extend_from_slice(&out);
+        heard.extend(out.iter().copied().map(to_mono));
         now += std::time::Duration::from_micros(2_500);
     }
     assert_eq!(sender.opus_mode(), OpusMode::Protected);

@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use voxhall_voice::Stereo;
+
 use super::{DeviceEnds, SAMPLE_RATE};
 
 /// Calls back every period until dropped.
@@ -30,7 +32,7 @@ impl ClockedDevice {
         ends: DeviceEnds,
         first: Instant,
         period_samples: usize,
-        io: impl FnMut(&mut [f32], &[f32]) + Send + 'static,
+        io: impl FnMut(&mut [Stereo], &[Stereo]) + Send + 'static,
     ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
@@ -57,13 +59,13 @@ fn run(
     mut ends: DeviceEnds,
     first: Instant,
     period: usize,
-    mut io: impl FnMut(&mut [f32], &[f32]),
+    mut io: impl FnMut(&mut [Stereo], &[Stereo]),
     stop: &AtomicBool,
 ) {
     // As a sound card's callbacks are.
     super::raise_current_thread();
-    let mut captured = vec![0.0; period];
-    let mut played = vec![0.0; period];
+    let mut captured = vec![[0.0; 2]; period];
+    let mut played = vec![[0.0; 2]; period];
     let mut done: u64 = 0;
     while !stop.load(Relaxed) {
         // From the start, not from the last call: lateness doesn't add up.

@@ -23,7 +23,7 @@ use voxhall_protocol::{
         TransactionId, classify,
     },
 };
-use voxhall_voice::{ReceiverConfig, ReceiverError, VoiceReceiver};
+use voxhall_voice::{ReceiverConfig, ReceiverError, Stereo, VoiceReceiver};
 
 use super::{
     VoiceEvent,
@@ -97,7 +97,7 @@ pub struct Worker {
     waiting: Smoothed,
     next_meters: Instant,
     random: SystemRandom,
-    mix: Box<[f32; CHUNK]>,
+    mix: Box<[Stereo; CHUNK]>,
 }
 
 struct ActivePath {
@@ -155,7 +155,7 @@ impl Worker {
             waiting: Smoothed::default(),
             next_meters: Instant::now(),
             random: SystemRandom::new(),
-            mix: Box::new([0.0; CHUNK]),
+            mix: Box::new([[0.0; 2]; CHUNK]),
         })
     }
 

@@ -190,6 +190,11 @@ impl Worker {
         if let Ok(chunk) = capture.ring.read_chunk(stale) {
             chunk.commit_all();
         }
+        // Nothing cancels echoes yet.
+        let played = capture.reference.slots();
+        if let Ok(chunk) = capture.reference.read_chunk(played) {
+            chunk.commit_all();
+        }
         let ready = capture.ring.slots();
         if let Ok(chunk) = capture.ring.read_chunk(ready) {
             let arrived = capture.clock.capture.last().unwrap_or(now);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 pub use stats::{ReceptionReport, SpeakerStats};
 
-use crate::frame::SAMPLES_PER_MS;
+use crate::frame::{SAMPLES_PER_MS, Stereo, from_mono};
 use crate::level::Level;
 use crate::libopus::OpusError;
 use mixer::{Gain, Limiter};
@@ -80,6 +80,7 @@ pub struct VoiceReceiver {
     deafened: bool,
     limiter: Limiter,
     chunk: Box<[f32; CHUNK]>,
+    mix: Box<[f32; CHUNK]>,
     level: Level,
 }
 
@@ -136,6 +137,7 @@ impl VoiceReceiver {
             deafened: false,
             limiter: Limiter::new(),
             chunk: Box::new([0.0; CHUNK]),
+            mix: Box::new([0.0; CHUNK]),
             level: Level::default(),
         })
     }
@@ -157,18 +159,24 @@ impl VoiceReceiver {
             .packet(now, sequence, timestamp, marker, payload);
     }
 
-    /// Fills `out` with the mono mix that is to be heard from `now` on. Call it when the device wants samples,
+    /// Fills `out` with the mix that is to be heard from `now` on. Call it when the device wants samples,
     /// with as many as it wants; small chunks mean little delay.
-    pub fn pull(&mut self, now: Instant, out: &mut [f32]) {
+    pub fn pull(&mut self, now: Instant, out: &mut [Stereo]) {
         self.pull_each(now, out, |_, _| {});
     }
 
     /// Like [`pull`](Self::pull), and shows every known speaker's own samples to `tap`, silence included, before
     /// the listener's volume, mute and deafen. Pulls of more than 960 samples call it several times.
-    pub fn pull_each(&mut self, now: Instant, out: &mut [f32], mut tap: impl FnMut(u32, &[f32])) {
+    pub fn pull_each(
+        &mut self,
+        now: Instant,
+        out: &mut [Stereo],
+        mut tap: impl FnMut(u32, &[f32]),
+    ) {
         let now = self.clock(now);
-        out.fill(0.0);
-        for piece in out.chunks_mut(CHUNK) {
+        for out in out.chunks_mut(CHUNK) {
+            let piece = &mut self.mix[..out.len()];
+            piece.fill(0.0);
             for seat in self.seats.iter_mut().filter(|seat| seat.taken) {
                 let samples = &mut self.chunk[..piece.len()];
                 let sound = seat.speaker.pull(now, samples);
@@ -186,8 +194,11 @@ impl VoiceReceiver {
             }
             self.output.apply(piece);
             self.limiter.run(piece);
+            for (out, sample) in out.iter_mut().zip(piece) {
+                *out = from_mono(*sample);
+            }
         }
-        self.level = Level::of(out);
+        self.level = Level::of(out.as_flattened());
     }
 
     /// Forgets a speaker who left, and their volume.

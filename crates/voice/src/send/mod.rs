@@ -13,7 +13,7 @@ use voxhall_protocol::limits::BITRATE_BPS;
 pub use encoder::OpusMode;
 pub use gate::TransmitMode;
 
-use crate::frame::{FrameLength, MAX_PAYLOAD_BYTES};
+use crate::frame::{FrameLength, MAX_PAYLOAD_BYTES, SAMPLES_PER_MS, Stereo, to_mono};
 use crate::level::Level;
 use crate::libopus::OpusError;
 use encoder::FrameEncoder;
@@ -134,17 +134,17 @@ impl VoiceSender {
         })
     }
 
-    /// Takes captured mono samples at 48 kHz, full scale 1.0, in chunks of any length, and hands every frame to
+    /// Takes captured samples at 48 kHz, full scale 1.0, in chunks of any length, and hands every frame to
     /// be sent to `sink`, in order. The first packets of a talkspurt come several at once: they carry what was
     /// said before the detector was sure.
-    pub fn push(&mut self, samples: &[f32], sink: impl FnMut(EncodedFrame<'_>)) {
+    pub fn push(&mut self, samples: &[Stereo], sink: impl FnMut(EncodedFrame<'_>)) {
         self.run(samples, || None, sink);
     }
 
     /// Like [`push`](Self::push), and measures the time spent in Opus by `clock`.
     pub fn push_timed(
         &mut self,
-        samples: &[f32],
+        samples: &[Stereo],
         mut clock: impl FnMut() -> Instant,
         sink: impl FnMut(EncodedFrame<'_>),
     ) {
@@ -153,13 +153,20 @@ impl VoiceSender {
 
     fn run(
         &mut self,
-        mut samples: &[f32],
+        samples: &[Stereo],
         mut clock: impl FnMut() -> Option<Instant>,
         mut sink: impl FnMut(EncodedFrame<'_>),
     ) {
         self.output.stats.captured_samples += samples.len() as u64;
-        while self.reblocker.fill(&mut samples) {
-            self.frame(&mut clock, &mut sink);
+        for piece in samples.chunks(MIXED_DOWN_AT_ONCE) {
+            let mut mono = [0.0; MIXED_DOWN_AT_ONCE];
+            for (mono, &sample) in mono.iter_mut().zip(piece) {
+                *mono = to_mono(sample);
+            }
+            let mut mono = &mono[..piece.len()];
+            while self.reblocker.fill(&mut mono) {
+                self.frame(&mut clock, &mut sink);
+            }
         }
     }
 
@@ -323,6 +330,7 @@ impl VoiceSender {
     }
 }
 
+const MIXED_DOWN_AT_ONCE: usize = 10 * SAMPLES_PER_MS;
 /// Opus' DTX answers with this many bytes or fewer.
 const DTX_BYTES: usize = 2;
 

@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use voxhall_voice::{
-    FrameLength, ReceiverConfig, SenderConfig, SpeakerStats, TransmitMode, VoiceReceiver,
-    VoiceSender,
+    FrameLength, ReceiverConfig, SenderConfig, SpeakerStats, Stereo, TransmitMode, VoiceReceiver,
+    VoiceSender, from_mono, to_mono,
 };
 
 pub const SSRC: u32 = 0x5eed;
@@ -31,6 +31,11 @@ impl Rng {
     pub fn below(&mut self, n: u64) -> u64 {
         self.next() % n
     }
+}
+
+/// As a mono microphone gives it.
+pub fn stereo(mono: &[f32]) -> Vec<Stereo> {
+    mono.iter().copied().map(from_mono).collect()
 }
 
 /// Something with the statistics of speech: voiced syllables (a glottal pulse train with jitter through three
@@ -195,7 +200,7 @@ impl Call {
             payloads: Vec::new(),
             onsets: Vec::new(),
         };
-        let mut out = vec![0.0; self.pull];
+        let mut out = vec![[0.0; 2]; self.pull];
         let mut concealed = 0;
         loop {
             let capture_ms = (captured + chunk) as f64 * sender_ms;
@@ -210,7 +215,7 @@ impl Call {
             } else if capture_ms <= pull_ms && captured + chunk <= self.said.len() {
                 // Reports come again and again.
                 sender.set_reported_loss(self.reported_loss);
-                sender.push(&self.said[captured..captured + chunk], |frame| {
+                sender.push(&stereo(&self.said[captured..captured + chunk]), |frame| {
                     for delay_ms in network(packets, capture_ms, &mut rng) {
                         flying.push((
                             capture_ms + delay_ms,
@@ -236,7 +241,7 @@ impl Call {
                 captured += chunk;
             } else {
                 receiver.pull(at(pull_ms), &mut out);
-                heard.sound.extend_from_slice(&out);
+                heard.sound.extend(out.iter().copied().map(to_mono));
                 if let Some(stats) = receiver.stats(SSRC) {
                     if stats.concealed_samples > concealed {
                         concealed = stats.concealed_samples;
