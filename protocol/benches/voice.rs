@@ -8,9 +8,9 @@ use divan::Bencher;
 use voxhall_protocol::{
     BaseKey, Epoch, SenderIndex, SessionSecret, Ssrc, VoiceSessionId,
     voice::{
-        BindingRequest, Datagram, HOP_TAG_LEN, HopReceiver, Kid, Opener, PathClient, ReportBlock,
-        RtpHeader, Sealer, SenderKey, SessionKeys, TransactionId, classify, parse_reports,
-        write_receiver_report,
+        BindingRequest, BurstLoss, Datagram, HOP_TAG_LEN, HopReceiver, Kid, Opener, PathClient,
+        ReportBlock, RtpHeader, Sealer, SenderKey, SessionKeys, TransactionId, classify,
+        parse_reports, write_receiver_report,
     },
 };
 
@@ -145,6 +145,7 @@ fn rtcp_write_and_parse_4_blocks(bencher: Bencher<'_, '_>) {
         cumulative_lost: 2,
         highest_sequence: 3,
         jitter: 4,
+        burst_loss: BurstLoss::default(),
     };
     let mut out = Datagram::new();
     bencher.bench_local(|| {

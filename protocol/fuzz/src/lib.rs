@@ -65,7 +65,11 @@ pub fn fuzz_rtcp(data: &[u8]) {
             .is_err()
     );
     let mut blocks = 0;
-    let result = parse_reports(data, |_, _| blocks += 1);
+    let result = parse_reports(data, |_, block| {
+        blocks += 1;
+        let bursts = block.burst_loss;
+        assert!(bursts.lost <= bursts.expected && bursts.bursts <= bursts.lost / 2);
+    });
     assert!(result.is_ok() || blocks == 0);
     assert!(blocks * 24 <= data.len());
 }

@@ -17,6 +17,7 @@ mod path;
 mod path_server;
 mod replay;
 mod rtcp;
+mod rtcp_xr;
 mod rtp;
 mod seal;
 mod sframe;
@@ -34,6 +35,7 @@ pub use rtcp::{
     MAX_REPORT_BLOCKS, ReportBlock, RtcpError, RtcpReceiver, RtcpSender, parse_reports,
     write_receiver_report,
 };
+pub use rtcp_xr::{BurstLoss, MAX_BURST_REPORTS};
 pub use rtp::{AudioLevel, MAX_RTP_HEADER, OPUS_CLOCK_HZ, OPUS_PAYLOAD_TYPE, RtpError, RtpHeader};
 pub use seal::{MAX_OPUS_FRAME, SealError, Sealer};
 pub use sframe::{Kid, SFRAME_TAG_LEN, SenderKey, SframeError, SframeHeader};

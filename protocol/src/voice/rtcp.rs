@@ -1,15 +1,19 @@
 //! RTCP receiver reports (RFC 3550 section 6.4.2), authenticated as SRTCP is without encryption (RFC 3711 section 3.4).
 //!
-//! `compound | u32 index, top bit (E) 0 | 10-byte tag`. A compound is receiver reports only: reduced-size RTCP (RFC 5506).
+//! `compound | u32 index, top bit (E) 0 | 10-byte tag`. A compound is receiver reports, and extended ones (RFC 3611) of losses in
+//! bursts, only: reduced-size RTCP (RFC 5506).
 
 use rtcp_types::{
-    ReceiverReport, RtcpPacket, RtcpPacketParser,
+    ReceiverReport, RtcpPacket, RtcpPacketParser, Xr,
     utils::parser::{parse_length, parse_packet_type},
 };
 
 use crate::Ssrc;
 
-use super::{Datagram, DatagramFull, HOP_TAG_LEN, HopKey, ReplayError, ReplayWindow};
+use super::{
+    Datagram, DatagramFull, HOP_TAG_LEN, HopKey, ReplayError, ReplayWindow,
+    rtcp_xr::{self, BurstLoss, BurstReports},
+};
 
 /// How many sources one receiver report tells about. Who hears more reports on them in turn.
 pub const MAX_REPORT_BLOCKS: usize = 31;
@@ -31,6 +35,8 @@ pub struct ReportBlock {
     pub highest_sequence: u32,
     /// Interarrival jitter in RTP clock units.
     pub jitter: u32,
+    /// Which of the losses came in a row; in an extended report beside this block.
+    pub burst_loss: BurstLoss,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +51,7 @@ pub enum RtcpError {
     BadTag,
 }
 
-/// Appends one receiver report. Writes the first [`MAX_REPORT_BLOCKS`] blocks.
+/// Appends one receiver report, and an extended one where losses came in bursts. Writes the first [`MAX_REPORT_BLOCKS`] blocks.
 pub fn write_receiver_report(
     reporter: Ssrc,
     blocks: &[ReportBlock],
@@ -70,7 +76,7 @@ pub fn write_receiver_report(
         // No sender reports are sent, so there is none to refer to.
         room[16..24].fill(0);
     }
-    Ok(())
+    rtcp_xr::write(reporter, blocks, out)
 }
 
 /// Calls `each` with every report block of a verified compound; packets of other types are skipped.
@@ -81,10 +87,15 @@ pub fn parse_reports(
     mut each: impl FnMut(Ssrc, ReportBlock),
 ) -> Result<(), RtcpError> {
     let packets = || Packets { rest: compound };
+    let mut bursts = BurstReports::default();
     for packet in packets() {
         let packet = packet?;
-        if parse_packet_type(packet) == ReceiverReport::PACKET_TYPE {
-            ReceiverReport::parse(packet).map_err(|_| RtcpError::Malformed)?;
+        match parse_packet_type(packet) {
+            ReceiverReport::PACKET_TYPE => {
+                ReceiverReport::parse(packet).map_err(|_| RtcpError::Malformed)?;
+            }
+            Xr::PACKET_TYPE => bursts.read(packet)?,
+            _ => {}
         }
     }
     for report in packets().filter_map(|packet| ReceiverReport::parse(packet.ok()?).ok()) {
@@ -100,6 +111,7 @@ pub fn parse_reports(
                     cumulative_lost,
                     highest_sequence: block.extended_sequence_number(),
                     jitter: block.interarrival_jitter(),
+                    burst_loss: bursts.of(Ssrc(block.ssrc())),
                 },
             );
         }
@@ -213,6 +225,12 @@ mod tests {
         cumulative_lost: -2,
         highest_sequence: 0x0001_0005,
         jitter: 480,
+        burst_loss: BurstLoss {
+            expected: 0,
+            lost: 0,
+            bursts: 0,
+            duration_ms: 0,
+        },
     };
 
     fn report(blocks: &[ReportBlock]) -> Datagram {
@@ -309,6 +327,26 @@ mod tests {
             let _ = parsed(&bytes);
             let keys = SessionKeys::derive(&SessionSecret([5; 32]));
             prop_assert!(RtcpReceiver::new(keys.hop_up).receive(&bytes).is_err());
+        }
+
+        #[test]
+        fn any_extended_report_body_is_safe(blocks in prop::collection::vec((any::<u8>(), any::<u8>(), 0u16..9, prop::collection::vec(any::<u8>(), 32)), 0..9), cut in 0usize..3) {
+            let mut bytes = report(&[BLOCK]).as_slice().to_vec();
+            let start = bytes.len();
+            bytes.extend([0x80, 207, 0, 0, 0, 0, 0, 9]);
+            for (kind, flags, words, body) in blocks {
+                let kind = [14, 20, kind][usize::from(kind % 3)];
+                bytes.extend([kind, flags, 0, words as u8]);
+                bytes.extend(&body[..usize::from(words) * 4]);
+            }
+            bytes.truncate(bytes.len() - (4 * cut).min(bytes.len() - start - 8));
+            let words = ((bytes.len() - start) / 4 - 1) as u16;
+            bytes[start + 2..start + 4].copy_from_slice(&words.to_be_bytes());
+            if let Ok(read) = parsed(&bytes) {
+                prop_assert_eq!(read.len(), 1);
+                let bursts = read[0].1.burst_loss;
+                prop_assert!(bursts.lost <= bursts.expected && bursts.bursts * 2 <= bursts.lost);
+            }
         }
 
         #[test]

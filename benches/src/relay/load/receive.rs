@@ -22,8 +22,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use voxhall_protocol::{
     Ssrc,
     voice::{
-        Bundle, Datagram, DatagramKind, OpenError, Opener, PathClient, PathEvent, ReportBlock,
-        RtcpSender, TransactionId, classify, write_receiver_report,
+        Bundle, BurstLoss, Datagram, DatagramKind, OpenError, Opener, PathClient, PathEvent,
+        ReportBlock, RtcpSender, TransactionId, classify, write_receiver_report,
     },
 };
 
@@ -428,6 +428,7 @@ impl Speaker {
             cumulative_lost: lost as i32,
             highest_sequence: self.newest,
             jitter: 0,
+            burst_loss: BurstLoss::default(),
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use assert_no_alloc::assert_no_alloc;
-use voxhall_protocol::voice::{Datagram, ReportBlock, write_receiver_report};
+use voxhall_protocol::voice::{BurstLoss, Datagram, ReportBlock, write_receiver_report};
 use voxhall_relay::Total;
 
 use crate::world::{LOUNGE, World};
@@ -37,6 +37,12 @@ fn a_running_relay_does_not_allocate() {
                         cumulative_lost: 1,
                         highest_sequence: 1,
                         jitter: 1,
+                        burst_loss: BurstLoss {
+                            expected: 50,
+                            lost: 2,
+                            bursts: 1,
+                            duration_ms: 40,
+                        },
                     })
                     .collect();
                 write_receiver_report(world.clients[client].route.ssrc, &blocks, &mut out).unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use voxhall_protocol::{
     Ssrc,
-    voice::{Datagram, ReportBlock, write_receiver_report},
+    voice::{BurstLoss, Datagram, ReportBlock, write_receiver_report},
 };
 use voxhall_relay::DropReason;
 
@@ -24,6 +24,13 @@ fn block(ssrc: Ssrc, fraction_lost: u8, jitter: u32) -> ReportBlock {
         cumulative_lost: 5,
         highest_sequence: 77,
         jitter,
+        // As many as there are losses at all, at most.
+        burst_loss: BurstLoss {
+            expected: 256,
+            lost: u16::from(fraction_lost),
+            bursts: u16::from(fraction_lost / 3),
+            duration_ms: 20 * u32::from(fraction_lost),
+        },
     }
 }
 

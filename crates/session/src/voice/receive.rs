@@ -580,6 +580,7 @@ impl ActivePath {
                     cumulative_lost: report.cumulative_lost,
                     highest_sequence: report.extended_highest_sequence,
                     jitter: report.jitter,
+                    burst_loss: report.burst_loss,
                 });
             }
         }

@@ -732,6 +732,7 @@ impl Speaker {
     }
 
     fn note_loss(&mut self, missing: i64) {
+        self.reception.count_missed(missing, self.frame);
         for _ in 0..missing.min(100) {
             self.loss += LOSS_SHARE * (1.0 - self.loss);
         }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::frame::SAMPLE_RATE_HZ;
+use voxhall_protocol::voice::BurstLoss;
+
+use crate::frame::{SAMPLE_RATE_HZ, SAMPLES_PER_MS};
 
 /// Counters since the speaker was first heard, and the present delays.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -52,6 +54,8 @@ pub struct ReceptionReport {
     pub extended_highest_sequence: u32,
     /// In units of the RTP clock.
     pub jitter: u32,
+    /// Of what was to be played since the last report: late packets count as lost.
+    pub burst_loss: BurstLoss,
 }
 
 /// Counts arrivals for [`ReceptionReport`].
@@ -66,6 +70,10 @@ pub(crate) struct Reception {
     /// RFC 3550 keeps the jitter in 1/16 units.
     jitter_q4: i64,
     transit: Option<i64>,
+    /// Since the last report.
+    burst_lost: i64,
+    bursts: i64,
+    burst_samples: i64,
 }
 
 impl Reception {
@@ -101,6 +109,15 @@ impl Reception {
         self.transit = None;
     }
 
+    /// So many packets in a row, of `frame` samples each, weren't there when they were to be played.
+    pub(crate) fn count_missed(&mut self, packets: i64, frame: i64) {
+        if packets > 1 {
+            self.bursts += 1;
+            self.burst_lost += packets;
+            self.burst_samples += packets * frame;
+        }
+    }
+
     pub(crate) fn jitter_samples(&self) -> f32 {
         self.jitter_q4 as f32 / 16.0
     }
@@ -128,6 +145,24 @@ impl Reception {
             // The extension counts from an arbitrary cycle, so truncation is what is meant.
             extended_highest_sequence: self.highest as u32,
             jitter: (self.jitter_q4 >> 4).clamp(0, i64::from(u32::MAX)) as u32,
+            burst_loss: self.take_burst_loss(expected),
+        }
+    }
+
+    fn take_burst_loss(&mut self, expected: i64) -> BurstLoss {
+        // Playing runs behind arriving, so at the edges of an interval there can be more missed than expected.
+        let expected = expected.clamp(0, i64::from(u16::MAX));
+        let lost = std::mem::take(&mut self.burst_lost).min(expected);
+        let bursts = std::mem::take(&mut self.bursts).min(lost / 2);
+        let samples = std::mem::take(&mut self.burst_samples);
+        if bursts == 0 {
+            return BurstLoss::default();
+        }
+        BurstLoss {
+            expected: expected as u16,
+            lost: lost as u16,
+            bursts: bursts as u16,
+            duration_ms: (samples / SAMPLES_PER_MS as i64).clamp(0, 0xff_ffff) as u32,
         }
     }
 
@@ -166,6 +201,33 @@ mod tests {
         assert_eq!(report.jitter, 10);
         // Nothing arrived since.
         assert_eq!(reception.report(7).fraction_lost, 0);
+    }
+
+    #[test]
+    fn losses_in_a_row_are_told_once_and_never_more_of_them_than_packets() {
+        let mut reception = Reception::default();
+        reception.restart(0);
+        for sequence in (0..20).filter(|sequence| ![3, 7, 8, 12, 13, 14].contains(sequence)) {
+            reception.count(sequence, 0);
+        }
+        for missed in [1, 2, 3] {
+            reception.count_missed(missed, 960);
+        }
+        let expected = BurstLoss {
+            expected: 20,
+            lost: 5,
+            bursts: 2,
+            duration_ms: 100,
+        };
+        assert_eq!(reception.report(7).burst_loss, expected);
+        assert_eq!(reception.report(7).burst_loss, BurstLoss::default());
+
+        reception.count(20, 0);
+        reception.count(21, 0);
+        reception.count(22, 0);
+        reception.count_missed(9, 960);
+        let burst_loss = reception.report(7).burst_loss;
+        assert_eq!((burst_loss.expected, burst_loss.lost), (3, 3));
     }
 
     #[test]
