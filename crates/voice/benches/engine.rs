@@ -1,6 +1,9 @@
 //! What the voice of one client costs: every bench is 10 ms of sound. `cargo bench -p voxhall-voice`.
 
-use std::time::{Duration, Instant};
+use std::{
+    cell::RefCell,
+    time::{Duration, Instant},
+};
 
 use divan::Bencher;
 use voxhall_voice::{
@@ -112,4 +115,49 @@ fn receive_with_losses(bencher: Bencher<'_, '_>) {
     });
     let stats = receiver.stats(1).expect("known");
     assert!(stats.dred_recovered_samples > 0);
+}
+
+/// The pull of 5 ms in which all of `speakers` miss a packet.
+#[divan::bench(args = [1, 2, 5, 10], sample_count = 300, sample_size = 1)]
+fn lose_at_once(bencher: Bencher<'_, '_>, speakers: u32) {
+    struct Talk {
+        receiver: VoiceReceiver,
+        now: Instant,
+        frame: usize,
+    }
+    impl Talk {
+        fn pull(&mut self) {
+            let mut out = [0.0; FRAME / 2];
+            self.receiver.pull(self.now, &mut out);
+            self.now += Duration::from_millis(5);
+            divan::black_box(out[0]);
+        }
+    }
+    let said = support::speech(1, SECONDS * 48_000);
+    let mut payloads = Vec::new();
+    sender(OpusMode::LowDelay).push(&said, |frame| payloads.push(frame.payload.to_vec()));
+    let talk = RefCell::new(Talk {
+        receiver: VoiceReceiver::new(ReceiverConfig::default()).expect("decoders"),
+        now: Instant::now(),
+        frame: 0,
+    });
+    bencher
+        .with_inputs(|| {
+            let talk = &mut *talk.borrow_mut();
+            // What was missed is passed by.
+            talk.pull();
+            for _ in 0..20 {
+                talk.frame += 1;
+                let payload = &payloads[talk.frame % payloads.len()];
+                let (sequence, timestamp) = (talk.frame as u16, (talk.frame * FRAME) as u32);
+                for speaker in 0..speakers {
+                    talk.receiver
+                        .packet(talk.now, speaker, sequence, timestamp, false, payload);
+                }
+                talk.pull();
+                talk.pull();
+            }
+            talk.frame += 1;
+        })
+        .bench_local_values(|()| talk.borrow_mut().pull());
 }

@@ -2,8 +2,10 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
+
 use support::{Call, Fate, Heard, Rng, align};
-use voxhall_voice::{FrameLength, TransmitMode};
+use voxhall_voice::{FrameLength, ReceiverConfig, TransmitMode, VoiceReceiver};
 
 const SEEDS: [u64; 3] = [1, 2, 3];
 
@@ -57,6 +59,60 @@ fn a_clean_path_adds_next_to_nothing() {
     }
 }
 
+/// The least delay in samples with which every packet is there when it is needed, from a sample being said to its being
+/// pulled: devices hand over and take `period` samples, the listener's `phase` after the speaker's, and a packet of `frame`
+/// takes `path`.
+fn least_delay(period: usize, frame: usize, phase: usize, path: usize) -> usize {
+    let with_pulls_at = |place: usize| {
+        let needs = |packet: usize| {
+            let first = period + packet * frame;
+            let complete = (first + frame).next_multiple_of(period);
+            let pull = first - (first - place) % period;
+            complete + path - pull
+        };
+        let needed = (0..period).map(needs).max().expect("packets");
+        // Pulls come when they come.
+        let due = (phase + period - place) % period;
+        needed + (due + period - needed % period) % period
+    };
+    (0..period).map(with_pulls_at).min().expect("places")
+}
+
+#[test]
+fn the_patterns_of_both_devices_cost_no_more_than_they_must() {
+    for (period, frame, phase) in [
+        (128, FrameLength::Ms5, 40),
+        (128, FrameLength::Ms5, 100),
+        (128, FrameLength::Ms10, 40),
+        (128, FrameLength::Ms2_5, 40),
+        (256, FrameLength::Ms10, 100),
+        (1_024, FrameLength::Ms10, 100),
+    ] {
+        let samples = (frame.as_ms() * 48.0) as usize;
+        let least_ms = least_delay(period, samples, phase, 0) as f64 / 48.0;
+        for seed in SEEDS {
+            let mut call = Call::new(seed, 8.0);
+            (call.capture, call.pull, call.frame) = (period, period, frame);
+            // 20.3 ms are not a whole number of periods; the listener's clock is set so that they don't matter.
+            call.pull_phase_ms = 20.3 + phase as f64 / 48.0;
+            let heard = call.run(|_, _, rng| vec![20.0 + 0.3 * rng.unit()]);
+            let (lag, likeness) = align(&call.said, &heard.sound, 240_000, 48_000, 9_600);
+            let added_ms = lag as f64 / 48.0 + call.pull_phase_ms - 2.5 - 20.3 - least_ms;
+            println!(
+                "{period} samples, {frame} ms frames, seed {seed}: {least_ms:.2} ms and {added_ms:.2} more, likeness {likeness:.3}, \
+                 concealed {}, buffer {:.2} ms",
+                heard.stats.concealed_samples,
+                heard.mean_delay_ms(5_000.0, 6_000.0)
+            );
+            assert!(likeness > 0.9);
+            assert!(added_ms > -0.1 && added_ms < 1.0, "{added_ms} ms");
+            // Both patterns are found out in the first second.
+            let concealed_ms = heard.stats.concealed_samples as f64 / 48.0;
+            assert!(concealed_ms < period as f64 / 48.0, "{concealed_ms} ms");
+        }
+    }
+}
+
 #[test]
 fn what_is_said_is_heard_as_soon_as_it_can_be() {
     for seed in SEEDS {
@@ -82,6 +138,90 @@ fn jitter_is_covered_by_delay_and_no_more() {
         show("20 ms of jitter", &call, &heard);
         assert!(heard.concealed_share() < 0.01);
         assert!(heard.mean_delay_ms(2_000.0, f64::INFINITY) < 25.0);
+    }
+}
+
+#[test]
+fn each_speaker_waits_for_their_own_path_only() {
+    let payloads = Call::new(1, 10.0).run(path(0.0)).payloads;
+    let mut receiver = VoiceReceiver::new(ReceiverConfig::default()).expect("decoders");
+    let start = Instant::now();
+    let mut rng = Rng(7);
+    let mut arrivals: Vec<(f64, u32, usize)> = (0..payloads.len())
+        .flat_map(|i| {
+            let sent_ms = i as f64 * 10.0;
+            [
+                (sent_ms + 20.0, 1, i),
+                (sent_ms + 20.0 + 60.0 * rng.unit(), 2, i),
+            ]
+        })
+        .collect();
+    arrivals.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut out = [0.0; 240];
+    let mut pull_ms = 0.0;
+    for (at_ms, ssrc, i) in arrivals {
+        let at = |ms: f64| start + Duration::from_nanos((ms * 1e6) as u64);
+        while pull_ms < at_ms {
+            receiver.pull(at(pull_ms), &mut out);
+            pull_ms += 5.0;
+        }
+        let (sequence, timestamp) = (i as u16, i as u32 * 480);
+        receiver.packet(at(at_ms), ssrc, sequence, timestamp, i == 0, &payloads[i]);
+    }
+    let delay_ms = |ssrc| receiver.stats(ssrc).expect("known").delay_ms;
+    println!("{} and {} ms", delay_ms(1), delay_ms(2));
+    assert!(delay_ms(1) < 8.0 && delay_ms(2) > 30.0);
+}
+
+#[test]
+fn a_voice_without_a_pause_is_played_faster_and_slower_too() {
+    let mut call = Call::new(2, 12.0);
+    call.said.fill(0.0);
+    for vowel in call.said.chunks_mut(48_000) {
+        support::vowel(&mut Rng(3), vowel);
+    }
+    // A spike leaves 200 ms to be won back; then the path becomes slower bit by bit.
+    let heard = call.run(|_, at_ms, _| {
+        vec![match at_ms {
+            3_000.0..3_200.0 => 3_220.0 - at_ms,
+            6_000.0.. => 20.0 + (at_ms - 6_000.0) * 0.004,
+            _ => 20.0,
+        }]
+    });
+    show("one long vowel", &call, &heard);
+    assert!(heard.mean_delay_ms(5_000.0, 6_000.0) < 6.0);
+    assert!(heard.stats.accelerated_samples > 180 * 48);
+    assert!(heard.stats.expanded_samples > 10 * 48);
+    // The spike, and little else.
+    assert!(heard.stats.concealed_samples < 240 * 48);
+}
+
+#[test]
+fn what_is_left_of_a_loss_is_left_out_when_there_is_delay_to_win_back() {
+    for seed in SEEDS {
+        let mut call = Call::new(seed, 30.0);
+        call.frame = FrameLength::Ms20;
+        let (mut stalls, mut lost) = (0.0, 0);
+        // A stall of 160 ms every 3 s; of what it holds up every third packet is lost.
+        let heard = call.run(|packet, at_ms, _| {
+            let since_ms = (at_ms + 1_000.0) % 3_000.0;
+            if since_ms >= 160.0 {
+                return vec![20.0];
+            }
+            stalls += 20.0;
+            if packet % 3 == 0 {
+                lost += 1;
+                return vec![];
+            }
+            vec![180.0 - since_ms]
+        });
+        show("losses behind a stall", &call, &heard);
+        let concealed_ms = heard.stats.concealed_samples as f64 / 48.0;
+        assert!(lost >= 20, "{lost}");
+        assert!(
+            concealed_ms < stalls + 0.75 * 20.0 * f64::from(lost),
+            "{concealed_ms} ms, {stalls} ms of stalls and {lost} lost"
+        );
     }
 }
 
@@ -214,6 +354,7 @@ fn disorder_and_copies_do_no_harm() {
             }
         });
         show("reorder, duplicates", &call, &heard);
+        println!("concealed at {:?} ms", heard.concealed_at_ms);
         assert!(heard.stats.duplicates > 50);
         assert!(heard.concealed_share() < 0.002);
         assert!(heard.mean_delay_ms(2_000.0, f64::INFINITY) < 20.0);
@@ -260,6 +401,35 @@ fn a_spike_is_heard_out_and_then_forgotten() {
         assert_eq!(heard.stats.skipped + heard.stats.lost, 0);
         assert!(heard.stats.concealed_samples < 210 * 48);
     }
+}
+
+#[test]
+fn stalls_at_regular_intervals_are_expected_in_pauses() {
+    let gaps = |since_stall_ms: &dyn Fn(f64) -> f64| {
+        let mut call = Call::new(6, 100.0);
+        // Half a second of every one and a half is a pause.
+        for (i, sample) in call.said.iter_mut().enumerate() {
+            if (i / 24_000) % 3 == 2 {
+                *sample = sample.clamp(-1e-4, 1e-4);
+            }
+        }
+        let heard = call.run(|_, at_ms, _| vec![20.0 + (200.0 - since_stall_ms(at_ms)).max(0.0)]);
+        show("200 ms of stall about every 10 s", &call, &heard);
+        let late = |from_ms: f64, to_ms: f64| {
+            let of = heard.concealed_at_ms.iter();
+            of.filter(|at| (from_ms..to_ms).contains(*at)).count()
+        };
+        assert!(heard.mean_delay_ms(40_000.0, 100_000.0) < 60.0);
+        (late(0.0, 45_000.0), late(45_000.0, 100_000.0))
+    };
+    let (first, later) = gaps(&|at_ms| (at_ms + 5_000.0) % 10_000.0);
+    assert!(first >= 4 && later <= 2, "{first}, {later}");
+    // As many, but nobody knows when.
+    let (first, later) = gaps(&|at_ms| {
+        let mut rng = Rng((at_ms / 10_000.0) as u64);
+        (at_ms % 10_000.0 - 8_000.0 * rng.unit()).rem_euclid(10_000.0)
+    });
+    assert!(later >= 4, "{first}, {later}");
 }
 
 #[test]

@@ -11,6 +11,8 @@ pub(crate) fn packet_samples(payload: &[u8]) -> Option<u32> {
 
 /// Complexity of decoding with which a neural network conceals what is lost.
 const DEEP_CONCEALMENT: u8 = 5;
+/// And one without.
+const PLAIN_CONCEALMENT: u8 = 0;
 /// Deep redundancy is looked for so far back at most, samples (400 ms).
 const MOST_DRED: i32 = 19_200;
 
@@ -21,6 +23,10 @@ pub(crate) struct FrameDecoder {
     dred_read: Option<(i64, std::ops::Range<i32>)>,
     /// Last packet was pure CELT, which can be concealed in short steps.
     celt: bool,
+    /// What is made up next must not cost much.
+    thrifty: bool,
+    /// How often the neural network made something up or restored it, up to 10 ms each time.
+    neural: u32,
     pub(crate) pcm: Box<[f32; MAX_FRAME_SAMPLES]>,
 }
 
@@ -33,6 +39,8 @@ impl FrameDecoder {
             dred: Dred::new()?,
             dred_read: None,
             celt: true,
+            thrifty: false,
+            neural: 0,
             pcm: Box::new([0.0; MAX_FRAME_SAMPLES]),
         })
     }
@@ -41,6 +49,26 @@ impl FrameDecoder {
         // Only fails on a broken pointer; stale state would be heard, not fatal.
         let _ = self.decoder.reset();
         self.dred_read = None;
+    }
+
+    /// Conceals with or without neural network from now on.
+    pub(crate) fn be_thrifty(&mut self, thrifty: bool) {
+        if self.thrifty == thrifty {
+            return;
+        }
+        let complexity = if thrifty {
+            PLAIN_CONCEALMENT
+        } else {
+            DEEP_CONCEALMENT
+        };
+        if self.decoder.set_complexity(complexity).is_ok() {
+            self.thrifty = thrifty;
+        }
+    }
+
+    /// How often the neural network was used since the last call.
+    pub(crate) fn take_neural(&mut self) -> u32 {
+        std::mem::take(&mut self.neural)
     }
 
     /// Decodes a packet into [`pcm`](Self::pcm). Returns how many samples, or nothing when Opus refuses it.
@@ -82,6 +110,7 @@ impl FrameDecoder {
         if step == 0 {
             return None;
         }
+        self.neural += 1;
         let decoded = self
             .decoder
             .decode_dred(&self.dred, back, &mut self.pcm[..step]);
@@ -107,6 +136,7 @@ impl FrameDecoder {
         } else {
             480
         };
+        self.neural += u32::from(!self.thrifty);
         let decoded = self.decoder.conceal(&mut self.pcm[..step]);
         if let Some(samples) = self.checked(decoded) {
             return samples;

@@ -4,6 +4,7 @@
 //! so only differences mean anything. The target is the transit at which more delay would cost more than the
 //! concealment that it saves, judged by the last seconds.
 
+use super::stalls::Stalls;
 use crate::frame::SAMPLES_PER_MS;
 
 const MS: i64 = SAMPLES_PER_MS as i64;
@@ -22,7 +23,7 @@ const LEAST_SEEN: i64 = 2_000 * MS;
 /// What a gap costs beyond its length: its seams are heard, and concealment is made in steps.
 const SEAM: i64 = 5 * MS;
 /// The target is so much later than what it is to cover.
-const GUARD: i64 = MS / 2;
+const GUARD: i64 = MS / 4;
 /// Longest delay that is ever aimed at.
 const MAX_TARGET: i64 = 1_000 * MS;
 /// A burst at the start of a talkspurt is what the speaker said before the detector was sure, no longer than this.
@@ -47,6 +48,7 @@ pub(crate) struct DelayEstimator {
     /// What was known before the packets that came together with the last one, until it is known whether a
     /// talkspurt begins with them: the first packet of a burst may be overtaken by others.
     before: Before,
+    stalls: Stalls,
     /// Seconds of delay that speech without any concealment is worth, beside speech that is nothing else.
     worth: f64,
     /// Intervals that count.
@@ -130,6 +132,7 @@ impl DelayEstimator {
             burst: None,
             last: None,
             before: NOTHING_BEFORE,
+            stalls: Stalls::default(),
             worth: 1.0,
             memory: INTERVALS,
             target: 0,
@@ -161,11 +164,20 @@ impl DelayEstimator {
         self.burst = None;
         self.last = None;
         self.before = NOTHING_BEFORE;
+        self.stalls.reset();
         self.target = 0;
     }
 
     /// Learns from a packet of `samples` with `timestamp` that arrived `at`. `begins`: it is the first after silence.
-    pub(crate) fn observe(&mut self, at: i64, timestamp: i64, samples: i64, begins: bool) {
+    /// `worth`: how many samples would be missed if it came too late; fewer than `samples` where another restores them.
+    pub(crate) fn observe(
+        &mut self,
+        at: i64,
+        timestamp: i64,
+        samples: i64,
+        worth: i64,
+        begins: bool,
+    ) {
         let transit = at - timestamp;
         let last = self.last.replace(Arrival { at, timestamp });
         let bunched = last.is_some_and(|last| at - last.at < samples / 2);
@@ -196,9 +208,10 @@ impl DelayEstimator {
             // After a stall its packets all arrive at once. That is one event, told by the first of them.
             if !bunched || transit <= self.target {
                 self.raise_peak(transit);
+                self.stalls.observe(at, transit - self.fastest());
             }
         } else {
-            self.note_whole(transit, samples);
+            self.note_whole(transit, worth);
         }
         self.update_target();
     }
@@ -235,6 +248,11 @@ impl DelayEstimator {
     /// Transit by which packets should have come when they are played.
     pub(crate) fn target(&self) -> i64 {
         self.target
+    }
+
+    /// Transit by which they come if a stall that is expected at `now` comes.
+    pub(crate) fn foreseen(&mut self, now: i64) -> i64 {
+        self.fastest() + self.stalls.expected(now)
     }
 
     /// Transit of the newest packet.
@@ -455,7 +473,7 @@ mod tests {
         let mut latest = i64::MIN;
         for i in frames {
             latest = latest.max(i * FRAME + delay(i));
-            estimator.observe(latest, i * FRAME + CLOCKS, FRAME, i == 0);
+            estimator.observe(latest, i * FRAME + CLOCKS, FRAME, FRAME, i == 0);
         }
     }
 
@@ -483,7 +501,7 @@ mod tests {
         for i in (1..500).flat_map(|i| [2 * i + 1, 2 * i]) {
             // Every second packet comes just after the one that should have followed it.
             let at = (i | 1) * FRAME + (i & 1 ^ 1) * 48;
-            estimator.observe(at, i * FRAME + CLOCKS, FRAME, false);
+            estimator.observe(at, i * FRAME + CLOCKS, FRAME, FRAME, false);
         }
         assert!(target_ms(&estimator) >= 11.0, "{}", target_ms(&estimator));
     }
@@ -503,7 +521,7 @@ mod tests {
         let mut estimator = DelayEstimator::new(0.5);
         feed(&mut estimator, 0..500, |_| 2_400);
         for i in 500..800 {
-            estimator.observe(i * FRAME, i * FRAME + CLOCKS, FRAME, false);
+            estimator.observe(i * FRAME, i * FRAME + CLOCKS, FRAME, FRAME, false);
         }
         assert!(target_ms(&estimator) <= 2.0, "{}", target_ms(&estimator));
     }
@@ -514,7 +532,7 @@ mod tests {
         for i in 0..600 {
             let still = (5 - i % frames).max(0) * 2 * FRAME;
             let at = i * 2 * FRAME + if i > 20 { still } else { 0 };
-            estimator.observe(at, i * 2 * FRAME + CLOCKS, 2 * FRAME, i == 0);
+            estimator.observe(at, i * 2 * FRAME + CLOCKS, 2 * FRAME, 2 * FRAME, i == 0);
         }
         target_ms(&estimator)
     }
@@ -538,7 +556,7 @@ mod tests {
                 .collect();
             arrivals.sort_unstable();
             for (at, i) in arrivals {
-                estimator.observe(at, i * 960 + CLOCKS, 960, false);
+                estimator.observe(at, i * 960 + CLOCKS, 960, 960, false);
             }
             target_ms(&estimator)
         };
@@ -551,7 +569,7 @@ mod tests {
     fn a_preroll_burst_is_not_jitter() {
         let mut estimator = DelayEstimator::new(0.5);
         for i in 0..7 {
-            estimator.observe(6 * FRAME, i * FRAME + CLOCKS, FRAME, i == 0);
+            estimator.observe(6 * FRAME, i * FRAME + CLOCKS, FRAME, FRAME, i == 0);
         }
         feed(&mut estimator, 7..20, |_| 0);
         assert!(target_ms(&estimator) <= 2.0, "{}", target_ms(&estimator));
@@ -563,7 +581,7 @@ mod tests {
         let mut estimator = DelayEstimator::new(0.5);
         feed(&mut estimator, 0..100, |_| 0);
         for i in [103, 101, 105, 100, 102, 104, 106] {
-            estimator.observe(106 * FRAME, i * FRAME + CLOCKS, FRAME, i == 100);
+            estimator.observe(106 * FRAME, i * FRAME + CLOCKS, FRAME, FRAME, i == 100);
         }
         feed(&mut estimator, 107..120, |_| 0);
         assert!(target_ms(&estimator) <= 2.0, "{}", target_ms(&estimator));
@@ -578,7 +596,7 @@ mod tests {
             .take(1_000)
             .enumerate()
         {
-            estimator.observe(i as i64 * 100, timestamp, 120, i % 7 == 0);
+            estimator.observe(i as i64 * 100, timestamp, 120, 120, i % 7 == 0);
             assert!(target_ms(&estimator) <= (MAX_TARGET / MS) as f64 + 1.0);
         }
     }

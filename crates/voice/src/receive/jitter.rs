@@ -168,10 +168,14 @@ impl PacketBuffer {
         self.next
     }
 
+    /// Whether packet `sequence` is here, or was.
+    pub(crate) fn came(&self, sequence: i64) -> bool {
+        self.slots[index(sequence)].sequence == sequence
+    }
+
     /// How many packets are missing just before `sequence` that haven't been played, or were made up.
     pub(crate) fn missing_before(&self, sequence: i64) -> i64 {
-        let came = |sequence: i64| self.slots[index(sequence)].sequence == sequence;
-        let missing = (1..SLOTS as i64).take_while(|back| !came(sequence - back));
+        let missing = (1..SLOTS as i64).take_while(|back| !self.came(sequence - back));
         missing.count() as i64
     }
 

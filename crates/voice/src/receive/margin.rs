@@ -1,153 +1,298 @@
-//! How close to being late packets are, seen from where they are needed.
+//! How much too early or too late sound is played, seen from where packets are needed.
 //!
-//! Sound is pulled in chunks, and a packet must be there at the pull that contains its first sample. So what
-//! counts is the time from a packet's timestamp to that pull, and it moves in steps of a chunk.
+//! Sound is pulled in runs of samples, and a packet must be there at the pull that contains its first sample: up to a
+//! pull earlier than that sample is heard. Packets come in a pattern too, since a speaker's device hands over whole
+//! periods. Where both patterns are known, the delay need not cover the worst of one on top of the worst of the
+//! other, but the worst that they make together; and a cut of the right length brings them into step.
 
-const ENTRIES: usize = 32;
+/// Pulls of which the earliest counts.
+const PULLS: usize = 32;
 /// Fewer say too little.
-const ENOUGH: usize = 3;
+const ENOUGH_PULLS: usize = 3;
+/// Packets that are remembered.
+const PACKETS: usize = 512;
+/// Longest pattern that is looked for, packets.
+const CLASSES: usize = 64;
+/// So many packets in the same place of the pattern say something about the next one there.
+const ENOUGH_PACKETS: i64 = 4;
+/// Lengths of pulls that are remembered: if they differ, the longest counts and there is no pattern.
+const LENGTHS: usize = 8;
+/// Time without packets after which the clocks may have drifted apart unseen, samples.
+const LONG_SILENCE: i64 = 4 * 48_000;
+/// Cuts are looked for in steps of this many samples.
+const STEP: usize = 4;
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Entry {
-    /// Our time minus media time at the start of a pull.
+struct Packet {
+    timestamp: i64,
     transit: i64,
-    /// Where in the pull the last packet begins.
-    offset: i64,
 }
 
-impl Entry {
-    fn margin(self) -> i64 {
-        self.transit - self.offset
-    }
-
-    /// The entry, had `cut` samples been removed before it.
-    fn after(self, cut: i64, pull: i64, frame: i64) -> Self {
-        let step = pull.min(frame).max(1);
-        let first = (self.offset - cut).rem_euclid(step);
-        let offset = first + (pull - 1 - first).max(0) / frame.max(1) * frame;
-        Self {
-            transit: self.transit - cut,
-            offset,
-        }
-    }
+/// Packets that begin at the same place of a pull.
+#[derive(Debug, Clone, Copy)]
+struct Class {
+    count: i64,
+    least: i64,
+    most: i64,
+    /// Transit by which the next one will have come.
+    due: i64,
 }
+
+const NO_CLASS: Class = Class {
+    count: 0,
+    least: i64::MAX,
+    most: i64::MIN,
+    due: i64::MIN,
+};
 
 pub(crate) struct Margins {
-    entries: [Entry; ENTRIES],
-    len: usize,
-    next: usize,
+    /// Our time minus media time at the start of each pull of late.
+    transits: [i64; PULLS],
+    transits_len: usize,
+    transits_next: usize,
+    /// Lengths of the pulls before this one.
+    lengths: [usize; LENGTHS],
+    lengths_next: usize,
+    /// When this pull began, and how much of it is done: what is pulled at one and the same time is one pull.
+    pull_at: i64,
+    pulled: usize,
+    packets: Box<[Packet; PACKETS]>,
+    packets_len: usize,
+    packets_next: usize,
+    frame: i64,
+    newest_at: i64,
+    classes: [Class; CLASSES],
+    /// What `classes` was made for; nothing when packets have come since.
+    made_for: Option<Pattern>,
+}
+
+/// Pulls of `pull` samples and packets of `frame`, packets being waited for until `target`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Pattern {
+    pull: i64,
+    target: i64,
+    /// Grain of the pattern: packets begin so many samples apart, seen within a pull.
+    grain: i64,
+    /// A timestamp at which the first class begins.
+    base: i64,
+    /// There are classes; otherwise only the worst is known.
+    known: bool,
 }
 
 impl Margins {
     pub(crate) fn new() -> Self {
         Self {
-            entries: [Entry::default(); ENTRIES],
-            len: 0,
-            next: 0,
+            transits: [0; PULLS],
+            transits_len: 0,
+            transits_next: 0,
+            lengths: [0; LENGTHS],
+            lengths_next: 0,
+            pull_at: i64::MIN,
+            pulled: 0,
+            packets: Box::new([Packet::default(); PACKETS]),
+            packets_len: 0,
+            packets_next: 0,
+            frame: 480,
+            newest_at: i64::MIN,
+            classes: [NO_CLASS; CLASSES],
+            made_for: None,
         }
     }
 
+    /// Another speaker.
+    pub(crate) fn reset(&mut self) {
+        self.clear();
+        self.packets_len = 0;
+        self.packets_next = 0;
+        self.newest_at = i64::MIN;
+        self.made_for = None;
+    }
+
+    /// The delay is another one. What is known of packets and of the lengths of pulls stays.
     pub(crate) fn clear(&mut self) {
-        self.len = 0;
-        self.next = 0;
+        self.transits_len = 0;
+        self.transits_next = 0;
     }
 
-    /// Notes a pull at `now` of `pull` samples from media time `position` on. Packets begin at `boundary` and
-    /// every `frame` before and after it.
-    pub(crate) fn record(
-        &mut self,
-        now: i64,
-        position: i64,
-        pull: usize,
-        boundary: i64,
-        frame: i64,
-    ) {
-        let end = position + pull as i64;
-        let last = end - 1 - (end - 1 - boundary).rem_euclid(frame.max(1));
-        if last < position {
-            return;
+    /// A packet of `samples` came at `now`.
+    pub(crate) fn packet(&mut self, now: i64, timestamp: i64, samples: i64) {
+        let silent = self.newest_at != i64::MIN && now - self.newest_at >= LONG_SILENCE;
+        if silent || samples != self.frame {
+            self.packets_len = 0;
+            self.packets_next = 0;
         }
-        self.entries[self.next] = Entry {
-            transit: now - position,
-            offset: last - position,
+        self.frame = samples;
+        self.newest_at = now;
+        self.packets[self.packets_next] = Packet {
+            timestamp,
+            transit: now - timestamp,
         };
-        self.next = (self.next + 1) % ENTRIES;
-        self.len = (self.len + 1).min(ENTRIES);
+        self.packets_next = (self.packets_next + 1) % PACKETS;
+        self.packets_len = (self.packets_len + 1).min(PACKETS);
+        self.made_for = None;
     }
 
-    /// The smallest margin lately.
-    pub(crate) fn least(&self) -> Option<i64> {
-        if self.len < ENOUGH {
-            return None;
+    /// `samples` are pulled at `now`. Returns how many were already pulled at that time.
+    pub(crate) fn pull(&mut self, now: i64, samples: usize) -> usize {
+        if now != self.pull_at {
+            if self.pulled > 0 {
+                self.lengths[self.lengths_next] = self.pulled;
+                self.lengths_next = (self.lengths_next + 1) % LENGTHS;
+            }
+            self.pull_at = now;
+            self.pulled = 0;
         }
-        self.entries[..self.len]
-            .iter()
-            .map(|entry| entry.margin())
-            .min()
+        let before = self.pulled;
+        self.pulled += samples;
+        before
     }
 
-    /// What [`least`](Self::least) would be if `cut` samples were removed.
-    pub(crate) fn least_after(&self, cut: i64, pull: usize, frame: i64) -> i64 {
-        self.entries[..self.len]
-            .iter()
-            .map(|entry| entry.after(cut, pull as i64, frame).margin())
-            .min()
-            .unwrap_or(i64::MIN)
+    /// The pull that is under way began with media time `position`.
+    pub(crate) fn record(&mut self, position: i64) {
+        self.transits[self.transits_next] = self.pull_at - position;
+        self.transits_next = (self.transits_next + 1) % PULLS;
+        self.transits_len = (self.transits_len + 1).min(PULLS);
     }
 
     /// Takes into account that `cut` samples were removed.
-    pub(crate) fn shift(&mut self, cut: i64, pull: usize, frame: i64) {
-        for entry in &mut self.entries[..self.len] {
-            *entry = entry.after(cut, pull as i64, frame);
+    pub(crate) fn shift(&mut self, cut: i64) {
+        for transit in &mut self.transits[..self.transits_len] {
+            *transit -= cut;
+        }
+    }
+
+    /// Our time minus media time at the start of the earliest pull of late.
+    pub(crate) fn least_transit(&self) -> Option<i64> {
+        (self.transits_len >= ENOUGH_PULLS)
+            .then(|| self.transits[..self.transits_len].iter().copied().min())
+            .flatten()
+    }
+
+    /// What our time minus media time must be at the start of pulls that begin with media time `position`, and a whole
+    /// number of pulls before and after it, for packets to be there that come within `target`.
+    pub(crate) fn needed(&mut self, position: i64, target: i64) -> i64 {
+        let pattern = self.pattern(target);
+        self.needed_in(&pattern, position)
+    }
+
+    /// The longest cut, up to `longest`, after which pulls that begin with media time `position` at `transit` still find
+    /// every packet in time.
+    pub(crate) fn longest_cut(
+        &mut self,
+        transit: i64,
+        position: i64,
+        target: i64,
+        longest: usize,
+    ) -> usize {
+        let pattern = self.pattern(target);
+        // Nothing needs less than it takes when it begins with a pull.
+        let least = if pattern.known {
+            self.classes.iter().map(|class| class.due).max()
+        } else {
+            None
+        };
+        let room = transit - least.unwrap_or(target);
+        let longest = usize::try_from(room).unwrap_or(0).min(longest);
+        let fits = |cut: &usize| {
+            let cut = *cut as i64;
+            transit - cut >= self.needed_in(&pattern, position + cut)
+        };
+        (1..=longest).rev().step_by(STEP).find(fits).unwrap_or(0)
+    }
+
+    /// Whether pulls that begin with media time `position` at `transit` find every packet in time.
+    pub(crate) fn fits(&mut self, transit: i64, position: i64, target: i64) -> bool {
+        transit >= self.needed(position, target)
+    }
+
+    /// How far apart places are at which packets begin, seen within a pull.
+    pub(crate) fn grain(&self, frame: i64) -> i64 {
+        common_divisor(self.pull_length(), frame)
+    }
+
+    fn pull_length(&self) -> i64 {
+        let longest = self.lengths.iter().copied().max().unwrap_or(0);
+        if longest > 0 { longest } else { self.pulled }.max(1) as i64
+    }
+
+    fn needed_in(&self, pattern: &Pattern, position: i64) -> i64 {
+        if !pattern.known {
+            let beyond = (pattern.base - position).rem_euclid(pattern.grain);
+            return pattern.target + pattern.pull - pattern.grain + beyond;
+        }
+        let classes = (pattern.pull / pattern.grain) as usize;
+        let mut offset = (pattern.base - position).rem_euclid(pattern.pull);
+        let mut needed = i64::MIN;
+        for class in &self.classes[..classes] {
+            needed = needed.max(class.due + offset);
+            offset += pattern.grain;
+            if offset >= pattern.pull {
+                offset -= pattern.pull;
+            }
+        }
+        needed
+    }
+
+    fn pattern(&mut self, target: i64) -> Pattern {
+        let pull = self.pull_length();
+        let steady = self.lengths.iter().all(|&length| length as i64 == pull);
+        let newest = (self.packets_next + PACKETS - 1) % PACKETS;
+        let made = self
+            .made_for
+            .filter(|made| made.pull == pull && made.target == target && (steady || !made.known));
+        if let Some(made) = made {
+            return made;
+        }
+        let grain = common_divisor(pull, self.frame);
+        let mut pattern = Pattern {
+            pull,
+            target,
+            grain,
+            base: self.packets[newest].timestamp,
+            // Where packets begin at one place of a pull only, there is nothing to tell apart.
+            known: steady
+                && self.packets_len > 0
+                && pull > grain
+                && (pull / grain) as usize <= CLASSES,
+        };
+        if pattern.known {
+            self.classify(&mut pattern);
+        }
+        self.made_for = Some(pattern);
+        pattern
+    }
+
+    fn classify(&mut self, pattern: &mut Pattern) {
+        self.classes = [NO_CLASS; CLASSES];
+        let count = (pattern.pull / pattern.grain) as usize;
+        for packet in &self.packets[..self.packets_len] {
+            let place = (packet.timestamp - pattern.base).rem_euclid(pattern.pull);
+            // What comes later than the target isn't waited for.
+            if place % pattern.grain != 0 || packet.transit > pattern.target {
+                continue;
+            }
+            let class = &mut self.classes[(place / pattern.grain) as usize];
+            class.count += 1;
+            class.least = class.least.min(packet.transit);
+            class.most = class.most.max(packet.transit);
+        }
+        let classes = &mut self.classes[..count];
+        let slowest = classes.iter().map(|class| class.most).max().unwrap_or(0);
+        for class in classes {
+            class.due = pattern.target;
+            if class.count >= ENOUGH_PACKETS {
+                // The more of them there were, the less likely is one beyond the slowest.
+                let beyond = (class.most - class.least) * ENOUGH_PACKETS / class.count;
+                class.due -= (slowest - class.most - beyond).max(0);
+            }
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FRAME: i64 = 480;
-
-    /// Pulls of `pull` from media time `position` on, `delay` after the speaker's clock.
-    fn margins(pull: usize, position: i64, delay: i64) -> Margins {
-        let mut margins = Margins::new();
-        for i in 0..64 {
-            let at = position + i * pull as i64;
-            margins.record(at + delay, at, pull, 0, FRAME);
-        }
-        margins
-    }
-
-    #[test]
-    fn a_packet_is_needed_at_the_start_of_its_pull() {
-        // Packets begin with a pull: all the delay is margin.
-        assert_eq!(margins(120, 0, 300).least(), Some(300));
-        // They begin 20 samples into a pull.
-        assert_eq!(margins(120, -20, 300).least(), Some(280));
-        // They begin anywhere, at worst 96 samples into a pull.
-        assert_eq!(margins(128, 0, 300).least(), Some(204));
-        // Two in one pull: the second counts.
-        assert_eq!(margins(960, 0, 900).least(), Some(420));
-    }
-
-    #[test]
-    fn a_cut_costs_whole_pulls_where_packets_and_pulls_align() {
-        let margins = margins(120, 0, 300);
-        assert_eq!(margins.least_after(1, 120, FRAME), 180);
-        assert_eq!(margins.least_after(120, 120, FRAME), 180);
-        assert_eq!(margins.least_after(121, 120, FRAME), 60);
-    }
-
-    #[test]
-    fn what_is_foretold_comes_true() {
-        for (pull, position, cut) in [(120, 0, 77), (240, -100, 130), (480, 0, 300), (960, 0, 50)] {
-            let mut before = margins(pull, position, 2_000);
-            let foretold = before.least_after(cut, pull, FRAME);
-            before.shift(cut, pull, FRAME);
-            assert_eq!(before.least(), Some(foretold));
-            let after = margins(pull, position + cut, 2_000 - cut);
-            assert_eq!(after.least(), Some(foretold), "pulls of {pull}, {cut} cut");
-        }
+fn common_divisor(a: i64, b: i64) -> i64 {
+    if b <= 0 {
+        a.max(1)
+    } else {
+        common_divisor(b, a % b)
     }
 }

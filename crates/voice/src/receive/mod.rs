@@ -6,6 +6,7 @@ mod jitter;
 mod margin;
 mod mixer;
 mod speaker;
+mod stalls;
 mod stats;
 mod stretch;
 
@@ -24,6 +25,9 @@ use stats::samples_in;
 const CHUNK: usize = 960;
 /// Most speakers that can be asked for.
 pub const MAX_SPEAKERS: usize = 64;
+/// Concealments by neural network that are made in a pull, for every 10 ms of it or less; beyond that Opus' plain one has
+/// to do, since each takes up to a millisecond and the device doesn't wait.
+const NEURAL_PER_PULL: usize = 2;
 /// Speakers whose volume is remembered; the oldest setting makes room.
 const MAX_SETTINGS: usize = 1_024;
 /// Loudest setting of one speaker.
@@ -174,12 +178,16 @@ impl VoiceReceiver {
         mut tap: impl FnMut(u32, &[f32]),
     ) {
         let now = self.clock(now);
+        let most_neural = NEURAL_PER_PULL * out.len().div_ceil(10 * SAMPLES_PER_MS);
+        let mut neural = 0;
         for out in out.chunks_mut(CHUNK) {
             let piece = &mut self.mix[..out.len()];
             piece.fill(0.0);
             for seat in self.seats.iter_mut().filter(|seat| seat.taken) {
                 let samples = &mut self.chunk[..piece.len()];
+                seat.speaker.be_thrifty(neural >= most_neural);
                 let sound = seat.speaker.pull(now, samples);
+                neural += seat.speaker.take_neural() as usize;
                 tap(seat.speaker.ssrc, samples);
                 if sound {
                     seat.level = Level::of(samples);

@@ -8,7 +8,7 @@ use super::delay::DelayEstimator;
 use super::jitter::{Incoming, Inserted, PacketBuffer, Waiting};
 use super::margin::Margins;
 use super::stats::{Reception, ReceptionReport, SpeakerStats};
-use super::stretch::{MAX_LAG, MIN_LAG, OVERLAP, Stretcher};
+use super::stretch::{MAX_LAG, OVERLAP, Stretcher};
 use crate::frame::{MAX_PAYLOAD_BYTES, SAMPLES_PER_MS};
 use crate::level::Level;
 use crate::libopus::{OpusError, has_inband_copy};
@@ -33,6 +33,8 @@ const SLACK: i64 = MS / 2;
 const QUIET: f32 = 1e-5;
 /// ...and so is what is 30 dB weaker than the speech around it.
 const QUIET_BESIDE_SPEECH: f32 = 1e-3;
+/// A cut that differs by less than this from another is the same cut: half a millisecond.
+const OTHER_LAG: usize = SAMPLES_PER_MS / 2;
 /// How much of the loudness of speech is remembered from one packet to the next.
 const LOUD_MEMORY: f32 = 0.998;
 /// From this share of lost packets on, packets wait for the redundancy in the next one, until it is below that.
@@ -79,6 +81,8 @@ pub(crate) struct Speaker {
     emission: i64,
     /// The talkspurt began with what was said before the detector was sure, and the delay of that isn't won back yet.
     catching_up: bool,
+    /// Samples of a pause that were played in a row, as far as it matters.
+    quiet_run: usize,
     /// Our time until which a small surplus of delay is kept.
     calm_until: i64,
     loss: f32,
@@ -120,6 +124,7 @@ impl Speaker {
             loud: 0.0,
             emission: 0,
             catching_up: false,
+            quiet_run: 0,
             calm_until: i64::MIN,
             loss: 0.0,
             awaits_redundancy: false,
@@ -134,6 +139,7 @@ impl Speaker {
         self.heard_at = i64::MIN;
         self.packets.reset();
         self.delay.reset();
+        self.margins.reset();
         self.decoder.reset();
         self.stop();
         self.reception = Reception::default();
@@ -141,6 +147,16 @@ impl Speaker {
         self.loss = 0.0;
         self.awaits_redundancy = false;
         self.calm_until = i64::MIN;
+    }
+
+    /// Whether what is missing is to be made up cheaply; see [`take_neural`](Self::take_neural).
+    pub(crate) fn be_thrifty(&mut self, thrifty: bool) {
+        self.decoder.be_thrifty(thrifty);
+    }
+
+    /// How often the neural network was used for it since the last call.
+    pub(crate) fn take_neural(&mut self) -> u32 {
+        self.decoder.take_neural()
     }
 
     pub(crate) fn set_stability(&mut self, stability: f32) {
@@ -179,6 +195,7 @@ impl Speaker {
                 if restarted {
                     self.stop();
                     self.delay.reset();
+                    self.margins.reset();
                     self.reception.restart(sequence);
                 }
                 self.stats.packets += 1;
@@ -186,8 +203,10 @@ impl Speaker {
                     self.reception.forget_transit();
                 }
                 self.reception.count(sequence, now - timestamp);
+                let worth = self.worth(sequence, samples, payload);
                 self.delay
-                    .observe(now, timestamp, i64::from(samples), begins);
+                    .observe(now, timestamp, i64::from(samples), worth, begins);
+                self.margins.packet(now, timestamp, i64::from(samples));
                 self.weigh_redundancy(now, sequence, timestamp, i64::from(samples), payload);
             }
             Inserted::Late {
@@ -196,8 +215,9 @@ impl Speaker {
             } => {
                 self.stats.late += 1;
                 self.reception.count(sequence, now - timestamp);
+                let worth = self.worth(sequence, samples, payload);
                 self.delay
-                    .observe(now, timestamp, i64::from(samples), false);
+                    .observe(now, timestamp, i64::from(samples), worth, false);
             }
             Inserted::Duplicate => {
                 self.stats.duplicates += 1;
@@ -206,6 +226,13 @@ impl Speaker {
             Inserted::Stray => self.stats.invalid += 1,
         }
         self.stats.skipped += self.packets.take_skipped();
+    }
+
+    /// Samples that would be missed without a packet: half of them if the next one has come and carries its copy, since
+    /// what is restored is worth less than what was said.
+    fn worth(&self, sequence: i64, samples: u32, payload: &[u8]) -> i64 {
+        let restored = has_inband_copy(payload) && self.packets.came(sequence + 1);
+        i64::from(samples) / if restored { 2 } else { 1 }
     }
 
     /// What is missing before a packet that tells of it is restored if it is waited for: then it is like a packet
@@ -236,16 +263,17 @@ impl Speaker {
         self.cooldown -= out.len() as i64;
         self.since_cut += out.len() as i64;
         self.skip_backlog(now);
-        if self.phase == Phase::Talking {
-            self.margins
-                .record(now, self.position(), out.len(), self.end, self.frame);
+        // A long pull may come in pieces.
+        let before = self.margins.pull(now, out.len());
+        if self.phase == Phase::Talking && before == 0 {
+            self.margins.record(self.position());
             self.adapt(now, out.len());
         }
         let mut filled = 0;
         let mut sounded = 0;
         while filled < out.len() {
             if self.phase == Phase::Idle && self.sound.len() == 0 {
-                let Some(from) = self.begin(now, filled, out.len()) else {
+                let Some(from) = self.begin(now, before, filled..out.len()) else {
                     break;
                 };
                 out[filled..from].fill(0.0);
@@ -327,23 +355,30 @@ impl Speaker {
         }
     }
 
-    /// Begins with the earliest packet if it will have been held back long enough within a pull of `pull`
-    /// samples of which `filled` are settled. Returns with which sample of the pull.
-    fn begin(&mut self, now: i64, filled: usize, pull: usize) -> Option<usize> {
+    /// Begins with the earliest packet if it will have been held back long enough at one of `places`, counted in samples
+    /// from `before` samples after the start of the pull. Returns at which.
+    fn begin(
+        &mut self,
+        now: i64,
+        before: usize,
+        mut places: std::ops::Range<usize>,
+    ) -> Option<usize> {
         let packet = self.packets.first()?;
-        // Later packets may be needed at an earlier place in their pull than this one. Frames and pulls meet in
-        // a pattern whose grain is their common divisor.
-        let grain = common_divisor(pull, packet.samples as usize);
-        let held_back = now - packet.timestamp;
-        let short = self.target() + (pull - grain) as i64 - held_back;
-        let from = usize::try_from(short)
-            .map_or(0, |short| short.next_multiple_of(grain))
-            .max(filled);
+        let target = self.target();
         // What comes in a burst may still be on its way in a mixed-up order.
-        let burst = packet.arrived - packet.timestamp > self.target();
-        if from >= pull || burst && now - packet.arrived < MS {
+        let burst = packet.arrived - packet.timestamp > target;
+        if burst && now - packet.arrived < MS {
             return None;
         }
+        // Later packets may be needed at an earlier place in their pull than this one. Frames and pulls meet in
+        // a pattern whose grain is their common divisor.
+        let grain = self.margins.grain(i64::from(packet.samples)) as usize;
+        let first = places.start;
+        let from = places.find(|&place| {
+            let position = packet.timestamp - (before + place) as i64;
+            (place == first || place.is_multiple_of(grain))
+                && self.margins.fits(now - position, position, target)
+        })?;
 
         let missing = packet.sequence - self.packets.next();
         if self.unresolved > 0 {
@@ -597,36 +632,44 @@ impl Speaker {
     /// little slower when they come only just in time.
     fn adapt(&mut self, now: i64, wanted: usize) {
         if self.cooldown > 0 {
+            self.quiet_run = 0;
             return;
         }
-        let Some(margin) = self.margin(now, wanted) else {
+        let position = self.position();
+        let Some(transit) =
+            (self.margins.least_transit()).or_else(|| self.catching_up.then_some(now - position))
+        else {
             return;
         };
         let target = self.target();
+        let needed = self.margins.needed(position, target);
+        // For a stall that is expected the delay grows in pauses, and isn't cut.
+        let foreseen = (self.delay.foreseen(now) - target).max(0);
         // A path that has just become slower must not find the buffer being emptied.
-        let spare = margin - target.max(self.delay.newest());
+        let kept = transit - (self.delay.newest() - target).max(foreseen);
+        let spare = kept - needed;
         if spare < 2 * MS {
             self.catching_up = false;
         }
-        if spare >= 2 * SLACK {
-            if spare >= BRISK || self.catching_up || now >= self.calm_until {
-                self.shorten(wanted, spare, target);
-            }
-        } else if margin < target {
-            self.lengthen(target - margin);
+        if spare >= BRISK || self.catching_up || now >= self.calm_until {
+            self.shorten(wanted, spare, kept);
+        }
+        if transit < needed - SLACK / 4 {
+            self.lengthen(transit);
+        } else if transit < needed + foreseen {
+            self.lengthen_pause(wanted);
         }
     }
 
-    /// The smallest margin of late. Where too little is known, at the beginning of a burst, the worst that the
-    /// pattern of pulls and packets permits.
-    fn margin(&self, now: i64, pull: usize) -> Option<i64> {
-        self.margins.least().or_else(|| {
-            let worst = (pull - common_divisor(pull, self.frame as usize)) as i64;
-            self.catching_up.then(|| now - self.position() - worst)
-        })
-    }
-
-    fn shorten(&mut self, wanted: usize, spare: i64, target: i64) {
+    /// Cuts something out, if with less delay than `transit`, which is the delay less what is to be kept anyway,
+    /// packets are still there when they are needed.
+    fn shorten(&mut self, wanted: usize, spare: i64, transit: i64) {
+        let (position, target) = (self.position(), self.target());
+        let longest =
+            |margins: &mut Margins, most| margins.longest_cut(transit, position, target, most);
+        if longest(&mut self.margins, MAX_LAG) < 2 * SLACK as usize {
+            return;
+        }
         // What has arrived can be decoded ahead of its time; it costs nothing.
         while self.sound.len() < wanted + MAX_LAG + OVERLAP && self.sound.has_room() {
             let ready = self.packets.first().filter(|packet| {
@@ -640,7 +683,8 @@ impl Speaker {
             let Some(packet) = ready else { break };
             self.decode(&packet);
         }
-        let longest = (spare - SLACK).min(MAX_LAG as i64) as usize;
+        let most = MAX_LAG.min(self.sound.len().saturating_sub(OVERLAP));
+        let mut longest = longest(&mut self.margins, most);
         // The longer no good place is found, the less good it has to be: hiss has none.
         let waited = self.since_cut as f32 / MS as f32;
         let (alike, pause) = match spare {
@@ -653,24 +697,29 @@ impl Speaker {
         // A hiss has no period to cut, but sounds the same wherever it is cut.
         let quiet = self.is_quiet(longest + OVERLAP)
             || (self.catching_up || spare >= BRISK) && self.sound.is_hiss(longest + OVERLAP);
-        let lag = if quiet {
-            longest.min(self.sound.len().saturating_sub(OVERLAP))
-        } else {
-            match self.sound.best_cut(longest) {
-                Some(best) if best.correlation >= alike => best.lag,
-                _ => return,
+        let mut lag = longest;
+        let fits = |margins: &mut Margins, lag: usize| {
+            let lag = lag as i64;
+            margins.fits(transit - lag, position + lag, target)
+        };
+        if !quiet {
+            // The best place may be one that doesn't agree with the pattern of pulls and packets.
+            for _ in 0..3 {
+                match self.sound.best_cut(longest) {
+                    Some(best) if best.correlation >= alike => lag = best.lag,
+                    _ => return,
+                }
+                if fits(&mut self.margins, lag) {
+                    break;
+                }
+                longest = lag.saturating_sub(OTHER_LAG);
             }
-        };
-        let left = if self.margins.least().is_some() {
-            self.margins.least_after(lag as i64, wanted, self.frame)
-        } else {
-            spare + target - lag as i64
-        };
-        if lag == 0 || left < target {
+        }
+        if lag == 0 || !fits(&mut self.margins, lag) {
             return;
         }
         self.sound.cut(lag);
-        self.margins.shift(lag as i64, wanted, self.frame);
+        self.margins.shift(lag as i64);
         self.stats.accelerated_samples += lag as u64;
         self.uncount_concealed(lag as u64);
         self.since_cut = 0;
@@ -684,11 +733,16 @@ impl Speaker {
         self.sound.energy(samples) < QUIET.max(self.loud * QUIET_BESIDE_SPEECH)
     }
 
-    fn lengthen(&mut self, deficit: i64) {
+    fn lengthen(&mut self, transit: i64) {
         self.cooldown = 5 * MS;
         let quiet = self.is_quiet(OVERLAP);
         let lag = if quiet {
-            (deficit as usize).clamp(MIN_LAG, MAX_LAG)
+            let (position, target) = (self.position(), self.target());
+            let enough = |lag: &usize| {
+                let lag = *lag as i64;
+                self.margins.fits(transit + lag, position - lag, target)
+            };
+            (1..MAX_LAG).step_by(4).find(enough).unwrap_or(MAX_LAG)
         } else {
             match self.sound.best_repeat(MAX_LAG) {
                 Some(best) if best.correlation >= 0.6 => best.lag,
@@ -699,6 +753,20 @@ impl Speaker {
         self.margins.clear();
         self.stats.expanded_samples += added as u64;
         self.cooldown = 50 * MS;
+    }
+
+    /// Repeats what is heard of a pause, if there is one.
+    fn lengthen_pause(&mut self, wanted: usize) {
+        if !self.is_quiet(wanted) {
+            self.quiet_run = 0;
+        } else if self.quiet_run < MAX_LAG {
+            self.quiet_run += wanted;
+        } else {
+            let added = self.sound.repeat(MAX_LAG);
+            self.margins.shift(-(added as i64));
+            self.stats.expanded_samples += added as u64;
+            self.quiet_run = 0;
+        }
     }
 
     /// Throws away what is too old to be worth catching up with.
@@ -736,13 +804,5 @@ impl Speaker {
         for _ in 0..missing.min(100) {
             self.loss += LOSS_SHARE * (1.0 - self.loss);
         }
-    }
-}
-
-fn common_divisor(a: usize, b: usize) -> usize {
-    if b == 0 {
-        a.max(1)
-    } else {
-        common_divisor(b, a % b)
     }
 }

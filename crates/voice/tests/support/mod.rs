@@ -136,6 +136,8 @@ pub struct Call {
     pub frame: FrameLength,
     pub mode: TransmitMode,
     pub stability: f32,
+    /// Samples that the speaker's device hands over at a time.
+    pub capture: usize,
     /// Samples a pull.
     pub pull: usize,
     /// How much the speaker's clock is ahead of the listener's.
@@ -155,6 +157,7 @@ impl Call {
             frame: FrameLength::Ms10,
             mode: TransmitMode::Open,
             stability: 0.5,
+            capture: 120,
             pull: 120,
             drift_ppm: 0.0,
             pull_phase_ms: 0.3,
@@ -187,7 +190,7 @@ impl Call {
         let start = Instant::now();
         let at = |ms: f64| start + Duration::from_nanos((ms * 1e6) as u64);
 
-        let chunk = 120;
+        let chunk = self.capture;
         let sender_ms = 1_000.0 / RATE / (1.0 + self.drift_ppm * 1e-6);
         let mut captured = 0;
         let mut pulled = 0;
