@@ -56,7 +56,7 @@ pub struct Args {
     /// Samples that our receiver is asked for at a time.
     #[arg(long, default_value_t = 240)]
     pull: usize,
-    /// Loss that the encoder is told of, 0 to 1, so that packets carry redundancy. Only ours is given it.
+    /// Loss that the encoder is told of, 0 to 1, so that packets carry redundancy. Ours and `neteq_logic` use it.
     #[arg(long, default_value_t = 0.0)]
     reported_loss: f32,
     /// Instead of the profiles: so many hours of a clean path with clocks 200 ppm apart, both ways.
@@ -201,7 +201,7 @@ fn one(args: &Args, speech: &Speech, profile: Profile, seed: u64) -> anyhow::Res
         .iter()
         .map(|&stability| ours::run(&trace, speech, stability, args.pull, phase, |_| {}))
         .collect::<anyhow::Result<_>>()?;
-    let neteq_logic = neteq_logic::run(&trace, phase);
+    let neteq_logic = neteq_logic::run(&trace, phase, args.reported_loss > 0.0);
     let late = ours[DEFAULT].late(&trace);
     let starts = speech.starts(trace.packets.len());
     Ok(Run {
