@@ -127,7 +127,7 @@ fn lose_at_once(bencher: Bencher<'_, '_>, speakers: u32) {
     }
     impl Talk {
         fn pull(&mut self) {
-            let mut out = [0.0; FRAME / 2];
+            let mut out = [[0.0; 2]; FRAME / 2];
             self.receiver.pull(self.now, &mut out);
             self.now += Duration::from_millis(5);
             divan::black_box(out[0]);

@@ -157,7 +157,7 @@ fn each_speaker_waits_for_their_own_path_only() {
         })
         .collect();
     arrivals.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut out = [0.0; 240];
+    let mut out = [[0.0; 2]; 240];
     let mut pull_ms = 0.0;
     for (at_ms, ssrc, i) in arrivals {
         let at = |ms: f64| start + Duration::from_nanos((ms * 1e6) as u64);
