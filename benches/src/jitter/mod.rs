@@ -201,7 +201,7 @@ fn one(args: &Args, speech: &Speech, profile: Profile, seed: u64) -> anyhow::Res
         .iter()
         .map(|&stability| ours::run(&trace, speech, stability, args.pull, phase, |_| {}))
         .collect::<anyhow::Result<_>>()?;
-    let neteq_logic = neteq_logic::run(&trace, phase, args.reported_loss > 0.0);
+    let neteq_logic = neteq_logic::run(&trace, phase, |packet| speech.carries_copy(packet));
     let late = ours[DEFAULT].late(&trace);
     let starts = speech.starts(trace.packets.len());
     Ok(Run {

@@ -40,8 +40,8 @@ const EARLY: i64 = 50 * MS;
 /// Concealment this long is half muted, and then waits for half the target.
 const HALF_MUTED: i64 = 100 * MS;
 
-/// `redundant`: packets carry a copy of the one before them.
-pub fn run(trace: &Trace, phase: i64, redundant: bool) -> Tally {
+/// `carries_copy`: which packets tell of the one before them.
+pub fn run(trace: &Trace, phase: i64, carries_copy: impl Fn(usize) -> bool) -> Tally {
     let mut tally = Tally::new(trace.length);
     let mut neteq = NetEq::new(trace.frame);
     let mut arrivals = trace.arrivals.iter().peekable();
@@ -49,7 +49,7 @@ pub fn run(trace: &Trace, phase: i64, redundant: bool) -> Tally {
     while now < trace.length {
         while let Some(&(at, packet)) = arrivals.next_if(|&&(at, _)| at <= now) {
             neteq.insert(at, packet as i64);
-            if redundant {
+            if carries_copy(packet) {
                 neteq.insert_copy(at, packet as i64 - 1);
             }
         }
@@ -378,7 +378,7 @@ mod tests {
     #[test]
     fn a_clean_path_keeps_about_its_least_target() {
         let trace = Trace::new(Profile::Clean, 1, 960, 120 * SECOND);
-        let tally = run(&trace, 100, false);
+        let tally = run(&trace, 100, |_| false);
         assert_eq!(tally.concealed, 0);
         let delay_ms = tally.mean_delay_ms();
         assert!((10.0..40.0).contains(&delay_ms), "{delay_ms}");
@@ -387,15 +387,15 @@ mod tests {
     #[test]
     fn copies_stand_in_for_what_is_lost() {
         let trace = Trace::new(Profile::Moderate, 1, 960, 120 * SECOND);
-        let without = run(&trace, 100, false);
-        let with = run(&trace, 100, true);
+        let without = run(&trace, 100, |_| false);
+        let with = run(&trace, 100, |_| true);
         assert!(with.concealed_ratio() < 0.3 * without.concealed_ratio());
     }
 
     #[test]
     fn what_is_lost_is_concealed_and_little_else() {
         let trace = Trace::new(Profile::Bursty(20), 1, 960, 120 * SECOND);
-        let tally = run(&trace, 100, false);
+        let tally = run(&trace, 100, |_| false);
         let lost = trace.lost() as f64 / trace.packets.len() as f64;
         let ratio = tally.concealed_ratio();
         assert!((ratio - lost).abs() < 0.02, "{ratio} of {lost}");

@@ -2,7 +2,9 @@
 
 use anyhow::Context;
 use voxhall_testkit::{signal, speech, wav};
-use voxhall_voice::{FrameLength, SenderConfig, Stereo, TransmitMode, VoiceSender, from_mono};
+use voxhall_voice::{
+    FrameLength, SenderConfig, Stereo, TransmitMode, VoiceSender, from_mono, has_inband_copy,
+};
 
 use super::trace::{MS, SECOND};
 
@@ -69,6 +71,11 @@ impl Speech {
 
     pub fn payload(&self, packet: usize) -> &[u8] {
         &self.payloads[packet % self.payloads.len()]
+    }
+
+    /// Whether a packet tells of the one before it, which Opus does where that was loud enough to be voice.
+    pub fn carries_copy(&self, packet: usize) -> bool {
+        has_inband_copy(self.payload(packet))
     }
 
     /// The packets that talkspurts begin with, of the first `packets`.

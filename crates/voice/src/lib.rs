@@ -55,6 +55,7 @@ pub use frame::{
     SAMPLES_PER_MS, Stereo, from_mono, to_mono,
 };
 pub use level::{Level, SILENCE_DBFS, amplitude, dbfs};
+pub use libopus::has_inband_copy;
 pub use receive::{
     MAX_GAIN, MAX_SPEAKERS, ReceiverConfig, ReceiverError, ReceptionReport, SpeakerState,
     SpeakerStats, VoiceReceiver,

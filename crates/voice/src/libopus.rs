@@ -309,7 +309,8 @@ impl Drop for Dred {
 }
 
 /// True when the packet carries an in-band copy of the frame before it (RFC 6716, 4.2.3 and 4.2.4).
-pub(crate) fn has_inband_copy(payload: &[u8]) -> bool {
+#[must_use]
+pub fn has_inband_copy(payload: &[u8]) -> bool {
     if payload.is_empty() {
         return false;
     }

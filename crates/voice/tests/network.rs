@@ -354,9 +354,9 @@ fn disorder_and_copies_do_no_harm() {
             }
         });
         show("reorder, duplicates", &call, &heard);
-        println!("concealed at {:?} ms", heard.concealed_at_ms);
         assert!(heard.stats.duplicates > 50);
-        assert!(heard.concealed_share() < 0.002);
+        // Two must have been overtaken before it is known that they are.
+        assert!(heard.stats.concealed_samples <= 2 * 480);
         assert!(heard.mean_delay_ms(2_000.0, f64::INFINITY) < 20.0);
     }
 }

@@ -252,7 +252,8 @@ impl DelayEstimator {
 
     /// Transit by which they come if a stall that is expected at `now` comes.
     pub(crate) fn foreseen(&mut self, now: i64) -> i64 {
-        self.fastest() + self.stalls.expected(now)
+        let worth = self.worth * 1_000.0 * MS as f64;
+        self.fastest() + self.stalls.expected(now, worth as i64)
     }
 
     /// Transit of the newest packet.

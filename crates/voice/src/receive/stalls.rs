@@ -16,8 +16,6 @@ const KNOWN: usize = 4;
 const TOLERANCE: i64 = 150 * MS;
 /// Stalls that come more often are remembered anyway; those that come less often differ by more than can be waited for.
 const INTERVALS: std::ops::RangeInclusive<i64> = 5_000 * MS..=130_000 * MS;
-/// So long before it the delay begins to grow.
-const AHEAD: i64 = 2_000 * MS;
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Stall {
@@ -56,8 +54,9 @@ impl Stalls {
         self.len += 1;
     }
 
-    /// Delay to have in hand at `now` for a stall that is about to come.
-    pub(crate) fn expected(&mut self, now: i64) -> i64 {
+    /// Delay to have in hand at `now` for a stall that comes within `ahead`. Who has a millisecond more for so long pays as
+    /// much as a millisecond of gap costs, if `ahead` is what that is worth.
+    pub(crate) fn expected(&mut self, now: i64, ahead: i64) -> i64 {
         let [first, .., last] = self.known;
         let interval = (last.ended - first.ended) / (KNOWN as i64 - 1);
         if self.len < KNOWN || !INTERVALS.contains(&interval) {
@@ -82,7 +81,7 @@ impl Stalls {
             self.len = 0;
             return 0;
         }
-        if now < next - length - AHEAD {
+        if now < next - length - ahead {
             return 0;
         }
         length.min(MOST)
@@ -98,6 +97,7 @@ mod tests {
     use super::*;
 
     const SECOND: i64 = 1_000 * MS;
+    const AHEAD: i64 = 2 * SECOND;
 
     fn stalls(ends: &[i64]) -> Stalls {
         let mut stalls = Stalls::default();
@@ -112,19 +112,19 @@ mod tests {
     #[test]
     fn the_fifth_of_a_row_is_expected_just_before_it_comes() {
         let mut stalls = stalls(&[20 * SECOND, 40 * SECOND, 60 * SECOND + 50 * MS, 80 * SECOND]);
-        assert_eq!(stalls.expected(81 * SECOND), 0);
-        assert_eq!(stalls.expected(97 * SECOND), 0);
-        assert_eq!(stalls.expected(98 * SECOND), 200 * MS);
-        assert_eq!(stalls.expected(100 * SECOND), 200 * MS);
+        assert_eq!(stalls.expected(81 * SECOND, AHEAD), 0);
+        assert_eq!(stalls.expected(97 * SECOND, AHEAD), 0);
+        assert_eq!(stalls.expected(98 * SECOND, AHEAD), 200 * MS);
+        assert_eq!(stalls.expected(100 * SECOND, AHEAD), 200 * MS);
         stalls.observe(100 * SECOND, 210 * MS);
-        assert_eq!(stalls.expected(100 * SECOND), 0);
+        assert_eq!(stalls.expected(100 * SECOND, AHEAD), 0);
     }
 
     #[test]
     fn one_that_does_not_come_is_not_waited_for_again() {
         let mut stalls = stalls(&[20 * SECOND, 40 * SECOND, 60 * SECOND, 80 * SECOND]);
-        assert_eq!(stalls.expected(101 * SECOND), 0);
-        assert_eq!(stalls.expected(120 * SECOND), 0);
+        assert_eq!(stalls.expected(101 * SECOND, AHEAD), 0);
+        assert_eq!(stalls.expected(120 * SECOND, AHEAD), 0);
     }
 
     #[test]
@@ -135,7 +135,7 @@ mod tests {
         ] {
             let mut stalls = stalls(&ends);
             let last = ends[3];
-            assert!((0..30).all(|s| stalls.expected(last + s * SECOND) == 0));
+            assert!((0..30).all(|s| stalls.expected(last + s * SECOND, AHEAD) == 0));
         }
     }
 }
