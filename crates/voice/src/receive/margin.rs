@@ -296,3 +296,107 @@ fn common_divisor(a: i64, b: i64) -> i64 {
         common_divisor(b, a % b)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRAME: i64 = 240;
+    const PULL: usize = 128;
+
+    /// 64 packets with the transit that `transit` gives for a timestamp, and pulls of `pieces` each.
+    fn margins(pieces: &[usize], transit: impl Fn(i64) -> i64) -> Margins {
+        let mut margins = Margins::new();
+        for i in 0..64 {
+            let timestamp = i * FRAME;
+            margins.packet(timestamp + transit(timestamp), timestamp, FRAME);
+        }
+        for pull in 0..10 {
+            for &piece in pieces {
+                margins.pull(pull * 1_000, piece);
+            }
+        }
+        margins
+    }
+
+    /// When a frame goes out whose speaker's device hands over whole periods.
+    fn with_periods(timestamp: i64) -> i64 {
+        (-(timestamp + FRAME)).rem_euclid(PULL as i64)
+    }
+
+    #[test]
+    fn a_packet_is_needed_at_the_start_of_its_pull() {
+        // All come after 0 samples, and some begin 112 samples into a pull.
+        assert_eq!(margins(&[PULL], |_| 0).needed(0, 10), 122);
+        // Pulls that are out of step by one sample.
+        assert_eq!(margins(&[PULL], |_| 0).needed(-1, 10), 123);
+        // Packets begin with a pull.
+        assert_eq!(margins(&[120], |_| 0).needed(0, 10), 10);
+        assert_eq!(margins(&[120], |_| 0).needed(-20, 10), 30);
+        // Two in one pull: the second counts.
+        assert_eq!(margins(&[480], |_| 0).needed(0, 10), 250);
+    }
+
+    #[test]
+    fn patterns_in_step_are_paid_for_once() {
+        let mut margins = margins(&[PULL], with_periods);
+        // At the best place: a packet that is 112 late begins with its pull, one that isn't late 112 samples into it.
+        assert_eq!(margins.needed(32, 122), 122);
+        // At the worst, packets are late and in the midst of a pull.
+        assert_eq!(margins.needed(33, 122), 122 + 127);
+        // A cut leads from one to the other, if the delay permits it.
+        assert_eq!(margins.longest_cut(122 + 127, 33, 122, 720), 127);
+        assert!(margins.longest_cut(122 + 126, 33, 122, 720) < 16);
+        assert!(margins.fits(122, 33 + 127, 122) && !margins.fits(121, 33 + 127, 122));
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_covered_whole() {
+        // Late by chance: each kind of packet may come as late as any.
+        let mut state = 1_u32;
+        let jitter = std::cell::RefCell::new(move || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            i64::from(state >> 16) % 113
+        });
+        let mut by_chance = margins(&[PULL], |_| (*jitter.borrow_mut())());
+        assert!(by_chance.needed(0, 122) >= 122 + 96);
+        // A few are not enough to tell.
+        let mut few = Margins::new();
+        for timestamp in (0..8).map(|i| i * FRAME) {
+            few.packet(timestamp + with_periods(timestamp), timestamp, FRAME);
+        }
+        for pull in 0..10 {
+            few.pull(pull * 1_000, PULL);
+        }
+        assert_eq!(few.needed(32, 122), 122 + 112);
+        // Pulls of different lengths: the longest, at its worst.
+        let mut uneven = margins(&[PULL], with_periods);
+        uneven.pull(20_000, 64);
+        uneven.pull(21_000, PULL);
+        assert_eq!(uneven.needed(32, 122), 122 + 112);
+    }
+
+    #[test]
+    fn what_is_pulled_at_one_time_is_one_pull() {
+        let mut whole = margins(&[1_024], |_| 0);
+        let mut pieces = margins(&[960, 64], |_| 0);
+        assert_eq!(whole.needed(0, 10), pieces.needed(0, 10));
+        assert_eq!(pieces.pull(50_000, 960), 0);
+        assert_eq!(pieces.pull(50_000, 64), 960);
+    }
+
+    #[test]
+    fn the_earliest_of_some_pulls_counts_and_moves_with_a_cut() {
+        let mut margins = margins(&[PULL], |_| 0);
+        for position in [0, 10, 5] {
+            assert_eq!(margins.least_transit(), None);
+            margins.pull(40_000 + position, PULL);
+            margins.record(0);
+        }
+        assert_eq!(margins.least_transit(), Some(40_000));
+        margins.shift(100);
+        assert_eq!(margins.least_transit(), Some(39_900));
+        margins.clear();
+        assert_eq!(margins.least_transit(), None);
+    }
+}
