@@ -9,10 +9,10 @@ const STALLED: Duration = Duration::from_millis(200);
 /// How soon to look again when a callback is overdue.
 const OVERDUE_POLL: Duration = Duration::from_micros(250);
 /// Least and most time before a playout callback at which its samples are in the ring.
-const MIN_LEAD: Duration = Duration::from_micros(500);
+const MIN_LEAD: Duration = Duration::from_micros(600);
 const MAX_LEAD: Duration = Duration::from_millis(40);
 /// Kept on top of the worst lateness seen of late.
-const MARGIN: Duration = Duration::from_micros(250);
+const MARGIN: Duration = Duration::from_micros(400);
 /// What was late longer ago than one to two of these is forgotten.
 const MEMORY: Duration = Duration::from_secs(5);
 
@@ -151,9 +151,9 @@ mod tests {
         let (clock, last) = clock_with(240);
         let mut pacer = PlayoutPacer::new();
         let (samples, wake) = pacer.wanted(&clock, last);
-        assert_eq!((samples, wake - last), (0, Duration::from_micros(3_750)));
-        let (samples, wake) = pacer.wanted(&clock, last + Duration::from_micros(3_750));
-        assert_eq!((samples, wake - last), (240, Duration::from_micros(8_750)));
+        assert_eq!((samples, wake - last), (0, Duration::from_micros(3_600)));
+        let (samples, wake) = pacer.wanted(&clock, last + Duration::from_micros(3_600));
+        assert_eq!((samples, wake - last), (240, Duration::from_micros(8_600)));
     }
 
     #[test]
@@ -175,7 +175,7 @@ mod tests {
         run(&mut pacer, 1, 3_000, Duration::from_micros(100));
         assert_eq!(pacer.lead, MIN_LEAD, "a punctual machine");
         run(&mut pacer, 3_001, 10, Duration::from_micros(500));
-        assert!(pacer.lead > Duration::from_micros(700), "{:?}", pacer.lead);
+        assert!(pacer.lead > Duration::from_micros(850), "{:?}", pacer.lead);
         run(&mut pacer, 3_011, 3_000, Duration::from_micros(100));
         assert_eq!(pacer.lead, MIN_LEAD);
     }

@@ -22,8 +22,11 @@ const OVERTAKEN: usize = 512;
 const LEAST_SEEN: i64 = 2_000 * MS;
 /// What a gap costs beyond its length: its seams are heard, and concealment is made in steps.
 const SEAM: i64 = 5 * MS;
-/// The target is so much later than what it is to cover.
-const GUARD: i64 = MS / 4;
+/// The target is so much later than what it is to cover: a share of the spread of delays that was seen, since more of it
+/// may not have been seen yet, within bounds.
+const GUARD_SHARE: i64 = 24;
+const LEAST_GUARD: i64 = MS / 4;
+const MOST_GUARD: i64 = MS;
 /// Longest delay that is ever aimed at.
 const MAX_TARGET: i64 = 1_000 * MS;
 /// A burst at the start of a talkspurt is what the speaker said before the detector was sure, no longer than this.
@@ -336,8 +339,9 @@ impl DelayEstimator {
             .iter()
             .map(|interval| interval.least)
             .min();
-        let target = best.1.max(path.unwrap_or(fastest)) + GUARD;
-        self.target = target.clamp(fastest + GUARD, fastest + MAX_TARGET);
+        let covered = best.1.max(path.unwrap_or(fastest));
+        let guard = ((covered - fastest) / GUARD_SHARE).clamp(LEAST_GUARD, MOST_GUARD);
+        self.target = (covered + guard).clamp(fastest + LEAST_GUARD, fastest + MAX_TARGET);
     }
 
     /// The interval of now; something harmless when nothing has come yet.
