@@ -133,7 +133,7 @@ fn lose_at_once(bencher: Bencher<'_, '_>, speakers: u32) {
             divan::black_box(out[0]);
         }
     }
-    let said = support::speech(1, SECONDS * 48_000);
+    let said = support::stereo(&support::speech(1, SECONDS * 48_000));
     let mut payloads = Vec::new();
     sender(OpusMode::LowDelay).push(&said, |frame| payloads.push(frame.payload.to_vec()));
     let talk = RefCell::new(Talk {

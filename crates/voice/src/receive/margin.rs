@@ -244,7 +244,7 @@ impl Margins {
             return made;
         }
         let grain = common_divisor(pull, self.frame);
-        let mut pattern = Pattern {
+        let pattern = Pattern {
             pull,
             target,
             grain,
@@ -256,13 +256,13 @@ impl Margins {
                 && (pull / grain) as usize <= CLASSES,
         };
         if pattern.known {
-            self.classify(&mut pattern);
+            self.classify(&pattern);
         }
         self.made_for = Some(pattern);
         pattern
     }
 
-    fn classify(&mut self, pattern: &mut Pattern) {
+    fn classify(&mut self, pattern: &Pattern) {
         self.classes = [NO_CLASS; CLASSES];
         let count = (pattern.pull / pattern.grain) as usize;
         for packet in &self.packets[..self.packets_len] {
