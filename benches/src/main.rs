@@ -8,8 +8,10 @@ mod faults;
 mod jitter;
 mod mouth_to_ear;
 mod proc_fs;
+mod quality;
 mod relay;
 mod table;
+mod voice_cpu;
 mod wire;
 
 use clap::{Parser, Subcommand};
@@ -33,6 +35,10 @@ enum Command {
     Relay(relay::Args),
     /// Jitter buffers on simulated networks: ours beside NetEQ's logic, a fixed one, and what can be had at best.
     Jitter(jitter::Args),
+    /// What speech sounds like after losses: WAVs for ears, scored by models of ears.
+    Quality(quality::Args),
+    /// What one client's voice costs of a core.
+    VoiceCpu(voice_cpu::Args),
     /// Sign-ins, messages and their way to everyone, and what an idle session costs.
     Control(control::Args),
     /// Breaks things on purpose, and sees whether what was promised holds.
@@ -41,6 +47,8 @@ enum Command {
     RelayLoad,
     #[command(hide = true)]
     RelayBare,
+    #[command(hide = true)]
+    VoiceCpuClient(voice_cpu::ClientArgs),
 }
 
 fn main() -> std::process::ExitCode {
@@ -48,10 +56,13 @@ fn main() -> std::process::ExitCode {
         Command::MouthToEar(args) => mouth_to_ear::run(&args),
         Command::Relay(args) => relay::run(&args),
         Command::Jitter(args) => jitter::run(&args),
+        Command::Quality(args) => quality::run(&args),
+        Command::VoiceCpu(args) => voice_cpu::run(&args),
         Command::Control(args) => control::run(&args),
         Command::Faults(args) => faults::run(&args),
         Command::RelayLoad => relay::run_load(),
         Command::RelayBare => relay::run_bare(),
+        Command::VoiceCpuClient(args) => voice_cpu::run_client(&args),
     };
     match done {
         Ok(()) => std::process::ExitCode::SUCCESS,

@@ -230,7 +230,8 @@ impl Delay {
     }
 }
 
-enum Loss {
+/// Which packets are lost.
+pub enum Loss {
     None,
     Random(f64),
     /// Everything is lost in the bad state.
@@ -243,11 +244,11 @@ enum Loss {
 }
 
 impl Loss {
-    const fn gilbert(p: f64, r: f64) -> Self {
+    pub const fn gilbert(p: f64, r: f64) -> Self {
         Self::Gilbert { p, r, bad: false }
     }
 
-    fn draw(&mut self, rng: &mut Rng) -> bool {
+    pub fn draw(&mut self, rng: &mut Rng) -> bool {
         match self {
             Self::None => false,
             Self::Random(share) => rng.chance(*share),
