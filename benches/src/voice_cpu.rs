@@ -19,7 +19,7 @@ use voxhall_session::{
     audio::{ClockedDevice, SAMPLE_RATE},
 };
 use voxhall_testkit::{process::ServerProcess, speech, wav};
-use voxhall_voice::{ReceiverConfig, SenderConfig, VoiceReceiver, VoiceSender};
+use voxhall_voice::{ReceiverConfig, SenderConfig, Stereo, VoiceReceiver, VoiceSender, from_mono};
 
 use crate::{
     client::Client,
@@ -164,7 +164,7 @@ fn speak(link: &str, number: usize, said: &[f32]) -> anyhow::Result<Speaker> {
         PERIOD,
         move |captured, _| {
             for sample in captured {
-                *sample = said[at % said.len()];
+                *sample = from_mono(said[at % said.len()]);
                 at += 1;
             }
         },
@@ -205,7 +205,7 @@ pub fn run_client(args: &ClientArgs) -> anyhow::Result<()> {
         PERIOD,
         move |captured, _| {
             for sample in captured {
-                *sample = said[at % said.len()];
+                *sample = from_mono(said[at % said.len()]);
                 at += 1;
             }
         },
@@ -243,8 +243,9 @@ fn stages(said: &[f32], speakers: usize) -> anyhow::Result<BTreeMap<&'static str
     let clock = || base + cpu_time();
     let mut sender = VoiceSender::new(SenderConfig::default()).context("no encoder")?;
     let mut frames = Vec::new();
+    let captured: Vec<Stereo> = said.iter().copied().map(from_mono).collect();
     let start = cpu_time();
-    for chunk in said.chunks(PERIOD) {
+    for chunk in captured.chunks(PERIOD) {
         sender.push_timed(chunk, clock, |frame| {
             frames.push((frame.rtp_timestamp, frame.marker, frame.payload.to_vec()));
         });
@@ -324,7 +325,7 @@ fn receiving(frames: &[Frame], samples: usize, speakers: usize) -> anyhow::Resul
     const APART: usize = 1_000;
     let mut receiver = VoiceReceiver::new(ReceiverConfig::default()).context("no decoder")?;
     let mut next = vec![0; speakers];
-    let mut out = [0.0; PERIOD];
+    let mut out = [[0.0; 2]; PERIOD];
     let start = Instant::now();
     let began = cpu_time();
     for at in (0..samples).step_by(PERIOD) {

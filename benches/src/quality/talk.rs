@@ -9,8 +9,8 @@ use std::{
 use anyhow::{Context, ensure};
 use voxhall_testkit::wav;
 use voxhall_voice::{
-    FrameLength, MAX_PAYLOAD_BYTES, ReceiverConfig, SenderConfig, TransmitMode, VoiceReceiver,
-    VoiceSender,
+    FrameLength, MAX_PAYLOAD_BYTES, ReceiverConfig, SenderConfig, Stereo, TransmitMode,
+    VoiceReceiver, VoiceSender, from_mono, to_mono,
 };
 
 use super::{FRAME, RATE_HZ, plain};
@@ -164,7 +164,8 @@ struct Ours {
 
 impl Mouth for Ours {
     fn say(&mut self, frame: &[f32], send: &mut dyn FnMut(u32, bool, &[u8])) -> anyhow::Result<()> {
-        self.sender.push(frame, |frame| {
+        let captured: Vec<Stereo> = frame.iter().copied().map(from_mono).collect();
+        self.sender.push(&captured, |frame| {
             send(frame.rtp_timestamp, frame.marker, frame.payload);
         });
         Ok(())
@@ -211,6 +212,7 @@ fn call(talk: &Talk, fate: &Fate, mouth: &mut dyn Mouth) -> anyhow::Result<Heard
     let mut rng = Rng::new(fate.seed);
     let phase = (rng.unit() * FRAME as f64) as i64;
     let start = Instant::now();
+    let mut pulled = [[0.0; 2]; PULL];
     let mut heard = Heard {
         sound: vec![0.0; talk.said.len()],
         starts: Vec::new(),
@@ -269,7 +271,10 @@ fn call(talk: &Talk, fate: &Fate, mouth: &mut dyn Mouth) -> anyhow::Result<Heard
             })?;
         } else {
             let at = next_pull as usize;
-            receiver.pull(instant(start, now), &mut heard.sound[at..at + PULL]);
+            receiver.pull(instant(start, now), &mut pulled);
+            for (mono, stereo) in heard.sound[at..at + PULL].iter_mut().zip(&pulled) {
+                *mono = to_mono(*stereo);
+            }
             next_pull += PULL as i64;
             if let Some(stats) = receiver.stats(SSRC) {
                 offset.note(next_pull, stats.playout_timestamp, stats.total_samples);

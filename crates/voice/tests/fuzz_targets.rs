@@ -1,7 +1,7 @@
 //! The fuzz targets' functions on random scripts, and on scripts whose packets are real ones, whole and damaged.
 
 use proptest::prelude::*;
-use voxhall_voice::{FrameLength, SenderConfig, TransmitMode, VoiceSender};
+use voxhall_voice::{FrameLength, SenderConfig, TransmitMode, VoiceSender, from_mono};
 
 mod support;
 
@@ -20,7 +20,8 @@ fn packets() -> Vec<Vec<u8>> {
     let mut packets = Vec::new();
     for chunk in support::speech(3, 4 * 48_000).chunks(960) {
         sender.set_reported_loss(0.2);
-        sender.push(chunk, |frame| packets.push(frame.payload.to_vec()));
+        let captured: Vec<_> = chunk.iter().copied().map(from_mono).collect();
+        sender.push(&captured, |frame| packets.push(frame.payload.to_vec()));
     }
     packets
 }

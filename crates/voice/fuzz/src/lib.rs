@@ -9,7 +9,7 @@ use voxhall_protocol::{
     BaseKey, Epoch, SenderIndex, SessionSecret, Ssrc,
     voice::{Datagram, HopReceiver, Opener, RtpHeader, Sealer, SessionKeys},
 };
-use voxhall_voice::{MAX_PAYLOAD_BYTES, ReceiverConfig, VoiceReceiver};
+use voxhall_voice::{MAX_PAYLOAD_BYTES, ReceiverConfig, Stereo, VoiceReceiver};
 
 type Target = fn(&[u8]);
 
@@ -148,7 +148,7 @@ pub fn fuzz_sealed(data: &[u8]) {
 struct Ear {
     receiver: VoiceReceiver,
     now: Instant,
-    out: Vec<f32>,
+    out: Vec<Stereo>,
 }
 
 impl Ear {
@@ -160,7 +160,7 @@ impl Ear {
         Self {
             receiver: receiver.expect("a decoder"),
             now: Instant::now(),
-            out: vec![0.0; LONGEST_PULL],
+            out: vec![[0.0; 2]; LONGEST_PULL],
         }
     }
 
@@ -177,7 +177,7 @@ impl Ear {
     fn pull(&mut self, samples: usize) {
         let out = &mut self.out[..samples];
         self.receiver.pull(self.now, out);
-        assert!(out.iter().all(|sample| sample.abs() <= 1.0));
+        assert!(out.iter().flatten().all(|sample| sample.abs() <= 1.0));
         self.now += Duration::from_nanos(samples as u64 * 1_000_000 / 48);
         let speakers: Vec<u32> = self
             .receiver
