@@ -9,14 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwap;
 use tokio::sync::{Notify, mpsc};
 use voxhall_protocol::{
     DeviceId, UserId, VoiceSessionId,
     control::{Failure, Ready, RequestId, Resume, Resumed, encode_failure, encode_result},
     voice::SessionKeys,
 };
-use voxhall_relay::{RouteTable, Routes, SessionRoute};
+use voxhall_relay::{Routes, SessionRoute};
 use voxhall_store::Change;
 
 use crate::{
@@ -42,8 +41,6 @@ const RECONNECT_AFTER_MS: u64 = 500;
 
 pub struct Hub {
     state: Mutex<State>,
-    /// What the media thread reads.
-    table: Arc<ArcSwap<RouteTable>>,
     /// The live state's first deadline is another one.
     deadline_changed: Notify,
     next_connection: AtomicU64,
@@ -73,18 +70,17 @@ struct Reader {
 }
 
 impl Hub {
-    pub fn new(world: World, table: Arc<ArcSwap<RouteTable>>) -> Self {
+    pub fn new(world: World, routes: Routes) -> Self {
         Self {
             state: Mutex::new(State {
                 live: Live::new(world, now(), Box::new(random::fill)),
                 outboxes: HashMap::new(),
                 readers: HashMap::new(),
-                routes: Routes::new(),
+                routes,
                 draining: None,
                 deadline: None,
                 halve_at: Instant::now(),
             }),
-            table,
             deadline_changed: Notify::new(),
             next_connection: AtomicU64::new(0),
             kept_bytes: Arc::default(),
@@ -277,7 +273,7 @@ impl Hub {
             }
         }
         if routes_changed {
-            self.table.store(state.routes.publish());
+            state.routes.publish();
         }
         for output in told {
             self.tell(state, output);
@@ -504,7 +500,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_bounded_and_who_was_lost_first_gives_way() {
         const USERS: u64 = 50;
-        let hub = Hub::new(world(USERS), Arc::default());
+        let hub = Hub::new(world(USERS), Routes::new().0);
         let mut sessions = Vec::new();
         for id in 1..=USERS {
             let outbox = Arc::new(Outbox::default());
@@ -550,7 +546,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_is_let_in_while_the_server_drains() {
-        let hub = Hub::new(World::default(), Arc::default());
+        let hub = Hub::new(World::default(), Routes::new().0);
         let before = Arc::new(Outbox::default());
         hub.open(&before);
         hub.drain("a new version comes");

@@ -8,10 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwap;
 use tokio::{net::TcpListener, sync::mpsc, task::AbortHandle};
 use tokio_rustls::TlsAcceptor;
-use voxhall_relay::{Counters, Limits, RouteTable};
+use voxhall_relay::{Counters, Limits, Routes};
 use voxhall_store::{
     Accounts, Conversations, Guilds, OpenError, People, SqliteStore, StoreError,
     maintenance::{DATABASE, LOCK},
@@ -96,12 +95,12 @@ pub async fn run(config: Config, log: Arc<LogLimit>) -> Result<(), StartError> {
     let store = open_store(&config.data.join(DATABASE))?;
     let default_guild = Services::ensure_default_guild(&store, &config.server_name).await?;
 
-    let table: Arc<ArcSwap<RouteTable>> = Arc::default();
+    let (routes, feed) = Routes::new();
     let (events, media_events) = mpsc::channel(MEDIA_EVENTS);
     let counters = Arc::new(Counters::default());
     let media = MediaThread::spawn(MediaConfig {
         socket: sockets.udp,
-        routes: Arc::clone(&table),
+        routes: feed,
         counters: Arc::clone(&counters),
         events,
         nonce_secret: random::bytes(),
@@ -135,7 +134,7 @@ pub async fn run(config: Config, log: Arc<LogLimit>) -> Result<(), StartError> {
         relations: store.relations().await?,
     };
     let services = Services::new(Parts {
-        hub: Hub::new(world, table),
+        hub: Hub::new(world, routes),
         store: store.clone(),
         default_guild,
         links,

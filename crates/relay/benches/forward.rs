@@ -40,8 +40,9 @@ impl Channel {
             bytes_per_s: u32::MAX,
             bytes_burst: u32::MAX,
         };
-        let mut relay = Relay::new(&[1; 32], unlimited, Arc::new(Counters::default()), now);
-        let mut routes = Routes::new();
+        let (mut routes, feed) = Routes::new();
+        let counters = Arc::new(Counters::default());
+        let mut relay = Relay::new(&[1; 32], unlimited, counters, feed, now);
         let mut sealers = Vec::new();
         let mut paths = Vec::new();
         for n in 0..members {
@@ -62,7 +63,8 @@ impl Channel {
             sealers.push(sealer);
             routes.insert(route).unwrap();
         }
-        relay.apply(routes.publish(), now);
+        routes.publish();
+        while relay.apply(now) {}
         let mut sends = Sends::new();
         let mut request = Datagram::new();
         for (n, path) in paths.iter_mut().enumerate() {

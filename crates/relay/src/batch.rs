@@ -1,35 +1,45 @@
 //! Which frames of a batch go to which listener, and the bundles made of them.
 
-use std::net::SocketAddr;
-
 use voxhall_protocol::voice::{BundleBuilder, Datagram};
 
 use crate::{
-    routes::{RouteTable, Slot},
+    members::{Listener, Members},
     sends::{FrameIndex, Sends},
+    slab::Slot,
 };
 
 /// Frames times listeners of one batch.
 const MAX_QUEUED: usize = 1 << 20;
-const RESERVED: usize = 4_096;
-const NONE: u32 = u32::MAX;
+const RESERVED: usize = 256;
 
-/// A list of frames for each listener, threaded through one vector.
+/// The frames of a batch. All listeners of a channel are sent the same, but for their own, so that what is done for each of them
+/// is little more than writing down its address.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    /// First and last entry of each slot's list.
-    lists: Vec<(u32, u32)>,
-    entries: Vec<(FrameIndex, u32)>,
-    touched: Vec<Slot>,
-    /// Datagrams made of the list that starts at this entry; the next listener often has the same list.
+    queued: Vec<Queued>,
+    /// Frames times listeners.
+    sends: usize,
+    /// Places of the speakers among the listeners.
+    speakers: Vec<u32>,
+    /// Datagrams made of all frames of a channel.
     packed: Vec<FrameIndex>,
-    packed_of: u32,
+    /// Datagrams made of what one speaker hears of the others.
+    packed_for_one: Vec<FrameIndex>,
     bundle: Datagram,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Queued {
+    channel: Slot,
+    frame: FrameIndex,
+    speaker: Slot,
 }
 
 /// What [`Batch::finish`] sent.
 #[derive(Debug, Default)]
 pub(crate) struct Finished {
+    /// Frames times listeners.
+    pub frames: usize,
     pub datagrams: usize,
     pub bytes: usize,
     pub bundles: usize,
@@ -38,121 +48,147 @@ pub(crate) struct Finished {
 impl Batch {
     pub fn new() -> Self {
         Self {
-            lists: Vec::new(),
-            entries: Vec::with_capacity(RESERVED),
-            touched: Vec::with_capacity(RESERVED),
-            packed: Vec::with_capacity(64),
-            packed_of: NONE,
+            queued: Vec::with_capacity(RESERVED),
+            sends: 0,
+            speakers: Vec::with_capacity(RESERVED),
+            packed: Vec::with_capacity(RESERVED),
+            packed_for_one: Vec::with_capacity(RESERVED),
             bundle: Datagram::new(),
         }
     }
 
-    /// Forgets what was queued and makes room for this many slots.
-    pub fn reset(&mut self, slots: usize) {
-        self.lists.clear();
-        self.lists.resize(slots, (NONE, NONE));
-        self.entries.clear();
-        self.touched.clear();
-        self.packed_of = NONE;
-    }
-
     pub fn has_room_for(&self, listeners: usize) -> bool {
-        self.entries.len() + listeners <= MAX_QUEUED
+        self.sends + listeners <= MAX_QUEUED
     }
 
-    pub fn push(&mut self, listener: Slot, frame: FrameIndex) {
-        let at = self.entries.len() as u32;
-        self.entries.push((frame, NONE));
-        let (first, last) = &mut self.lists[listener as usize];
-        if *first == NONE {
-            *first = at;
-            self.touched.push(listener);
-        } else {
-            self.entries[*last as usize].1 = at;
-        }
-        *last = at;
+    pub fn push(&mut self, channel: Slot, speaker: Slot, frame: FrameIndex, listeners: usize) {
+        self.sends += listeners;
+        self.queued.push(Queued {
+            channel,
+            frame,
+            speaker,
+        });
     }
 
-    /// Addresses everything queued, bundled where the listener can read it.
-    pub fn finish(
-        &mut self,
-        table: &RouteTable,
-        paths: &[Option<SocketAddr>],
-        out: &mut Sends,
-    ) -> Finished {
+    /// Addresses everything queued, bundled where the listener can read it. All that one listener gets stands together.
+    pub fn finish(&mut self, members: &Members, out: &mut Sends) -> Finished {
         let mut finished = Finished::default();
-        for at in 0..self.touched.len() {
-            let slot = self.touched[at];
-            let (first, _) = std::mem::replace(&mut self.lists[slot as usize], (NONE, NONE));
-            let (Some(to), Some(route)) = (paths[slot as usize], table.route(slot)) else {
-                continue;
-            };
-            let several = self.entries[first as usize].1 != NONE;
-            if several && route.takes_bundles {
-                if !self.same_list(self.packed_of, first) {
-                    self.pack(first, out);
-                }
-                for &frame in &self.packed {
-                    finished.datagrams += 1;
-                    finished.bytes += out.frame(frame).len();
-                    finished.bundles += usize::from(is_bundle(out.frame(frame)));
-                    out.push(to, frame);
-                }
-            } else {
-                for frame in list(&self.entries, first) {
-                    finished.datagrams += 1;
-                    finished.bytes += out.frame(frame).len();
-                    out.push(to, frame);
-                }
+        let mut queued = std::mem::take(&mut self.queued);
+        // The frames of a channel together, in their order.
+        queued.sort_unstable_by_key(|queued| (queued.channel, queued.frame));
+        for frames in queued.chunk_by(|left, right| left.channel == right.channel) {
+            let listeners = members.listeners(frames[0].channel);
+            match frames {
+                [frame] => send_to_others(*frame, listeners, out, &mut finished),
+                frames => self.send_several(frames, listeners, members, out, &mut finished),
             }
         }
-        self.entries.clear();
-        self.touched.clear();
-        self.packed_of = NONE;
+        queued.clear();
+        self.queued = queued;
+        self.sends = 0;
         finished
     }
 
-    fn same_list(&self, left: u32, right: u32) -> bool {
-        left != NONE && list(&self.entries, left).eq(list(&self.entries, right))
-    }
-
-    /// Fills `packed` with as few datagrams as the list's frames fit into.
-    fn pack(&mut self, first: u32, out: &mut Sends) {
+    fn send_several(
+        &mut self,
+        frames: &[Queued],
+        listeners: &[Listener],
+        members: &Members,
+        out: &mut Sends,
+        finished: &mut Finished,
+    ) {
+        let speakers = frames.iter().filter_map(|f| members.place(f.speaker));
+        self.speakers.clear();
+        self.speakers.extend(speakers);
+        self.speakers.sort_unstable();
+        self.speakers.dedup();
+        let mut speakers = self.speakers.iter().peekable();
         self.packed.clear();
-        self.packed_of = first;
-        let mut frames = list(&self.entries, first).peekable();
-        while let Some(head) = frames.peek().copied() {
-            let start = frames.clone();
-            let mut count = 0;
-            let mut builder = BundleBuilder::new(&mut self.bundle);
-            while frames
-                .next_if(|frame| builder.push(out.frame(*frame)).is_ok())
-                .is_some()
-            {
-                count += 1;
+        for (place, listener) in (0..).zip(listeners) {
+            let speaks = speakers.next_if(|speaker| **speaker == place).is_some();
+            let heard = frames
+                .iter()
+                .filter(|frame| !speaks || frame.speaker != listener.slot)
+                .map(|frame| frame.frame);
+            if !listener.takes_bundles {
+                for frame in heard {
+                    finished.send(listener, frame, out);
+                    finished.frames += 1;
+                }
+                continue;
             }
-            if count == 0 {
-                // Too long for any bundle.
-                frames.next();
-            }
-            let stored = if count > 1 {
-                out.store(self.bundle.as_slice())
+            let packed = if speaks {
+                self.packed_for_one.clear();
+                &mut self.packed_for_one
             } else {
-                Some(head)
+                &mut self.packed
             };
-            match stored {
-                Some(frame) => self.packed.push(frame),
-                None => self.packed.extend(start.take(count)),
+            if packed.is_empty() {
+                pack(heard.clone(), &mut self.bundle, packed, out);
             }
+            for frame in &*packed {
+                finished.send(listener, *frame, out);
+            }
+            finished.frames += if speaks { heard.count() } else { frames.len() };
         }
     }
 }
 
-fn list(entries: &[(FrameIndex, u32)], first: u32) -> impl Iterator<Item = FrameIndex> + Clone {
-    std::iter::successors(entries.get(first as usize), |(_, next)| {
-        entries.get(*next as usize)
-    })
-    .map(|(frame, _)| *frame)
+impl Finished {
+    fn send(&mut self, listener: &Listener, frame: FrameIndex, out: &mut Sends) {
+        let bytes = out.frame(frame);
+        self.datagrams += 1;
+        self.bytes += bytes.len();
+        self.bundles += usize::from(is_bundle(bytes));
+        out.push(listener.address, frame);
+    }
+}
+
+fn send_to_others(frame: Queued, listeners: &[Listener], out: &mut Sends, finished: &mut Finished) {
+    let before = out.len();
+    for listener in listeners {
+        if listener.slot != frame.speaker {
+            out.push(listener.address, frame.frame);
+        }
+    }
+    let count = out.len() - before;
+    finished.frames += count;
+    finished.datagrams += count;
+    finished.bytes += count * out.frame(frame.frame).len();
+}
+
+/// Fills `packed` with as few datagrams as the frames fit into.
+fn pack(
+    frames: impl Iterator<Item = FrameIndex> + Clone,
+    bundle: &mut Datagram,
+    packed: &mut Vec<FrameIndex>,
+    out: &mut Sends,
+) {
+    let mut frames = frames.peekable();
+    while let Some(head) = frames.peek().copied() {
+        let start = frames.clone();
+        let mut count = 0;
+        let mut builder = BundleBuilder::new(bundle);
+        while frames
+            .next_if(|frame| builder.push(out.frame(*frame)).is_ok())
+            .is_some()
+        {
+            count += 1;
+        }
+        if count == 0 {
+            // Too long for any bundle.
+            frames.next();
+        }
+        let stored = if count > 1 {
+            out.store(bundle.as_slice())
+        } else {
+            Some(head)
+        };
+        match stored {
+            Some(frame) => packed.push(frame),
+            None => packed.extend(start.take(count)),
+        }
+    }
 }
 
 fn is_bundle(bytes: &[u8]) -> bool {

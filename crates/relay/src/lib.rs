@@ -1,8 +1,8 @@
 //! The server's voice core: a datagram in, a list of sends out. No socket, no clock, no thread.
 //!
-//! - [`Routes`] belongs to the control plane, which publishes an immutable [`RouteTable`] after each change.
-//! - [`Relay`] belongs to the media thread: it owns what packets change (paths, replay windows, rates) and takes a new
-//!   table with [`Relay::apply`].
+//! - [`Routes`] belongs to the control plane, which publishes changes; each media thread has a [`RouteFeed`] of them.
+//! - [`Relay`] belongs to a media thread: it owns its tables and what packets change (paths, replay windows, rates), and takes
+//!   published changes in with [`Relay::apply`].
 //! - [`Sends`] is what a batch of datagrams gives: bytes written once, however many listeners they go to.
 //! - [`Counters`] can be read from anywhere.
 //!
@@ -11,15 +11,17 @@
 
 mod batch;
 mod counters;
+mod members;
 mod rate;
 mod relay;
 mod reports;
 mod routes;
 mod sends;
 mod session;
+mod slab;
 
 pub use counters::{Counters, DropReason, Total};
 pub use rate::Limits;
 pub use relay::{Event, Relay, SESSION_TIMEOUT, SPEAKING_OFF_AFTER};
-pub use routes::{RouteError, RouteTable, Routes, SessionRoute};
+pub use routes::{RouteError, RouteFeed, Routes, SessionRoute};
 pub use sends::Sends;

@@ -19,10 +19,12 @@ use voxhall_protocol::{
 use crate::{
     batch::Batch,
     counters::{Counters, DropReason, Total},
+    members::Members,
     rate::Limits,
-    routes::{RouteTable, SessionRoute, Slot},
+    routes::RouteFeed,
     sends::Sends,
     session::Session,
+    slab::Slot,
 };
 
 /// A session that proved itself by nothing for this long is dropped.
@@ -30,8 +32,12 @@ pub const SESSION_TIMEOUT: Duration = Duration::from_secs(15);
 /// A speaker is silent after this long without a frame.
 pub const SPEAKING_OFF_AFTER: Duration = Duration::from_millis(300);
 
-/// How often speakers are told what their listeners report, and timeouts are looked for.
+/// How often a speaker is told what its listeners report.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// Changes of routes taken in between two batches, so that a storm of joins keeps no packet waiting for long.
+const APPLY_AT_ONCE: usize = 256;
+/// Speakers and reports at a time that need no allocation.
+const RESERVED: usize = 4_096;
 /// Opus frames up to this long say "silence" (DTX, RFC 6716 section 2.1.9).
 const SILENCE_LEN: usize = 2;
 const MAX_EVENTS: usize = 1_024;
@@ -61,21 +67,18 @@ pub enum Event {
 /// The server's voice core. See the crate's documentation for how to drive it.
 #[derive(Debug)]
 pub struct Relay {
-    table: Arc<RouteTable>,
-    /// By slot, as `paths`.
-    sessions: Vec<Option<Box<Session>>>,
-    /// The proven address of each session: nothing is sent anywhere else but answers and challenges.
-    paths: Vec<Option<SocketAddr>>,
+    feed: RouteFeed,
+    members: Members,
     batch: Batch,
     speaking: Vec<Slot>,
-    reported: Vec<Slot>,
+    /// Who is to be told of reports, and when.
+    reported: VecDeque<(Instant, Slot)>,
     events: VecDeque<Event>,
     scratch: Datagram,
     nonces: NonceSecret,
     limits: Limits,
     counters: Arc<Counters>,
     started: Instant,
-    next_round: Instant,
 }
 
 impl Relay {
@@ -85,56 +88,34 @@ impl Relay {
         nonce_secret: &[u8; 32],
         limits: Limits,
         counters: Arc<Counters>,
+        feed: RouteFeed,
         now: Instant,
     ) -> Self {
         Self {
-            table: Arc::default(),
-            sessions: Vec::new(),
-            paths: Vec::new(),
+            feed,
+            members: Members::new(now),
             batch: Batch::new(),
-            speaking: Vec::new(),
-            reported: Vec::new(),
+            speaking: Vec::with_capacity(RESERVED),
+            reported: VecDeque::with_capacity(RESERVED),
             events: VecDeque::with_capacity(MAX_EVENTS),
             scratch: Datagram::new(),
             nonces: NonceSecret::new(nonce_secret),
             limits,
             counters,
             started: now,
-            next_round: now + REPORT_EVERY,
         }
     }
 
-    /// The table in use, to compare with the one published last.
-    #[must_use]
-    pub fn table(&self) -> &Arc<RouteTable> {
-        &self.table
-    }
-
-    /// Takes a new table. Sessions that stay keep their state, others are forgotten. Call it between batches.
-    pub fn apply(&mut self, table: Arc<RouteTable>, now: Instant) {
-        let slots = table.slots();
-        self.sessions.resize_with(slots.len(), || None);
-        self.paths.resize(slots.len(), None);
-        for ((route, session), path) in slots.iter().zip(&mut self.sessions).zip(&mut self.paths) {
-            let stays = matches!((&route, &session), (Some(r), Some(s)) if r.id == s.id);
-            if !stays {
-                *path = None;
-                *session = route
-                    .as_ref()
-                    .map(|route| Box::new(Session::new(route, &self.limits, now)));
-            }
+    /// Takes in what was published, up to a bound; says whether there may be more. Sessions that stay keep their state, others are
+    /// forgotten. Call it between batches.
+    pub fn apply(&mut self, now: Instant) -> bool {
+        for _ in 0..APPLY_AT_ONCE {
+            let Some(change) = self.feed.next() else {
+                return false;
+            };
+            self.members.apply(change, &self.limits, now);
         }
-        let session = |slot: &Slot| self.sessions.get(*slot as usize)?.as_ref();
-        self.speaking
-            .retain(|slot| session(slot).is_some_and(|session| session.speaking));
-        self.reported
-            .retain(|slot| session(slot).is_some_and(|session| session.report.is_some()));
-        self.speaking
-            .reserve(slots.len().saturating_sub(self.speaking.len()));
-        self.reported
-            .reserve(slots.len().saturating_sub(self.reported.len()));
-        self.batch.reset(slots.len());
-        self.table = table;
+        true
     }
 
     /// Takes one datagram. What is to be sent is complete after [`finish`](Self::finish).
@@ -161,7 +142,8 @@ impl Relay {
 
     /// Ends a batch: addresses its frames to the listeners.
     pub fn finish(&mut self, out: &mut Sends) {
-        let finished = self.batch.finish(&self.table, &self.paths, out);
+        let finished = self.batch.finish(&self.members, out);
+        self.counters.add(Total::FramesOut, finished.frames);
         self.counters.add(Total::DatagramsOut, finished.datagrams);
         self.counters.add(Total::BytesOut, finished.bytes);
         self.counters.add(Total::BundlesOut, finished.bundles);
@@ -170,11 +152,11 @@ impl Relay {
     /// Does what time brings: speakers fall silent, sessions time out, reports go out. Call it about every 20 ms.
     pub fn tick(&mut self, now: Instant, out: &mut Sends) {
         self.end_speaking(now);
-        if now >= self.next_round {
-            self.next_round = now + REPORT_EVERY;
-            self.time_out(now);
-            self.send_reports(out);
-        }
+        let events = &mut self.events;
+        self.members.time_out(now, SESSION_TIMEOUT, |session| {
+            push_event(events, Event::TimedOut { session })
+        });
+        self.send_reports(now, out);
     }
 
     /// The next event, if there is one. Undrained events wait, up to a bound; then state changes wait instead.
@@ -190,14 +172,14 @@ impl Relay {
         out: &mut Sends,
     ) -> Result<(), DropReason> {
         let slot = self.find_by_ssrc(bytes, 8)?;
-        let (route, session) = lookup(&self.table, &mut self.sessions, slot)?;
+        let session = self.members.live(slot)?;
         let packet = session.hop.receive(bytes)?;
-        session.last_heard = now;
-        let challenge = self.paths[slot as usize] != Some(from)
-            && session.heard_beside_path(now, from, bytes.len());
-
-        let checked = check_frame(packet, route);
+        let challenge =
+            session.path != Some(from) && session.heard_beside_path(now, from, bytes.len());
+        let checked = check_frame(packet, session);
         let within_budget = session.budget.pay(&self.limits, now, bytes.len());
+        let (channel, may_speak) = (session.channel, session.may_speak);
+        self.members.heard(slot, now);
         if challenge {
             self.challenge(now, from, slot, out);
         }
@@ -205,31 +187,29 @@ impl Relay {
         if !within_budget {
             return Err(DropReason::RateLimited);
         }
-        if !route_of(&self.table, slot)?.may_speak {
+        if !may_speak {
             return Err(DropReason::NotAllowed);
         }
         self.counters.add(Total::FramesIn, 1);
         if sealed_len > SILENCE_LEN {
             self.note_voice(now, slot);
         }
-        self.fan_out(slot, packet, out)
+        self.fan_out(slot, channel, packet, out)
     }
 
-    fn fan_out(&mut self, speaker: Slot, packet: &[u8], out: &mut Sends) -> Result<(), DropReason> {
-        let channel = route_of(&self.table, speaker)?.channel;
-        let listeners = self.table.listeners(channel);
-        if !self.batch.has_room_for(listeners.len()) {
+    fn fan_out(
+        &mut self,
+        speaker: Slot,
+        channel: Slot,
+        packet: &[u8],
+        out: &mut Sends,
+    ) -> Result<(), DropReason> {
+        let listeners = self.members.listeners(channel).len();
+        if !self.batch.has_room_for(listeners) {
             return Err(DropReason::Overload);
         }
         let frame = out.store(packet).ok_or(DropReason::Overload)?;
-        let mut count = 0;
-        for &listener in listeners {
-            if listener != speaker && self.paths[listener as usize].is_some() {
-                self.batch.push(listener, frame);
-                count += 1;
-            }
-        }
-        self.counters.add(Total::FramesOut, count);
+        self.batch.push(channel, speaker, frame, listeners);
         Ok(())
     }
 
@@ -241,13 +221,13 @@ impl Relay {
         out: &mut Sends,
     ) -> Result<(), DropReason> {
         let slot = self.find_by_ssrc(bytes, 4)?;
-        let (route, session) = lookup(&self.table, &mut self.sessions, slot)?;
+        let session = self.members.live(slot)?;
         let compound = session.rtcp_up.receive(bytes)?;
-        session.last_heard = now;
-        let challenge = self.paths[slot as usize] != Some(from)
-            && session.heard_beside_path(now, from, bytes.len());
+        let challenge =
+            session.path != Some(from) && session.heard_beside_path(now, from, bytes.len());
         let within_budget = session.budget.pay(&self.limits, now, bytes.len());
-        let (reporter, channel) = (route.ssrc, route.channel);
+        let (reporter, channel) = (session.ssrc, session.channel);
+        self.members.heard(slot, now);
         if challenge {
             self.challenge(now, from, slot, out);
         }
@@ -256,10 +236,7 @@ impl Relay {
         }
 
         let Self {
-            table,
-            sessions,
-            reported,
-            ..
+            members, reported, ..
         } = self;
         let mut forged = false;
         parse_reports(compound, |says, block| {
@@ -268,14 +245,13 @@ impl Relay {
                 return;
             }
             // Only who may hear a speaker has a say about it.
-            let Some(speaker) = table.by_ssrc(block.ssrc).filter(|speaker| *speaker != slot) else {
-                return;
-            };
-            if let Ok((route, session)) = lookup(table, sessions, speaker)
-                && route.channel == channel
+            if let Ok(speaker) = members.by_ssrc(block.ssrc)
+                && speaker != slot
+                && let Ok(session) = members.live(speaker)
+                && session.channel == channel
                 && session.report.add(block)
             {
-                reported.push(speaker);
+                reported.push_back((now + REPORT_EVERY, speaker));
             }
         })?;
         if forged {
@@ -292,23 +268,20 @@ impl Relay {
         out: &mut Sends,
     ) -> Result<(), DropReason> {
         let request = BindingRequest::parse(bytes)?;
-        let slot = self
-            .table
-            .by_id(request.session())
-            .ok_or(DropReason::UnknownSession)?;
-        let (route, session) = lookup(&self.table, &mut self.sessions, slot)?;
-        let key = &route.keys.stun;
+        let slot = self.members.by_id(request.session())?;
+        let session = self.members.live(slot)?;
+        let key = &session.stun;
         request.verify(key)?;
 
         let uptime = now.saturating_duration_since(self.started);
         if request.has_fresh_nonce(&self.nonces, from, session.generation, uptime) {
             request.write_success(from, key, &mut self.scratch)?;
-            session.last_heard = now;
+            self.members.heard(slot, now);
             self.bind(slot, from);
         } else {
             let nonce = self
                 .nonces
-                .issue(route.id, from, session.generation, uptime);
+                .issue(session.id, from, session.generation, uptime);
             request.write_stale_nonce(&nonce, key, &mut self.scratch)?;
         }
         self.send_scratch(from, out)
@@ -316,40 +289,42 @@ impl Relay {
 
     /// Opens or moves the path of a session that proved it can be reached at `to`.
     fn bind(&mut self, slot: Slot, to: SocketAddr) {
-        let path = &mut self.paths[slot as usize];
-        let Ok((route, session)) = lookup(&self.table, &mut self.sessions, slot) else {
+        let Ok(session) = self.members.live(slot) else {
             return;
         };
-        let event = match path.replace(to) {
+        let event = match session.path {
             Some(old) if old == to => return,
             Some(_) => {
                 session.generation = session.generation.wrapping_add(1);
                 self.counters.add(Total::PathsMoved, 1);
                 Event::PathMoved {
-                    session: route.id,
+                    session: session.id,
                     address: to,
                 }
             }
             None => {
                 self.counters.add(Total::PathsOpened, 1);
                 Event::PathOpened {
-                    session: route.id,
+                    session: session.id,
                     address: to,
                 }
             }
         };
+        self.members.set_path(slot, Some(to));
         // Informative: lost when nobody drains events, while the path itself is as it should be.
         push_event(&mut self.events, event);
     }
 
     /// Asks a session to prove that it can be reached where it speaks from.
     fn challenge(&mut self, now: Instant, to: SocketAddr, slot: Slot, out: &mut Sends) {
-        let Ok((route, session)) = lookup(&self.table, &mut self.sessions, slot) else {
+        let Ok(session) = self.members.live(slot) else {
             return;
         };
         let uptime = now.saturating_duration_since(self.started);
-        let nonce = self.nonces.issue(route.id, to, session.generation, uptime);
-        nonce.write_challenge(&route.keys.stun, &mut self.scratch);
+        let nonce = self
+            .nonces
+            .issue(session.id, to, session.generation, uptime);
+        nonce.write_challenge(&session.stun, &mut self.scratch);
         if self.send_scratch(to, out).is_ok() {
             self.counters.add(Total::Challenges, 1);
         }
@@ -366,14 +341,14 @@ impl Relay {
     }
 
     fn note_voice(&mut self, now: Instant, slot: Slot) {
-        let Ok((route, session)) = lookup(&self.table, &mut self.sessions, slot) else {
+        let Ok(session) = self.members.live(slot) else {
             return;
         };
         session.last_voice = now;
         if !session.speaking {
             let event = Event::Speaking {
-                session: route.id,
-                ssrc: route.ssrc,
+                session: session.id,
+                ssrc: session.ssrc,
                 on: true,
             };
             if push_event(&mut self.events, event) {
@@ -385,20 +360,20 @@ impl Relay {
 
     fn end_speaking(&mut self, now: Instant) {
         let Self {
-            table,
-            sessions,
+            members,
             speaking,
             events,
             ..
         } = self;
         speaking.retain(|slot| {
-            let Ok((route, session)) = lookup(table, sessions, *slot) else {
+            // Its slot may have become another's.
+            let Some(session) = members.live(*slot).ok().filter(|session| session.speaking) else {
                 return false;
             };
             let silent = now.saturating_duration_since(session.last_voice) >= SPEAKING_OFF_AFTER;
             let event = Event::Speaking {
-                session: route.id,
-                ssrc: route.ssrc,
+                session: session.id,
+                ssrc: session.ssrc,
                 on: false,
             };
             let ended = silent && push_event(events, event);
@@ -409,31 +384,12 @@ impl Relay {
         });
     }
 
-    fn time_out(&mut self, now: Instant) {
-        for (session, path) in self.sessions.iter_mut().zip(&mut self.paths) {
-            let Some(session) = session else { continue };
-            if session.timed_out
-                || now.saturating_duration_since(session.last_heard) < SESSION_TIMEOUT
-            {
-                continue;
-            }
-            let event = Event::TimedOut {
-                session: session.id,
-            };
-            if push_event(&mut self.events, event) {
-                session.timed_out = true;
-                *path = None;
-            }
-        }
-    }
-
-    fn send_reports(&mut self, out: &mut Sends) {
-        let mut reported = std::mem::take(&mut self.reported);
-        for slot in reported.drain(..) {
-            let Ok((_, session)) = lookup(&self.table, &mut self.sessions, slot) else {
+    fn send_reports(&mut self, now: Instant, out: &mut Sends) {
+        while let Some((_, slot)) = self.reported.pop_front_if(|(due, _)| *due <= now) {
+            let Ok(session) = self.members.live(slot) else {
                 continue;
             };
-            let (Some(block), Some(to)) = (session.report.take(), self.paths[slot as usize]) else {
+            let (Some(block), Some(to)) = (session.report.take(), session.path) else {
                 continue;
             };
             self.scratch.clear();
@@ -443,7 +399,6 @@ impl Relay {
                 self.counters.count_drop(DropReason::Overload);
             }
         }
-        self.reported = reported;
     }
 
     fn find_by_ssrc(&self, bytes: &[u8], at: usize) -> Result<Slot, DropReason> {
@@ -451,37 +406,17 @@ impl Relay {
             .get(at..)
             .and_then(<[u8]>::first_chunk)
             .ok_or(DropReason::Malformed)?;
-        self.table
-            .by_ssrc(Ssrc(u32::from_be_bytes(*ssrc)))
-            .ok_or(DropReason::UnknownSession)
+        self.members.by_ssrc(Ssrc(u32::from_be_bytes(*ssrc)))
     }
-}
-
-/// The session in this slot, unless it timed out.
-fn lookup<'a>(
-    table: &'a RouteTable,
-    sessions: &'a mut [Option<Box<Session>>],
-    slot: Slot,
-) -> Result<(&'a SessionRoute, &'a mut Session), DropReason> {
-    let route = route_of(table, slot)?;
-    match sessions.get_mut(slot as usize) {
-        Some(Some(session)) if session.timed_out => Err(DropReason::TimedOut),
-        Some(Some(session)) => Ok((route, session)),
-        _ => Err(DropReason::UnknownSession),
-    }
-}
-
-fn route_of(table: &RouteTable, slot: Slot) -> Result<&SessionRoute, DropReason> {
-    table.route(slot).ok_or(DropReason::UnknownSession)
 }
 
 /// What a proven packet must be to be forwarded: an SFrame of its session's sender. Gives the length of its text.
-fn check_frame(packet: &[u8], route: &SessionRoute) -> Result<usize, DropReason> {
+fn check_frame(packet: &[u8], session: &Session) -> Result<usize, DropReason> {
     let malformed = |_| DropReason::Malformed;
     let (header, header_len) = RtpHeader::parse(packet).map_err(malformed)?;
     let malformed = |_| DropReason::Malformed;
     let (sframe, sframe_len) = SframeHeader::parse(&packet[header_len..]).map_err(malformed)?;
-    if header.ssrc != route.ssrc || sframe.kid.sender() != route.sender {
+    if header.ssrc != session.ssrc || sframe.kid.sender() != session.sender {
         return Err(DropReason::ForgedSender);
     }
     packet

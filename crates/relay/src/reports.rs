@@ -33,10 +33,6 @@ impl SpeakerReport {
         self.reports == 1
     }
 
-    pub fn is_some(&self) -> bool {
-        self.reports > 0
-    }
-
     /// Jitter is the worst of all who lose no more than the listener told of.
     pub fn take(&mut self) -> Option<ReportBlock> {
         let report = std::mem::take(self);

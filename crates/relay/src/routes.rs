@@ -1,6 +1,13 @@
-//! Who is in which channel and what they may do: written by the control plane, read by the media thread.
+//! Who is in which channel and what they may do: told by the control plane, in order, to every media thread.
+//!
+//! Published changes form a chain of which each link is immutable: a thread holds the link that it has come to, and finds
+//! the next with one atomic load. What a change costs does not depend on how many sessions there are, the control plane waits
+//! for no thread, and no thread waits for it or for another. A link is freed when all have passed it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, OnceLock},
+};
 
 use voxhall_protocol::{ChannelId, SenderIndex, Ssrc, VoiceSessionId, voice::SessionKeys};
 
@@ -21,16 +28,25 @@ pub struct SessionRoute {
     pub takes_bundles: bool,
 }
 
-/// Place of a session in the tables, kept as long as the session lives.
-pub(crate) type Slot = u32;
+/// What the media threads are told.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Add(SessionRoute),
+    Rights {
+        session: VoiceSessionId,
+        may_speak: bool,
+        deafened: bool,
+    },
+    Remove(VoiceSessionId),
+}
 
-/// The control plane's copy: change it, then [`publish`](Self::publish).
-#[derive(Debug, Default)]
+/// The control plane's end: change something, then [`publish`](Self::publish).
+#[derive(Debug)]
 pub struct Routes {
-    slots: Vec<Option<Arc<SessionRoute>>>,
-    free: Vec<Slot>,
-    by_id: HashMap<VoiceSessionId, Slot>,
-    by_ssrc: HashMap<Ssrc, Slot>,
+    sessions: HashMap<VoiceSessionId, Ssrc>,
+    ssrcs: HashSet<Ssrc>,
+    changes: Vec<Change>,
+    newest: Arc<Link>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,103 +58,195 @@ pub enum RouteError {
 }
 
 impl Routes {
+    /// No sessions yet, and the feed of a media thread. Further threads get clones of it, made before the first takes anything.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new() -> (Self, RouteFeed) {
+        let newest = Arc::new(Link::default());
+        let feed = RouteFeed {
+            at: Arc::clone(&newest),
+            taken: 0,
+        };
+        let routes = Self {
+            sessions: HashMap::new(),
+            ssrcs: HashSet::new(),
+            changes: Vec::new(),
+            newest,
+        };
+        (routes, feed)
     }
 
     pub fn insert(&mut self, route: SessionRoute) -> Result<(), RouteError> {
-        if self.by_id.contains_key(&route.id) {
+        if self.sessions.contains_key(&route.id) {
             return Err(RouteError::DuplicateSession(route.id));
         }
-        if self.by_ssrc.contains_key(&route.ssrc) {
+        if !self.ssrcs.insert(route.ssrc) {
             return Err(RouteError::DuplicateSsrc(route.ssrc));
         }
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            (self.slots.len() - 1) as Slot
-        });
-        self.by_id.insert(route.id, slot);
-        self.by_ssrc.insert(route.ssrc, slot);
-        self.slots[slot as usize] = Some(Arc::new(route));
+        self.sessions.insert(route.id, route.ssrc);
+        self.changes.push(Change::Add(route));
         Ok(())
     }
 
     /// Says whether the session was there.
     pub fn remove(&mut self, id: VoiceSessionId) -> bool {
-        let Some(slot) = self.by_id.remove(&id) else {
+        let Some(ssrc) = self.sessions.remove(&id) else {
             return false;
         };
-        if let Some(route) = self.slots[slot as usize].take() {
-            self.by_ssrc.remove(&route.ssrc);
-        }
-        self.free.push(slot);
+        self.ssrcs.remove(&ssrc);
+        self.changes.push(Change::Remove(id));
         true
     }
 
     /// Says whether the session is there.
     pub fn set_rights(&mut self, id: VoiceSessionId, may_speak: bool, deafened: bool) -> bool {
-        let Some(route) = self
-            .by_id
-            .get(&id)
-            .and_then(|slot| self.slots[*slot as usize].as_mut())
-        else {
-            return false;
-        };
-        let route = Arc::make_mut(route);
-        route.may_speak = may_speak;
-        route.deafened = deafened;
-        true
-    }
-
-    /// The table as it stands, for the media thread.
-    #[must_use]
-    pub fn publish(&self) -> Arc<RouteTable> {
-        let mut members: HashMap<ChannelId, Vec<Slot>> = HashMap::new();
-        for (slot, route) in self.slots.iter().enumerate() {
-            if let Some(route) = route
-                && !route.deafened
-            {
-                members.entry(route.channel).or_default().push(slot as Slot);
-            }
+        let found = self.sessions.contains_key(&id);
+        if found {
+            self.changes.push(Change::Rights {
+                session: id,
+                may_speak,
+                deafened,
+            });
         }
-        Arc::new(RouteTable {
-            slots: self.slots.clone(),
-            by_id: self.by_id.clone(),
-            by_ssrc: self.by_ssrc.clone(),
-            listeners: members,
-        })
+        found
+    }
+
+    /// Lets the media threads see what has changed since the last call.
+    pub fn publish(&mut self) {
+        if self.changes.is_empty() {
+            return;
+        }
+        let link = Arc::new(Link {
+            changes: self.changes.drain(..).collect(),
+            next: OnceLock::new(),
+        });
+        let before = std::mem::replace(&mut self.newest, Arc::clone(&link));
+        before
+            .next
+            .set(link)
+            .expect("only the newest link is given a next one, once");
     }
 }
 
-/// An immutable view of [`Routes`].
+/// A media thread's end. Whoever holds one must go on taking from it: what it has still to tell is kept.
+#[derive(Clone, Debug)]
+pub struct RouteFeed {
+    at: Arc<Link>,
+    /// How many changes of the link have been taken.
+    taken: usize,
+}
+
+impl RouteFeed {
+    pub(crate) fn next(&mut self) -> Option<&Change> {
+        while self.taken == self.at.changes.len() {
+            let next = Arc::clone(self.at.next.get()?);
+            self.at = next;
+            self.taken = 0;
+        }
+        self.taken += 1;
+        self.at.changes.get(self.taken - 1)
+    }
+}
+
+/// Changes that were published together, and those that followed.
 #[derive(Debug, Default)]
-pub struct RouteTable {
-    slots: Vec<Option<Arc<SessionRoute>>>,
-    by_id: HashMap<VoiceSessionId, Slot>,
-    by_ssrc: HashMap<Ssrc, Slot>,
-    /// Who hears what is said in a channel.
-    listeners: HashMap<ChannelId, Vec<Slot>>,
+struct Link {
+    changes: Box<[Change]>,
+    next: OnceLock<Arc<Link>>,
 }
 
-impl RouteTable {
-    pub(crate) fn slots(&self) -> &[Option<Arc<SessionRoute>>] {
-        &self.slots
+impl Drop for Link {
+    /// One after another: a long chain, dropped from within itself, would overflow the stack.
+    fn drop(&mut self) {
+        let mut next = self.next.take();
+        while let Some(link) = next {
+            next = Arc::into_inner(link).and_then(|mut link| link.next.take());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use voxhall_protocol::SessionSecret;
+
+    use super::*;
+
+    fn route(n: u32) -> SessionRoute {
+        SessionRoute {
+            id: VoiceSessionId(n.into()),
+            ssrc: Ssrc(n),
+            sender: SenderIndex(n as u16),
+            keys: SessionKeys::derive(&SessionSecret([n as u8; 32])),
+            channel: ChannelId(1),
+            may_speak: true,
+            deafened: false,
+            takes_bundles: false,
+        }
     }
 
-    pub(crate) fn route(&self, slot: Slot) -> Option<&SessionRoute> {
-        self.slots.get(slot as usize)?.as_deref()
+    fn take_all(feed: &mut RouteFeed) -> Vec<String> {
+        let mut taken = Vec::new();
+        while let Some(change) = feed.next() {
+            taken.push(match change {
+                Change::Add(route) => format!("+{}", route.ssrc.0),
+                Change::Rights { session, .. } => format!("~{}", session.0),
+                Change::Remove(session) => format!("-{}", session.0),
+            });
+        }
+        taken
     }
 
-    pub(crate) fn by_id(&self, id: VoiceSessionId) -> Option<Slot> {
-        self.by_id.get(&id).copied()
+    #[test]
+    fn every_thread_is_told_everything_in_order_however_far_it_is_behind() {
+        let (mut routes, mut quick) = Routes::new();
+        let mut slow = quick.clone();
+        routes.insert(route(1)).unwrap();
+        assert!(take_all(&mut quick).is_empty(), "not published yet");
+        routes.publish();
+        assert_eq!(take_all(&mut quick), ["+1"]);
+        routes.insert(route(2)).unwrap();
+        assert!(routes.set_rights(VoiceSessionId(1), false, false));
+        routes.publish();
+        assert!(routes.remove(VoiceSessionId(1)));
+        routes.publish();
+        routes.publish();
+        assert_eq!(take_all(&mut quick), ["+2", "~1", "-1"]);
+        assert_eq!(take_all(&mut slow), ["+1", "+2", "~1", "-1"]);
+        assert!(take_all(&mut slow).is_empty());
     }
 
-    pub(crate) fn by_ssrc(&self, ssrc: Ssrc) -> Option<Slot> {
-        self.by_ssrc.get(&ssrc).copied()
+    #[test]
+    fn ids_and_ssrcs_are_unique_and_free_again_when_their_session_is_gone() {
+        let (mut routes, _) = Routes::new();
+        routes.insert(route(1)).unwrap();
+        let again = RouteError::DuplicateSession(VoiceSessionId(1));
+        assert_eq!(routes.insert(route(1)), Err(again));
+        let same_ssrc = SessionRoute {
+            id: VoiceSessionId(2),
+            ..route(1)
+        };
+        let taken = RouteError::DuplicateSsrc(Ssrc(1));
+        assert_eq!(routes.insert(same_ssrc.clone()), Err(taken));
+        assert!(!routes.remove(VoiceSessionId(2)));
+        assert!(!routes.set_rights(VoiceSessionId(2), true, true));
+        assert!(routes.remove(VoiceSessionId(1)));
+        routes.insert(same_ssrc).unwrap();
     }
 
-    pub(crate) fn listeners(&self, channel: ChannelId) -> &[Slot] {
-        self.listeners.get(&channel).map_or(&[], Vec::as_slice)
+    #[test]
+    fn a_long_chain_that_nobody_read_is_dropped_without_a_deep_stack_and_a_read_one_is_freed() {
+        let (mut routes, mut feed) = Routes::new();
+        let behind = feed.clone();
+        routes.insert(route(1)).unwrap();
+        routes.publish();
+        assert!(feed.next().is_some());
+        let first = Arc::downgrade(&feed.at);
+        for _ in 0..200_000 {
+            routes.set_rights(VoiceSessionId(1), true, true);
+            routes.publish();
+        }
+        while feed.next().is_some() {}
+        assert!(first.upgrade().is_some(), "one thread has not read it yet");
+        drop(behind);
+        assert!(first.upgrade().is_none());
     }
 }

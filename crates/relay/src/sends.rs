@@ -17,7 +17,7 @@ pub struct Sends {
 }
 
 /// Place of a datagram's bytes in [`Sends`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FrameIndex(u32);
 
 impl Sends {

@@ -1,4 +1,4 @@
-//! What packets change about one voice session.
+//! What a media thread knows of one voice session.
 
 use std::{
     net::SocketAddr,
@@ -6,14 +6,15 @@ use std::{
 };
 
 use voxhall_protocol::{
-    VoiceSessionId,
-    voice::{CHALLENGE_LEN, HopReceiver, RtcpReceiver, RtcpSender},
+    SenderIndex, Ssrc, VoiceSessionId,
+    voice::{CHALLENGE_LEN, HopReceiver, RtcpReceiver, RtcpSender, StunKey},
 };
 
 use crate::{
     rate::{Limits, SpeakerBudget},
     reports::SpeakerReport,
     routes::SessionRoute,
+    slab::Slot,
 };
 
 /// At most this often is a session asked to prove a new path.
@@ -22,14 +23,24 @@ const CHALLENGE_EVERY: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(crate) struct Session {
     pub id: VoiceSessionId,
+    pub ssrc: Ssrc,
+    pub sender: SenderIndex,
+    /// Where its channel is in the thread's tables.
+    pub channel: Slot,
+    pub may_speak: bool,
+    pub deafened: bool,
+    pub takes_bundles: bool,
+    /// The proven address: nothing is sent anywhere else but answers and challenges.
+    pub path: Option<SocketAddr>,
+    /// Its place among the listeners of its channel.
+    pub place: Option<u32>,
     pub hop: HopReceiver,
     pub rtcp_up: RtcpReceiver,
     pub rtcp_down: RtcpSender,
+    pub stun: StunKey,
     pub budget: SpeakerBudget,
     /// Counts the moves of the path, so that a nonce made before one is worthless after it.
     pub generation: u32,
-    /// Last packet that proved the session.
-    pub last_heard: Instant,
     /// Last frame that was more than silence.
     pub last_voice: Instant,
     pub speaking: bool,
@@ -48,15 +59,23 @@ struct Unproven {
 }
 
 impl Session {
-    pub fn new(route: &SessionRoute, limits: &Limits, now: Instant) -> Self {
+    pub fn new(route: &SessionRoute, channel: Slot, limits: &Limits, now: Instant) -> Self {
         Self {
             id: route.id,
+            ssrc: route.ssrc,
+            sender: route.sender,
+            channel,
+            may_speak: route.may_speak,
+            deafened: route.deafened,
+            takes_bundles: route.takes_bundles,
+            path: None,
+            place: None,
+            stun: route.keys.stun.clone(),
             hop: HopReceiver::new(route.keys.hop_up.clone()),
             rtcp_up: RtcpReceiver::new(route.keys.hop_up.clone()),
             rtcp_down: RtcpSender::new(route.keys.hop_down.clone()),
             budget: SpeakerBudget::full(limits, now),
             generation: 0,
-            last_heard: now,
             last_voice: now,
             speaking: false,
             timed_out: false,

@@ -1,8 +1,8 @@
 //! The media thread: a plain OS thread between one UDP socket and the [`Relay`]. It waits for datagrams, hands over what
 //! is there in batches, sends what comes out, and never blocks on a send, a lock or the control plane.
 //!
-//! The control plane keeps a [`Routes`](voxhall_relay::Routes), stores each published table into the shared
-//! [`ArcSwap`], and reads [`Event`]s and counters. A new table is in use at the latest [`TICK`] after it was stored.
+//! The control plane keeps a [`Routes`](voxhall_relay::Routes), publishes its changes into the thread's [`RouteFeed`], and reads
+//! [`Event`]s and counters. A change is in use at the latest [`TICK`] after it was published.
 
 mod report;
 mod stats;
@@ -20,11 +20,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwap;
 use mio::{Interest, Poll, Token, Waker};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tracing::{info, warn};
-use voxhall_relay::{Counters, Event, Limits, Relay, RouteTable, Sends};
+use voxhall_relay::{Counters, Event, Limits, Relay, RouteFeed, Sends};
 
 pub use report::Reporter;
 pub use stats::{MediaStats, MediaTotal};
@@ -46,7 +45,7 @@ const STOP: Token = Token(1);
 pub struct MediaConfig {
     /// Bound, in any blocking mode.
     pub socket: UdpSocket,
-    pub routes: Arc<ArcSwap<RouteTable>>,
+    pub routes: RouteFeed,
     pub counters: Arc<Counters>,
     /// Bounded; while it is full, events wait in the relay.
     pub events: mpsc::Sender<Event>,
@@ -129,7 +128,6 @@ struct MediaLoop {
     poll: Poll,
     stop: Arc<AtomicBool>,
     stats: Arc<MediaStats>,
-    routes: Arc<ArcSwap<RouteTable>>,
     relay: Relay,
     sends: Sends,
     events: mpsc::Sender<Event>,
@@ -154,8 +152,13 @@ impl MediaLoop {
             poll,
             stop,
             stats,
-            routes: config.routes,
-            relay: Relay::new(&config.nonce_secret, config.limits, config.counters, now),
+            relay: Relay::new(
+                &config.nonce_secret,
+                config.limits,
+                config.counters,
+                config.routes,
+                now,
+            ),
             sends: Sends::new(),
             events: config.events,
             waiting_event: None,
@@ -168,9 +171,14 @@ impl MediaLoop {
         let mut buffer = [0; RECEIVE_BUFFER];
         // The poll tells of new datagrams only, so the first look needs no telling.
         let mut readable = true;
+        let mut more_routes = false;
         while !self.stop.load(Ordering::Acquire) {
             if !readable {
-                let timeout = self.next_tick.saturating_duration_since(Instant::now());
+                let timeout = if more_routes {
+                    Duration::ZERO
+                } else {
+                    self.next_tick.saturating_duration_since(Instant::now())
+                };
                 match self.poll.poll(&mut ready, Some(timeout)) {
                     Ok(()) => readable = ready.iter().any(|event| event.token() == SOCKET),
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -183,7 +191,7 @@ impl MediaLoop {
                 }
             }
             let now = Instant::now();
-            self.take_new_table(now);
+            more_routes = self.relay.apply(now);
             let received;
             (received, readable) = if readable {
                 self.receive(now, &mut buffer)
@@ -202,13 +210,6 @@ impl MediaLoop {
             }
         }
         info!("media thread stopped");
-    }
-
-    fn take_new_table(&mut self, now: Instant) {
-        let table = self.routes.load();
-        if !Arc::ptr_eq(&table, self.relay.table()) {
-            self.relay.apply(Arc::clone(&table), now);
-        }
     }
 
     /// Takes up to a batch; says how many there were and whether there may be more.

@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use voxhall_protocol::{
     BaseKey, ChannelId, Epoch, SenderIndex, SessionSecret, Ssrc, VoiceSessionId,
@@ -24,7 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 struct Server {
     routes: Routes,
-    shared: Arc<ArcSwap<voxhall_relay::RouteTable>>,
     counters: Arc<Counters>,
     events: mpsc::Receiver<Event>,
     address: SocketAddr,
@@ -35,12 +33,12 @@ impl Server {
     fn start() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
-        let shared = Arc::new(ArcSwap::default());
+        let (routes, feed) = Routes::new();
         let counters = Arc::new(Counters::default());
         let (sender, events) = mpsc::channel(16);
         let thread = MediaThread::spawn(MediaConfig {
             socket,
-            routes: Arc::clone(&shared),
+            routes: feed,
             counters: Arc::clone(&counters),
             events: sender,
             nonce_secret: [1; 32],
@@ -48,8 +46,7 @@ impl Server {
         })
         .unwrap();
         Self {
-            routes: Routes::new(),
-            shared,
+            routes,
             counters,
             events,
             address,
@@ -70,7 +67,7 @@ impl Server {
             takes_bundles: false,
         };
         self.routes.insert(route.clone()).unwrap();
-        self.shared.store(self.routes.publish());
+        self.routes.publish();
         let mut sealer = Sealer::new(route.sender, keys.hop_up);
         sealer.set_key(Epoch(1), &BASE_KEY);
         let mut opener = Opener::new();
@@ -199,7 +196,7 @@ fn two_clients_talk_over_loopback_and_the_thread_stops() {
 
     // Who was removed from the table hears no more.
     assert!(server.routes.remove(ben.route.id));
-    server.shared.store(server.routes.publish());
+    server.routes.publish();
     std::thread::sleep(super::TICK * 3);
     ann.say(b"gone?");
     assert_eq!(ben.hear(), None);

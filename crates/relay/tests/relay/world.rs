@@ -60,10 +60,11 @@ impl World {
     pub fn with_limits(limits: Limits) -> Self {
         let now = Instant::now();
         let counters = Arc::new(Counters::default());
+        let (routes, feed) = Routes::new();
         Self {
             now,
-            relay: Relay::new(&[42; 32], limits, Arc::clone(&counters), now),
-            routes: Routes::new(),
+            relay: Relay::new(&[42; 32], limits, Arc::clone(&counters), feed, now),
+            routes,
             counters,
             sends: Sends::new(),
             clients: Vec::new(),
@@ -127,7 +128,8 @@ impl World {
     }
 
     pub fn publish(&mut self) {
-        self.relay.apply(self.routes.publish(), self.now);
+        self.routes.publish();
+        while self.relay.apply(self.now) {}
     }
 
     pub fn take_bundles(&mut self, client: usize) {
