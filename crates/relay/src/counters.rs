@@ -69,7 +69,9 @@ counted! {
         BundlesOut = "bundles_out",
         PathsOpened = "paths_opened",
         PathsMoved = "paths_moved",
-        /// Challenges sent because a session spoke from an unproven address.
+        /// Paths that did not move to where a session proved to be: it answered at the old address as well.
+        PathsKept = "paths_kept",
+        /// Challenges sent because a session spoke from an unproven address, or to ask at an old one before its path moves.
         Challenges = "challenges",
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     rate::Limits,
     routes::Change,
     session::Session,
-    slab::{Index, Slab, Slot},
+    slab::{Index, Row, Slab, Slot},
 };
 
 /// A session is looked at for its silence this often.
@@ -37,20 +37,20 @@ struct Channel {
 #[derive(Debug)]
 pub(crate) struct Members {
     sessions: Slab<Session>,
-    by_id: Index<VoiceSessionId>,
-    by_ssrc: Index<Ssrc>,
+    by_id: Index<VoiceSessionId, Slot>,
+    by_ssrc: Index<Ssrc, Slot>,
     channels: Slab<Channel>,
-    by_channel: Index<ChannelId>,
-    /// By slot: when a session last proved itself. In a row of their own, as all are looked at each second.
-    heard: Vec<Heard>,
+    by_channel: Index<ChannelId, Slot>,
+    /// When each last proved itself, in milliseconds; [`NEVER_OLD`] where no silence counts.
+    heard: Row,
+    /// When each last said more than silence, in milliseconds.
+    voice: Row,
     started: Instant,
     looked_at: Instant,
     next_look: usize,
 }
 
-/// Milliseconds since the start; [`NEVER_OLD`] where no silence counts.
-type Heard = u64;
-const NEVER_OLD: Heard = u64::MAX;
+const NEVER_OLD: u64 = u64::MAX;
 
 impl Members {
     pub fn new(now: Instant) -> Self {
@@ -60,7 +60,8 @@ impl Members {
             by_ssrc: Index::new(),
             channels: Slab::new(),
             by_channel: Index::new(),
-            heard: Vec::new(),
+            heard: Row::new(NEVER_OLD),
+            voice: Row::new(0),
             started: now,
             looked_at: now,
             next_look: 0,
@@ -105,10 +106,8 @@ impl Members {
                     .insert(Session::new(route, channel, limits, now));
                 self.by_id.insert(route.id, slot);
                 self.by_ssrc.insert(route.ssrc, slot);
-                if self.heard.len() <= slot as usize {
-                    self.heard.resize(slot as usize + 1, NEVER_OLD);
-                }
                 self.heard(slot, now);
+                self.voice.set(slot, 0);
             }
             Change::Rights {
                 session,
@@ -127,7 +126,7 @@ impl Members {
             Change::Remove(id) => {
                 if let Some(slot) = self.by_id.remove(*id) {
                     self.set_path(slot, None);
-                    self.heard[slot as usize] = NEVER_OLD;
+                    self.heard.set(slot, NEVER_OLD);
                     if let Some(session) = self.sessions.remove(slot) {
                         self.by_ssrc.remove(session.ssrc);
                         self.leave(session.channel);
@@ -147,7 +146,17 @@ impl Members {
 
     /// Notes that a session has proved itself.
     pub fn heard(&mut self, slot: Slot, now: Instant) {
-        self.heard[slot as usize] = self.ms(now);
+        self.heard.set(slot, self.ms(now));
+    }
+
+    /// Notes that a session has said something.
+    pub fn spoke(&mut self, slot: Slot, now: Instant) {
+        self.voice.set(slot, self.ms(now));
+    }
+
+    /// How long ago a session has said something.
+    pub fn silence(&self, slot: Slot, now: Instant) -> Duration {
+        Duration::from_millis(self.ms(now).saturating_sub(self.voice.get(slot)))
     }
 
     /// Looks for sessions that have been silent for so long, at as many of all as are due since the last call. `tell` says whether
@@ -168,25 +177,24 @@ impl Members {
             if self.next_look >= all {
                 self.next_look = 0;
             }
-            let at = self.next_look;
+            let slot = self.next_look as Slot;
             self.next_look += 1;
-            if u128::from(now_ms.saturating_sub(self.heard[at])) < after.as_millis() {
+            if u128::from(now_ms.saturating_sub(self.heard.get(slot))) < after.as_millis() {
                 continue;
             }
-            let slot = at as Slot;
             let Some(session) = self.sessions.get_mut(slot) else {
                 continue;
             };
             if tell(session.id) {
                 session.timed_out = true;
-                self.heard[at] = NEVER_OLD;
+                self.heard.set(slot, NEVER_OLD);
                 self.set_path(slot, None);
             }
         }
     }
 
-    fn ms(&self, now: Instant) -> Heard {
-        now.saturating_duration_since(self.started).as_millis() as Heard
+    fn ms(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.started).as_millis() as u64
     }
 
     fn enter(&mut self, id: ChannelId) -> Slot {

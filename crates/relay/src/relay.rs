@@ -23,7 +23,7 @@ use crate::{
     rate::Limits,
     routes::RouteFeed,
     sends::Sends,
-    session::Session,
+    session::{Moving, Session},
     slab::Slot,
 };
 
@@ -32,10 +32,15 @@ pub const SESSION_TIMEOUT: Duration = Duration::from_secs(15);
 /// A speaker is silent after this long without a frame.
 pub const SPEAKING_OFF_AFTER: Duration = Duration::from_millis(300);
 
+/// Speakers are looked at in turn, not all at each tick.
+const LOOK_AT_SPEAKER_EVERY: Duration = Duration::from_millis(40);
 /// How often a speaker is told what its listeners report.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// Before a path moves its old address is asked so often, and given so much time for each answer.
+const ASKS: u8 = 3;
+const ASK_EVERY: Duration = Duration::from_millis(100);
 /// Changes of routes taken in between two batches, so that a storm of joins keeps no packet waiting for long.
-const APPLY_AT_ONCE: usize = 256;
+const APPLY_AT_ONCE: usize = 64;
 /// Speakers and reports at a time that need no allocation.
 const RESERVED: usize = 4_096;
 /// Opus frames up to this long say "silence" (DTX, RFC 6716 section 2.1.9).
@@ -70,9 +75,12 @@ pub struct Relay {
     feed: RouteFeed,
     members: Members,
     batch: Batch,
-    speaking: Vec<Slot>,
+    /// Who speaks, and when to look whether they still do.
+    speaking: VecDeque<(Instant, Slot)>,
     /// Who is to be told of reports, and when.
     reported: VecDeque<(Instant, Slot)>,
+    /// Whose old address was asked, and when to go on.
+    asking: VecDeque<(Instant, Slot)>,
     events: VecDeque<Event>,
     scratch: Datagram,
     nonces: NonceSecret,
@@ -95,8 +103,9 @@ impl Relay {
             feed,
             members: Members::new(now),
             batch: Batch::new(),
-            speaking: Vec::with_capacity(RESERVED),
+            speaking: VecDeque::with_capacity(RESERVED),
             reported: VecDeque::with_capacity(RESERVED),
+            asking: VecDeque::with_capacity(RESERVED),
             events: VecDeque::with_capacity(MAX_EVENTS),
             scratch: Datagram::new(),
             nonces: NonceSecret::new(nonce_secret),
@@ -152,6 +161,7 @@ impl Relay {
     /// Does what time brings: speakers fall silent, sessions time out, reports go out. Call it about every 20 ms.
     pub fn tick(&mut self, now: Instant, out: &mut Sends) {
         self.end_speaking(now);
+        self.go_on_asking(now, out);
         let events = &mut self.events;
         self.members.time_out(now, SESSION_TIMEOUT, |session| {
             push_event(events, Event::TimedOut { session })
@@ -174,8 +184,7 @@ impl Relay {
         let slot = self.find_by_ssrc(bytes, 8)?;
         let session = self.members.live(slot)?;
         let packet = session.hop.receive(bytes)?;
-        let challenge =
-            session.path != Some(from) && session.heard_beside_path(now, from, bytes.len());
+        let challenge = session.wants_proof(now, from, bytes.len());
         let checked = check_frame(packet, session);
         let within_budget = session.budget.pay(&self.limits, now, bytes.len());
         let (channel, may_speak) = (session.channel, session.may_speak);
@@ -223,8 +232,7 @@ impl Relay {
         let slot = self.find_by_ssrc(bytes, 4)?;
         let session = self.members.live(slot)?;
         let compound = session.rtcp_up.receive(bytes)?;
-        let challenge =
-            session.path != Some(from) && session.heard_beside_path(now, from, bytes.len());
+        let challenge = session.wants_proof(now, from, bytes.len());
         let within_budget = session.budget.pay(&self.limits, now, bytes.len());
         let (reporter, channel) = (session.ssrc, session.channel);
         self.members.heard(slot, now);
@@ -249,7 +257,7 @@ impl Relay {
                 && speaker != slot
                 && let Ok(session) = members.live(speaker)
                 && session.channel == channel
-                && session.report.add(block)
+                && session.report.get_or_insert_default().add(block)
             {
                 reported.push_back((now + REPORT_EVERY, speaker));
             }
@@ -277,42 +285,96 @@ impl Relay {
         if request.has_fresh_nonce(&self.nonces, from, session.generation, uptime) {
             request.write_success(from, key, &mut self.scratch)?;
             self.members.heard(slot, now);
-            self.bind(slot, from);
+            self.send_scratch(from, out)?;
+            self.bind(now, slot, from);
+            Ok(())
         } else {
             let nonce = self
                 .nonces
                 .issue(session.id, from, session.generation, uptime);
             request.write_stale_nonce(&nonce, key, &mut self.scratch)?;
+            self.send_scratch(from, out)
         }
-        self.send_scratch(from, out)
     }
 
-    /// Opens or moves the path of a session that proved it can be reached at `to`.
-    fn bind(&mut self, slot: Slot, to: SocketAddr) {
+    /// A session proved that it can be reached at `to`. A path opens at once; an open one moves when the old address has been asked
+    /// and keeps silent. Who relays a session's proof from elsewhere can't keep it from answering there.
+    fn bind(&mut self, now: Instant, slot: Slot, to: SocketAddr) {
         let Ok(session) = self.members.live(slot) else {
             return;
         };
-        let event = match session.path {
-            Some(old) if old == to => return,
-            Some(_) => {
-                session.generation = session.generation.wrapping_add(1);
-                self.counters.add(Total::PathsMoved, 1);
-                Event::PathMoved {
-                    session: session.id,
-                    address: to,
-                }
-            }
-            None => {
-                self.counters.add(Total::PathsOpened, 1);
-                Event::PathOpened {
-                    session: session.id,
-                    address: to,
-                }
-            }
+        let Some(path) = session.path else {
+            self.counters.add(Total::PathsOpened, 1);
+            let event = Event::PathOpened {
+                session: session.id,
+                address: to,
+            };
+            self.members.set_path(slot, Some(to));
+            // Informative: lost when nobody drains events, while the path itself is as it should be.
+            push_event(&mut self.events, event);
+            return;
         };
+        match session.moving {
+            Moving::Asking { .. } if to == path => {
+                session.moving = Moving::Settled { before: None };
+                self.counters.add(Total::PathsKept, 1);
+            }
+            Moving::Asking { .. } => {}
+            Moving::Settled { .. } if to == path => {}
+            Moving::Settled { before } if before == Some(to) => {
+                session.generation = session.generation.wrapping_add(1);
+                self.move_path(slot, to, None);
+            }
+            Moving::Settled { .. } => {
+                session.generation = session.generation.wrapping_add(1);
+                // With the next tick: the datagram that came is answered by one.
+                session.moving = Moving::Asking {
+                    to,
+                    asked: 0,
+                    next: now,
+                };
+                self.asking.push_back((now, slot));
+            }
+        }
+    }
+
+    fn move_path(&mut self, slot: Slot, to: SocketAddr, before: Option<SocketAddr>) {
+        let Ok(session) = self.members.live(slot) else {
+            return;
+        };
+        session.moving = Moving::Settled { before };
+        let event = Event::PathMoved {
+            session: session.id,
+            address: to,
+        };
+        self.counters.add(Total::PathsMoved, 1);
         self.members.set_path(slot, Some(to));
-        // Informative: lost when nobody drains events, while the path itself is as it should be.
         push_event(&mut self.events, event);
+    }
+
+    /// Asks old addresses again, and moves the paths of those that keep silent.
+    fn go_on_asking(&mut self, now: Instant, out: &mut Sends) {
+        while let Some((due, slot)) = self.asking.pop_front_if(|(due, _)| *due <= now) {
+            let Ok(session) = self.members.live(slot) else {
+                continue;
+            };
+            let (Moving::Asking { to, asked, next }, Some(path)) = (session.moving, session.path)
+            else {
+                continue;
+            };
+            if next != due {
+                // An earlier move that was not made; else beginning often would leave no time to answer.
+                continue;
+            }
+            if asked < ASKS {
+                let (asked, next) = (asked + 1, now + ASK_EVERY);
+                session.moving = Moving::Asking { to, asked, next };
+                self.asking.push_back((next, slot));
+                self.challenge(now, path, slot, out);
+            } else {
+                self.move_path(slot, to, Some(path));
+            }
+        }
     }
 
     /// Asks a session to prove that it can be reached where it speaks from.
@@ -341,10 +403,10 @@ impl Relay {
     }
 
     fn note_voice(&mut self, now: Instant, slot: Slot) {
+        self.members.spoke(slot, now);
         let Ok(session) = self.members.live(slot) else {
             return;
         };
-        session.last_voice = now;
         if !session.speaking {
             let event = Event::Speaking {
                 session: session.id,
@@ -353,35 +415,34 @@ impl Relay {
             };
             if push_event(&mut self.events, event) {
                 session.speaking = true;
-                self.speaking.push(slot);
+                self.speaking.push_back((now + LOOK_AT_SPEAKER_EVERY, slot));
             }
         }
     }
 
     fn end_speaking(&mut self, now: Instant) {
-        let Self {
-            members,
-            speaking,
-            events,
-            ..
-        } = self;
-        speaking.retain(|slot| {
+        while let Some((_, slot)) = self.speaking.pop_front_if(|(due, _)| *due <= now) {
+            let again = now + LOOK_AT_SPEAKER_EVERY;
+            if self.members.silence(slot, now) < SPEAKING_OFF_AFTER {
+                self.speaking.push_back((again, slot));
+                continue;
+            }
+            let session = self.members.live(slot).ok();
             // Its slot may have become another's.
-            let Some(session) = members.live(*slot).ok().filter(|session| session.speaking) else {
-                return false;
+            let Some(session) = session.filter(|session| session.speaking) else {
+                continue;
             };
-            let silent = now.saturating_duration_since(session.last_voice) >= SPEAKING_OFF_AFTER;
             let event = Event::Speaking {
                 session: session.id,
                 ssrc: session.ssrc,
                 on: false,
             };
-            let ended = silent && push_event(events, event);
-            if ended {
+            if push_event(&mut self.events, event) {
                 session.speaking = false;
+            } else {
+                self.speaking.push_back((again, slot));
             }
-            !ended
-        });
+        }
     }
 
     fn send_reports(&mut self, now: Instant, out: &mut Sends) {
@@ -389,7 +450,10 @@ impl Relay {
             let Ok(session) = self.members.live(slot) else {
                 continue;
             };
-            let (Some(block), Some(to)) = (session.report.take(), session.path) else {
+            let (Some(block), Some(to)) = (
+                session.report.as_mut().and_then(|report| report.take()),
+                session.path,
+            ) else {
                 continue;
             };
             self.scratch.clear();

@@ -4,12 +4,11 @@
 //! the next with one atomic load. What a change costs does not depend on how many sessions there are, the control plane waits
 //! for no thread, and no thread waits for it or for another. A link is freed when all have passed it.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 use voxhall_protocol::{ChannelId, SenderIndex, Ssrc, VoiceSessionId, voice::SessionKeys};
+
+use crate::slab::Index;
 
 /// One voice session as the relay needs to know it.
 #[derive(Clone, Debug)]
@@ -31,7 +30,7 @@ pub struct SessionRoute {
 /// What the media threads are told.
 #[derive(Debug)]
 pub(crate) enum Change {
-    Add(SessionRoute),
+    Add(Box<SessionRoute>),
     Rights {
         session: VoiceSessionId,
         may_speak: bool,
@@ -43,8 +42,8 @@ pub(crate) enum Change {
 /// The control plane's end: change something, then [`publish`](Self::publish).
 #[derive(Debug)]
 pub struct Routes {
-    sessions: HashMap<VoiceSessionId, Ssrc>,
-    ssrcs: HashSet<Ssrc>,
+    sessions: Index<VoiceSessionId, Ssrc>,
+    by_ssrc: Index<Ssrc, VoiceSessionId>,
     changes: Vec<Change>,
     newest: Arc<Link>,
 }
@@ -67,8 +66,8 @@ impl Routes {
             taken: 0,
         };
         let routes = Self {
-            sessions: HashMap::new(),
-            ssrcs: HashSet::new(),
+            sessions: Index::new(),
+            by_ssrc: Index::new(),
             changes: Vec::new(),
             newest,
         };
@@ -76,30 +75,31 @@ impl Routes {
     }
 
     pub fn insert(&mut self, route: SessionRoute) -> Result<(), RouteError> {
-        if self.sessions.contains_key(&route.id) {
+        if self.sessions.get(route.id).is_some() {
             return Err(RouteError::DuplicateSession(route.id));
         }
-        if !self.ssrcs.insert(route.ssrc) {
+        if self.by_ssrc.get(route.ssrc).is_some() {
             return Err(RouteError::DuplicateSsrc(route.ssrc));
         }
         self.sessions.insert(route.id, route.ssrc);
-        self.changes.push(Change::Add(route));
+        self.by_ssrc.insert(route.ssrc, route.id);
+        self.changes.push(Change::Add(Box::new(route)));
         Ok(())
     }
 
     /// Says whether the session was there.
     pub fn remove(&mut self, id: VoiceSessionId) -> bool {
-        let Some(ssrc) = self.sessions.remove(&id) else {
+        let Some(ssrc) = self.sessions.remove(id) else {
             return false;
         };
-        self.ssrcs.remove(&ssrc);
+        self.by_ssrc.remove(ssrc);
         self.changes.push(Change::Remove(id));
         true
     }
 
     /// Says whether the session is there.
     pub fn set_rights(&mut self, id: VoiceSessionId, may_speak: bool, deafened: bool) -> bool {
-        let found = self.sessions.contains_key(&id);
+        let found = self.sessions.get(id).is_some();
         if found {
             self.changes.push(Change::Rights {
                 session: id,

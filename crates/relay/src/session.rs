@@ -39,14 +39,28 @@ pub(crate) struct Session {
     pub rtcp_down: RtcpSender,
     pub stun: StunKey,
     pub budget: SpeakerBudget,
-    /// Counts the moves of the path, so that a nonce made before one is worthless after it.
+    /// Counts the moves of the path that were begun, so that a nonce made before one is worthless after it.
     pub generation: u32,
-    /// Last frame that was more than silence.
-    pub last_voice: Instant,
+    pub moving: Moving,
     pub speaking: bool,
     pub timed_out: bool,
-    pub report: SpeakerReport,
+    /// Made with the first report, as most say nothing.
+    pub report: Option<Box<SpeakerReport>>,
     unproven: Unproven,
+}
+
+/// Whether a path is about to move.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Moving {
+    /// `before`: where the path has come from by asking. Going back there needs no asking, once: else somebody who relayed a proof while the
+    /// questions were lost could relay the answers that keep it, too.
+    Settled { before: Option<SocketAddr> },
+    /// It can be reached at `to`, unless it answers at the old address as well.
+    Asking {
+        to: SocketAddr,
+        asked: u8,
+        next: Instant,
+    },
 }
 
 /// Where the session was heard from last beside its path, and how many bytes came from there since the last challenge:
@@ -76,10 +90,10 @@ impl Session {
             rtcp_down: RtcpSender::new(route.keys.hop_down.clone()),
             budget: SpeakerBudget::full(limits, now),
             generation: 0,
-            last_voice: now,
+            moving: Moving::Settled { before: None },
             speaking: false,
             timed_out: false,
-            report: SpeakerReport::default(),
+            report: None,
             unproven: Unproven {
                 from: None,
                 bytes: 0,
@@ -88,8 +102,13 @@ impl Session {
         }
     }
 
-    /// Notes a genuine datagram from beside the path; says whether to challenge its sender now.
-    pub fn heard_beside_path(&mut self, now: Instant, from: SocketAddr, len: usize) -> bool {
+    /// Notes where a genuine datagram came from; says whether to challenge its sender there now.
+    pub fn wants_proof(&mut self, now: Instant, from: SocketAddr, len: usize) -> bool {
+        let proven =
+            matches!(self.moving, Moving::Asking { to, .. } if to == from && self.path.is_some());
+        if self.path == Some(from) || proven {
+            return false;
+        }
         let unproven = &mut self.unproven;
         if unproven.from != Some(from) {
             unproven.from = Some(from);

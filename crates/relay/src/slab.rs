@@ -64,29 +64,63 @@ impl<T> Slab<T> {
     }
 }
 
-/// From key to slot, in many small maps: one that grows moves a thousandth of all. The keys are of the server's choice, so a
-/// stranger can't make them collide.
+/// A number for each slot, packed for looking through all of them.
 #[derive(Debug)]
-pub(crate) struct Index<K> {
-    shards: Vec<FxHashMap<K, Slot>>,
+pub(crate) struct Row {
+    chunks: Vec<Box<[u64; CHUNK]>>,
+    missing: u64,
 }
 
-impl<K: Copy + Eq + Hash> Index<K> {
+impl Row {
+    /// `missing` is what slots have that were never set.
+    pub fn new(missing: u64) -> Self {
+        Self {
+            chunks: Vec::new(),
+            missing,
+        }
+    }
+
+    /// How many slots have a place.
+    pub fn len(&self) -> usize {
+        self.chunks.len() * CHUNK
+    }
+
+    pub fn get(&self, slot: Slot) -> u64 {
+        let chunk = self.chunks.get(slot as usize / CHUNK);
+        chunk.map_or(self.missing, |chunk| chunk[slot as usize % CHUNK])
+    }
+
+    pub fn set(&mut self, slot: Slot, value: u64) {
+        while slot as usize >= self.len() {
+            self.chunks.push(Box::new([self.missing; CHUNK]));
+        }
+        self.chunks[slot as usize / CHUNK][slot as usize % CHUNK] = value;
+    }
+}
+
+/// From key to value, in many small maps: one that grows moves a thousandth of all. The keys are of the server's choice, so a
+/// stranger can't make them collide.
+#[derive(Debug)]
+pub(crate) struct Index<K, V> {
+    shards: Vec<FxHashMap<K, V>>,
+}
+
+impl<K: Copy + Eq + Hash, V: Copy> Index<K, V> {
     pub fn new() -> Self {
         Self {
             shards: vec![FxHashMap::default(); SHARDS],
         }
     }
 
-    pub fn get(&self, key: K) -> Option<Slot> {
+    pub fn get(&self, key: K) -> Option<V> {
         self.shards[shard(key)].get(&key).copied()
     }
 
-    pub fn insert(&mut self, key: K, slot: Slot) {
-        self.shards[shard(key)].insert(key, slot);
+    pub fn insert(&mut self, key: K, value: V) {
+        self.shards[shard(key)].insert(key, value);
     }
 
-    pub fn remove(&mut self, key: K) -> Option<Slot> {
+    pub fn remove(&mut self, key: K) -> Option<V> {
         self.shards[shard(key)].remove(&key)
     }
 }
@@ -114,11 +148,22 @@ mod tests {
     }
 
     #[test]
+    fn a_row_grows_by_chunks_and_forgets_nothing() {
+        let mut row = Row::new(9);
+        assert_eq!(row.get(5_000), 9);
+        row.set(5_000, 1);
+        assert_eq!((row.get(5_000), row.get(4_999), row.get(60_000)), (1, 9, 9));
+        assert_eq!(row.len(), 5 * CHUNK);
+        row.set(0, 3);
+        assert_eq!((row.get(0), row.get(5_000)), (3, 1));
+    }
+
+    #[test]
     fn keys_in_a_row_and_multiples_spread_over_the_shards() {
         for step in [1_u64, 16, 1_024, 1 << 22] {
             let mut index = Index::new();
             for n in 0..100_000 {
-                index.insert(n * step, n as Slot);
+                index.insert(n * step, n);
             }
             let fullest = index.shards.iter().map(FxHashMap::len).max().unwrap();
             assert!(

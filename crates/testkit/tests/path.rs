@@ -4,11 +4,12 @@ mod common;
 
 use std::{thread, time::Duration};
 
-use common::{CHANNEL, Heard, Talker, likeness, voice};
+use common::{CHANNEL, Heard, RATE_HZ, Talker, likeness, path, voice};
 use voxhall_testkit::{
     process::ServerProcess,
     proxy::{Path, Proxy},
     sim::{Impairment, Jitter, Loss},
+    wav,
 };
 
 /// Ann beside the server and Bob behind the proxy talk for so many seconds, while `happen` does things to the proxy.
@@ -35,6 +36,58 @@ fn a_new_outside_port_is_proven_and_the_talk_goes_on() {
         // The speech's own pauses are up to a second.
         heard.assert_silent_at_most(Duration::from_millis(1_500));
         assert!(heard.delivery(speaker) > 0.95, "{}", heard.stats);
+    }
+}
+
+/// Who only listens sends next to nothing by which a new port could be noticed: the longest silence there is.
+#[test]
+fn a_listener_whose_port_changes_is_deaf_for_at_most_two_and_a_half_seconds_and_needs_no_new_join()
+{
+    let files = tempfile::tempdir().unwrap();
+    let tone = files.path().join("tone.wav");
+    let second: Vec<f32> = (0..RATE_HZ)
+        .map(|n| (n as f32 * 440.0 * std::f32::consts::TAU / RATE_HZ as f32).sin() * 0.3)
+        .collect();
+    wav::save(&tone, RATE_HZ, &second).unwrap();
+
+    let server = ServerProcess::start().unwrap();
+    let impairment = Impairment::delay(Duration::from_millis(15));
+    let proxy = Proxy::start(server.address(), Path::both_ways(impairment), 1).unwrap();
+    let play = ["--play", path(&tone), "--repeat", "--open"];
+    let tone = Talker::join(server.invite(), "tone", CHANNEL, 22, &play);
+    let ear = Talker::join(&proxy.through(server.invite()), "ear", CHANNEL, 20, &[]);
+    // At other moments between two of its requests.
+    for pause_ms in [4_000, 3_700, 4_300, 3_900] {
+        thread::sleep(Duration::from_millis(pause_ms));
+        proxy.rebind();
+    }
+    let ear = ear.finish();
+    let gap = ear.assert_silent_at_most(Duration::from_millis(2_501));
+    assert!(
+        gap > Duration::from_millis(200),
+        "rebinding did nothing: {gap:?}"
+    );
+    tone.finish();
+    let log = server.log();
+    assert!(!log.contains("a voice path fell silent"), "{log}");
+    assert_eq!(ear.stats["speakers"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn one_talks_over_ipv4_and_the_other_over_ipv6() {
+    let server = ServerProcess::start().unwrap();
+    if server.address().is_ipv4() {
+        println!("not tried: this system has no IPv6");
+        return;
+    }
+    let over_ipv6 = server.invite().replace("127.0.0.1", "[::1]");
+    assert_ne!(over_ipv6, server.invite());
+    let more = ["--repeat", "--open"];
+    let ann = Talker::join(server.invite(), "ann", CHANNEL, 8, &more);
+    let bob = Talker::join(&over_ipv6, "bob", CHANNEL, 8, &more);
+    for (heard, speaker) in [ann.finish(), bob.finish()].iter().zip(["bob", "ann"]) {
+        heard.assert_silent_at_most(Duration::from_millis(1_500));
+        assert!(heard.delivery(speaker) > 0.99, "{}", heard.stats);
     }
 }
 

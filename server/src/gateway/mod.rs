@@ -40,8 +40,7 @@ use crate::{
 };
 use dispatch::Session;
 pub use log::{Counted, Log};
-use outbox::Next;
-pub use outbox::{End, EventText, Outbox};
+pub use outbox::{End, EventText, Next, Outbox};
 
 /// A client that sent nothing for this long sends a ping; after three times this it is taken for gone.
 pub const HEARTBEAT: Duration = Duration::from_secs(10);

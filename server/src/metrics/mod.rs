@@ -292,8 +292,13 @@ impl Scrape {
                 total(Total::PathsMoved),
             ),
             (
+                "voxhall_relay_paths_kept_total",
+                "Voice paths that stayed, as the old address answered too: somebody may have relayed a proof.",
+                total(Total::PathsKept),
+            ),
+            (
                 "voxhall_relay_challenges_total",
-                "Challenges sent to unproven addresses.",
+                "Challenges sent to unproven addresses, and to old ones before a path moves.",
                 total(Total::Challenges),
             ),
         ] {

@@ -1,6 +1,6 @@
 //! Whatever happens in whatever order, who hears whom is what a naive model says.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use voxhall_protocol::{
@@ -14,6 +14,8 @@ const SEEDS: u64 = 60;
 const STEPS: usize = 150;
 const MOST: usize = 200;
 const CHANNELS: u64 = 3;
+/// Each takes 400 ms, and nobody must time out.
+const MOST_ROAMED: u16 = 30;
 
 /// What the control plane wants of one member, and where its path is.
 #[derive(Clone, Copy)]
@@ -29,7 +31,7 @@ struct Sim {
     world: World,
     members: Vec<Member>,
     rng: StdRng,
-    next_port: u16,
+    roamed: u16,
 }
 
 impl Sim {
@@ -93,11 +95,15 @@ impl Sim {
     fn roam(&mut self) {
         let Some(at) = self.any() else { return };
         let member = &mut self.members[at];
-        if member.path.is_some() {
-            self.next_port += 1;
+        if member.path.is_some() && self.roamed < MOST_ROAMED {
+            self.roamed += 1;
             let client = &mut self.world.clients[member.client];
-            client.address.set_port(self.next_port);
+            client.address.set_port(20_000 + self.roamed);
             self.world.open_path(member.client);
+            // The old address is asked in vain.
+            for _ in 0..4 {
+                self.world.wait(Duration::from_millis(100));
+            }
             member.path = Some(self.world.clients[member.client].address);
         }
     }
@@ -155,7 +161,7 @@ fn after_any_sequence_of_changes_each_frame_reaches_exactly_who_may_hear_it() {
             world: World::new(),
             members: Vec::new(),
             rng: StdRng::seed_from_u64(seed),
-            next_port: 20_000,
+            roamed: 0,
         };
         for step in 0..STEPS {
             for _ in 0..sim.rng.random_range(1..4) {

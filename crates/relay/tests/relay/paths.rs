@@ -11,6 +11,13 @@ fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
+/// The time that an old address has for its answer.
+fn ask_in_vain(world: &mut World) {
+    for _ in 0..20 {
+        world.wait(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn a_path_opens_by_proof_of_the_address() {
     let mut world = World::new();
@@ -89,6 +96,9 @@ fn a_roaming_speaker_keeps_talking_and_its_path_follows() {
     let request = world.path_request(ann).expect("the challenge asks for it");
     world.deliver(ann, &request);
     world.flush();
+    // The old address is asked, too, and keeps silent.
+    world.say(ben, b"still to the old one");
+    ask_in_vain(&mut world);
     let moved = Event::PathMoved {
         session: world.clients[ann].route.id,
         address: phone,
@@ -167,6 +177,7 @@ fn an_old_nonce_cannot_move_a_path_back() {
         world.deliver(ann, &request);
         world.flush();
     }
+    ask_in_vain(&mut world);
     assert_eq!(world.counters.total(Total::PathsMoved), 1);
 
     // Valid, from the right address, within a minute: and still it was made before the move.
@@ -185,6 +196,102 @@ fn an_old_nonce_cannot_move_a_path_back() {
         world.flush();
     }
     assert_eq!(world.counters.total(Total::PathsMoved), 2);
+}
+
+/// Somebody who reads Ann's packets, is faster than she is, and can send in the server's name has her prove that she is at `thief`.
+fn relay_a_proof(world: &mut World, ann: usize, thief: SocketAddr) {
+    world.now += Duration::from_millis(260);
+    let before = world.strays.len();
+    let voice = world.voice(ann, &[1; 100]);
+    world.deliver_from(thief, &voice);
+    world.deliver(ann, &voice);
+    world.flush();
+    let (_, challenge) = world.strays[before..]
+        .iter()
+        .find(|(to, _)| *to == thief)
+        .expect("whoever speaks from a new address is challenged")
+        .clone();
+    let now = world.now;
+    world.clients[ann].path.handle(now, &challenge).unwrap();
+    let proof = world.path_request(ann).expect("Ann can't know better");
+    world.deliver_from(thief, &proof);
+    world.flush();
+}
+
+#[test]
+fn a_relayed_proof_moves_no_path_while_its_owner_answers() {
+    let mut world = World::new();
+    let (ann, ben) = (world.enter(LOUNGE), world.enter(LOUNGE));
+    let thief = address("203.0.113.66:6666");
+    // As often as he likes: answers to earlier questions don't wear the later ones out.
+    for attempt in 1..=8 {
+        relay_a_proof(&mut world, ann, thief);
+        world.wait(Duration::from_millis(20));
+        let strays = world.strays.len();
+        world.say(ben, b"to Ann");
+        let answer = world.path_request(ann).expect("she was asked where she is");
+        world.deliver(ann, &answer);
+        world.flush();
+        assert_eq!(world.counters.total(Total::PathsKept), attempt);
+        world.say(ben, b"to Ann");
+        assert_eq!(world.heard(ann), [b"to Ann", b"to Ann"]);
+        assert_eq!(world.strays.len(), strays, "nothing goes to the thief");
+    }
+    ask_in_vain(&mut world);
+    assert_eq!(world.counters.total(Total::PathsMoved), 0);
+}
+
+#[test]
+fn proofs_relayed_in_a_row_leave_the_owner_her_time() {
+    let mut world = World::new();
+    let (ann, _) = (world.enter(LOUNGE), world.enter(LOUNGE));
+    let (one, other) = (address("203.0.113.66:1"), address("203.0.113.66:2"));
+    for _ in 0..4 {
+        relay_a_proof(&mut world, ann, one);
+        // Ann asks by herself before she is asked: refused, and then answered.
+        for _ in 0..2 {
+            world.clients[ann].path.probe(world.now);
+            let request = world.path_request(ann).unwrap();
+            world.deliver(ann, &request);
+            world.flush();
+        }
+    }
+    assert_eq!(world.counters.total(Total::PathsKept), 4);
+    relay_a_proof(&mut world, ann, other);
+    world.wait(Duration::from_millis(250));
+    assert_eq!(world.counters.total(Total::PathsMoved), 0);
+    let answer = world.path_request(ann).unwrap();
+    world.deliver(ann, &answer);
+    ask_in_vain(&mut world);
+    assert_eq!(world.counters.total(Total::PathsMoved), 0);
+}
+
+#[test]
+fn a_path_stolen_while_every_question_was_lost_is_back_with_the_next_request() {
+    let mut world = World::new();
+    let (ann, ben) = (world.enter(LOUNGE), world.enter(LOUNGE));
+    let (home, thief) = (world.clients[ann].address, address("203.0.113.66:6666"));
+    relay_a_proof(&mut world, ann, thief);
+    // The questions come nowhere.
+    world.clients[ann].address = address("192.0.2.1:1");
+    ask_in_vain(&mut world);
+    world.clients[ann].address = home;
+    assert_eq!(world.counters.total(Total::PathsMoved), 1);
+    for _ in 0..2 {
+        world.clients[ann].path.probe(world.now);
+        let request = world.path_request(ann).unwrap();
+        world.deliver(ann, &request);
+        world.flush();
+    }
+    // The thief was not asked, so he can't have her answer for him.
+    assert_eq!(world.counters.total(Total::PathsMoved), 2);
+    world.say(ben, b"welcome back");
+    assert_eq!(world.heard(ann), [b"welcome back"]);
+    // And he begins anew.
+    relay_a_proof(&mut world, ann, thief);
+    world.wait(Duration::from_millis(20));
+    world.say(ben, b"to Ann");
+    assert_eq!(world.heard(ann), [b"to Ann"]);
 }
 
 #[test]

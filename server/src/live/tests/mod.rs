@@ -1,5 +1,6 @@
 //! A live state with clients that fold what they are told, and a network between them that may fail.
 
+mod crowd;
 mod rights;
 mod sessions;
 mod view;
