@@ -57,7 +57,53 @@ fn send(bencher: Bencher<'_, '_>, mode: OpusMode) {
 /// 10 ms of `speakers` who all talk: packets in, two pulls of 5 ms out.
 #[divan::bench(args = [1, 5, 25], sample_count = 1_500, sample_size = 1)]
 fn receive(bencher: Bencher<'_, '_>, speakers: u32) {
+    let receiver = VoiceReceiver::new(ReceiverConfig::default()).expect("decoders");
+    listen(bencher, receiver, &spoken(speakers));
+}
+
+/// The same of speakers who are brought to the same loudness.
+#[divan::bench(args = [1, 25], sample_count = 1_500, sample_size = 1)]
+fn receive_levelled(bencher: Bencher<'_, '_>, speakers: u32) {
+    let mut receiver = VoiceReceiver::new(ReceiverConfig::default()).expect("decoders");
+    receiver.set_levelling(true);
+    listen(bencher, receiver, &spoken(speakers));
+}
+
+/// The same in stereo, at 128 kbit/s.
+#[divan::bench(args = [1, 5], sample_count = 1_500, sample_size = 1)]
+fn receive_stereo(bencher: Bencher<'_, '_>, speakers: u32) {
     let streams: Vec<Vec<Vec<u8>>> = (0..speakers)
+        .map(|speaker| {
+            let left = support::speech(u64::from(speaker), SECONDS * 48_000);
+            let right = support::speech(u64::from(speaker) + 100, SECONDS * 48_000);
+            let said: Vec<f32> = left
+                .into_iter()
+                .zip(right)
+                .flat_map(|(l, r)| [l, r])
+                .collect();
+            let mut encoder =
+                opus::Encoder::new(48_000, opus::Channels::Stereo, opus::Application::LowDelay)
+                    .expect("an encoder");
+            encoder
+                .set_bitrate(opus::Bitrate::Bits(128_000))
+                .expect("a bitrate");
+            said.chunks_exact(2 * FRAME)
+                .map(|frame| {
+                    let mut payload = vec![0; 1_275];
+                    let len = encoder.encode_float(frame, &mut payload).expect("a frame");
+                    payload.truncate(len);
+                    payload
+                })
+                .collect()
+        })
+        .collect();
+    let receiver = VoiceReceiver::new(ReceiverConfig::default()).expect("decoders");
+    listen(bencher, receiver, &streams);
+}
+
+/// What `speakers` send who all talk.
+fn spoken(speakers: u32) -> Vec<Vec<Vec<u8>>> {
+    (0..speakers)
         .map(|speaker| {
             let said = support::stereo(&support::speech(u64::from(speaker), SECONDS * 48_000));
             let mut sender = sender(OpusMode::LowDelay);
@@ -65,13 +111,16 @@ fn receive(bencher: Bencher<'_, '_>, speakers: u32) {
             sender.push(&said, |frame| payloads.push(frame.payload.to_vec()));
             payloads
         })
-        .collect();
-    let mut receiver = VoiceReceiver::new(ReceiverConfig::default()).expect("decoders");
+        .collect()
+}
+
+/// 10 ms of each of `streams`: packets in, two pulls of 5 ms out.
+fn listen(bencher: Bencher<'_, '_>, mut receiver: VoiceReceiver, streams: &[Vec<Vec<u8>>]) {
     let mut now = Instant::now();
     let mut out = [[0.0; 2]; FRAME / 2];
     let mut frame = 0;
     bencher.bench_local(|| {
-        for (speaker, payloads) in (0..).zip(&streams) {
+        for (speaker, payloads) in (0..).zip(streams) {
             let payload = &payloads[frame % payloads.len()];
             let (sequence, timestamp) = (frame as u16, (frame * FRAME) as u32);
             receiver.packet(now, speaker, sequence, timestamp, false, payload);

@@ -27,6 +27,25 @@ pub fn to_mono([left, right]: Stereo) -> f32 {
     (left + right) * 0.5
 }
 
+/// What is sent of both sides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Channels {
+    /// Their mean.
+    #[default]
+    Mono,
+    Stereo,
+}
+
+impl Channels {
+    #[must_use]
+    pub const fn count(self) -> usize {
+        match self {
+            Self::Mono => 1,
+            Self::Stereo => 2,
+        }
+    }
+}
+
 /// How much sound travels in one packet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FrameLength {

@@ -57,7 +57,7 @@ pub use frame::{
 pub use level::{Level, SILENCE_DBFS, amplitude, dbfs};
 pub use libopus::has_inband_copy;
 pub use receive::{
-    MAX_GAIN, MAX_SPEAKERS, ReceiverConfig, ReceiverError, ReceptionReport, SpeakerState,
+    Loudness, MAX_GAIN, MAX_SPEAKERS, ReceiverConfig, ReceiverError, ReceptionReport, SpeakerState,
     SpeakerStats, VoiceReceiver,
 };
 pub use send::{

@@ -10,10 +10,11 @@ use std::ptr::NonNull;
 
 use opusic_sys as ffi;
 
-use crate::frame::SAMPLE_RATE_HZ;
+use crate::frame::{Channels, SAMPLE_RATE_HZ};
 
 const RATE: i32 = SAMPLE_RATE_HZ as i32;
 const MONO: c_int = 1;
+const STEREO: c_int = 2;
 
 /// A call into libopus failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -140,8 +141,12 @@ impl Drop for Encoder {
     }
 }
 
-/// Mono, 48 kHz.
-pub(crate) struct Decoder(NonNull<ffi::OpusDecoder>);
+/// 48 kHz, and as many channels as it was last made ready for; samples of left and right take turns.
+pub(crate) struct Decoder {
+    state: NonNull<ffi::OpusDecoder>,
+    channels: Channels,
+    complexity: u8,
+}
 
 // SAFETY: as for the encoder.
 unsafe impl Send for Decoder {}
@@ -150,11 +155,34 @@ impl Decoder {
     pub(crate) fn new() -> Result<Self, OpusError> {
         let mut error = 0;
         // SAFETY: as for the encoder.
-        let state = unsafe { ffi::opus_decoder_create(RATE, MONO, &raw mut error) };
-        NonNull::new(state).map(Self).ok_or(OpusError {
+        let state = unsafe { ffi::opus_decoder_create(RATE, STEREO, &raw mut error) };
+        let state = NonNull::new(state).ok_or(OpusError {
             call: "opus_decoder_create",
             code: error,
+        })?;
+        Ok(Self {
+            state,
+            channels: Channels::Stereo,
+            complexity: 0,
         })
+    }
+
+    pub(crate) fn channels(&self) -> Channels {
+        self.channels
+    }
+
+    /// Starts anew with so many channels, in the same memory: one is cheaper to decode than two that are the same.
+    pub(crate) fn restart(&mut self, channels: Channels) -> Result<(), OpusError> {
+        if self.channels == channels {
+            return self.reset();
+        }
+        // SAFETY: the memory was made for two channels, which need the most, and belongs to this value alone; libopus
+        // documents `init` for memory of at least `opus_decoder_get_size`.
+        let code =
+            unsafe { ffi::opus_decoder_init(self.state.as_ptr(), RATE, length(channels.count())) };
+        check("opus_decoder_init", code)?;
+        self.channels = channels;
+        self.set_complexity(self.complexity)
     }
 
     /// From 5 on, what is lost is made up by a neural network.
@@ -162,21 +190,24 @@ impl Decoder {
         // SAFETY: a live handle; this request takes one `opus_int32`.
         let code = unsafe {
             ffi::opus_decoder_ctl(
-                self.0.as_ptr(),
+                self.state.as_ptr(),
                 ffi::OPUS_SET_COMPLEXITY_REQUEST,
                 c_int::from(complexity),
             )
         };
-        check("opus_decoder_ctl", code).map(drop)
+        check("opus_decoder_ctl", code)?;
+        self.complexity = complexity;
+        Ok(())
     }
 
     pub(crate) fn reset(&mut self) -> Result<(), OpusError> {
         // SAFETY: a live handle; this request takes no argument.
-        let code = unsafe { ffi::opus_decoder_ctl(self.0.as_ptr(), ffi::OPUS_RESET_STATE) };
+        let code = unsafe { ffi::opus_decoder_ctl(self.state.as_ptr(), ffi::OPUS_RESET_STATE) };
         check("OPUS_RESET_STATE", code).map(drop)
     }
 
-    /// Decodes a packet into `pcm`, or with `fec` the copy that it carries of the frame before it.
+    /// Decodes a packet into `pcm`, or with `fec` the copy that it carries of the frame before it. Like all below, returns how
+    /// many samples of each channel there are.
     pub(crate) fn decode(
         &mut self,
         payload: &[u8],
@@ -186,14 +217,14 @@ impl Decoder {
         if payload.is_empty() {
             return self.conceal(pcm);
         }
-        // SAFETY: libopus reads `payload.len()` bytes and writes at most `pcm.len()` samples (one channel).
+        // SAFETY: libopus reads `payload.len()` bytes and writes at most as many samples of each channel as `pcm` has room for.
         let code = unsafe {
             ffi::opus_decode_float(
-                self.0.as_ptr(),
+                self.state.as_ptr(),
                 payload.as_ptr(),
                 length(payload.len()),
                 pcm.as_mut_ptr(),
-                length(pcm.len()),
+                self.room(pcm),
                 c_int::from(fec),
             )
         };
@@ -202,14 +233,14 @@ impl Decoder {
 
     /// Makes up what comes next.
     pub(crate) fn conceal(&mut self, pcm: &mut [f32]) -> Result<usize, OpusError> {
-        // SAFETY: null and 0 mean a lost packet; at most `pcm.len()` samples are written.
+        // SAFETY: null and 0 mean a lost packet; at most as many samples as `pcm` has room for are written.
         let code = unsafe {
             ffi::opus_decode_float(
-                self.0.as_ptr(),
+                self.state.as_ptr(),
                 std::ptr::null(),
                 0,
                 pcm.as_mut_ptr(),
-                length(pcm.len()),
+                self.room(pcm),
                 0,
             )
         };
@@ -223,24 +254,29 @@ impl Decoder {
         back: i32,
         pcm: &mut [f32],
     ) -> Result<usize, OpusError> {
-        // SAFETY: both handles live; at most `pcm.len()` samples are written.
+        // SAFETY: both handles live; at most as many samples as `pcm` has room for are written.
         let code = unsafe {
             ffi::opus_decoder_dred_decode_float(
-                self.0.as_ptr(),
+                self.state.as_ptr(),
                 dred.state.as_ptr(),
                 back,
                 pcm.as_mut_ptr(),
-                length(pcm.len()),
+                self.room(pcm),
             )
         };
         check("opus_decoder_dred_decode_float", code)
+    }
+
+    /// Samples of each channel that `pcm` has room for.
+    fn room(&self, pcm: &[f32]) -> c_int {
+        length(pcm.len() / self.channels.count())
     }
 }
 
 impl Drop for Decoder {
     fn drop(&mut self) {
         // SAFETY: made by `opus_decoder_create`, and dropped once.
-        unsafe { ffi::opus_decoder_destroy(self.0.as_ptr()) }
+        unsafe { ffi::opus_decoder_destroy(self.state.as_ptr()) }
     }
 }
 
@@ -308,6 +344,14 @@ impl Drop for Dred {
     }
 }
 
+/// What a packet was made of (RFC 6716, 3.1).
+pub(crate) fn channels_of(payload: &[u8]) -> Channels {
+    match payload.first() {
+        Some(toc) if toc & 0b100 != 0 => Channels::Stereo,
+        _ => Channels::Mono,
+    }
+}
+
 /// True when the packet carries an in-band copy of the frame before it (RFC 6716, 4.2.3 and 4.2.4).
 #[must_use]
 pub fn has_inband_copy(payload: &[u8]) -> bool {
@@ -352,6 +396,7 @@ mod tests {
         encoder.set_packet_loss_percent(20).expect("a loss");
         encoder.set_dred_duration(50).expect("DRED is built in");
         let mut decoder = Decoder::new().expect("a decoder");
+        decoder.restart(Channels::Mono).expect("one channel");
         decoder.set_complexity(5).expect("a complexity");
         let mut dred = Dred::new().expect("a DRED state");
         let (mut payload, mut pcm) = ([0; 1_275], [0.0; 960]);
@@ -377,6 +422,24 @@ mod tests {
             pcm.iter().any(|sample| sample.abs() > 0.01),
             "speech is restored"
         );
+    }
+
+    #[test]
+    fn one_channel_fits_where_two_do() {
+        // SAFETY: no pointers are involved.
+        let [one, two] = [MONO, STEREO].map(|n| unsafe { ffi::opus_decoder_get_size(n) });
+        println!("decoder: {one} bytes for one channel, {two} for two");
+        assert!(0 < one && one <= two);
+        let mut decoder = Decoder::new().expect("a decoder");
+        let mut pcm = [0.0; 960];
+        for (channels, samples) in [
+            (Channels::Mono, 960),
+            (Channels::Stereo, 480),
+            (Channels::Mono, 960),
+        ] {
+            decoder.restart(channels).expect("it fits");
+            assert_eq!(decoder.conceal(&mut pcm), Ok(samples));
+        }
     }
 
     #[test]

@@ -230,3 +230,104 @@ fn a_sender_that_starts_over_is_followed() {
         "{stats:?}"
     );
 }
+
+/// Packets of 10 ms of two channels, as a sender of music makes them.
+fn stereo_packets(frames: usize, sound: impl Fn(usize) -> Stereo) -> Vec<Vec<u8>> {
+    let mut encoder =
+        opus::Encoder::new(48_000, opus::Channels::Stereo, opus::Application::LowDelay)
+            .expect("an encoder");
+    encoder
+        .set_bitrate(opus::Bitrate::Bits(192_000))
+        .expect("a bitrate");
+    (0..frames)
+        .map(|frame| {
+            let samples: Vec<Stereo> = (0..480).map(|k| sound(frame * 480 + k)).collect();
+            let mut payload = vec![0; 1_275];
+            let len = encoder
+                .encode_float(samples.as_flattened(), &mut payload)
+                .expect("a frame");
+            payload.truncate(len);
+            payload
+        })
+        .collect()
+}
+
+fn tone(i: usize, hz: f32) -> f32 {
+    (i as f32 / 48_000.0 * hz * std::f32::consts::TAU).sin() * 0.3
+}
+
+fn side(samples: &[Stereo], right: bool) -> f32 {
+    let one: Vec<f32> = samples.iter().map(|s| s[usize::from(right)]).collect();
+    loudness(&one)
+}
+
+#[test]
+fn stereo_is_heard_in_stereo_and_losses_keep_it() {
+    let packets = stereo_packets(300, |i| [tone(i, 440.0), 0.0]);
+    let mut receiver = VoiceReceiver::new(ReceiverConfig::default()).expect("a decoder");
+    let mut now = Instant::now();
+    let mut heard = Vec::new();
+    for (i, payload) in packets.iter().enumerate() {
+        // One in twenty is lost: concealment has two sides too.
+        if i % 20 != 10 {
+            receiver.packet(now, 1, i as u16, (i * 480) as u32, false, payload);
+        }
+        let mut out = [[0.0; 2]; 480];
+        receiver.pull(now, &mut out);
+        heard.extend_from_slice(&out);
+        now += Duration::from_millis(10);
+    }
+    let heard = &heard[48_000..];
+    let (left, right) = (side(heard, false), side(heard, true));
+    assert!(
+        left > 0.15 && right < left * 0.1,
+        "left {left}, right {right}"
+    );
+    assert!(receiver.stats(1).expect("known").stereo);
+}
+
+#[test]
+fn a_change_between_mono_and_stereo_is_no_click() {
+    let wide = stereo_packets(600, |i| [tone(i, 440.0), tone(i, 440.0) * 0.2]);
+    let mut room = Room::new(1, 2);
+    let narrow: Vec<Vec<u8>> = {
+        let mut payloads = Vec::new();
+        let (_, sender, ..) = &mut room.senders[0];
+        for frame in 0..600 {
+            let mono: Vec<Stereo> = (0..480)
+                .map(|k| from_mono(tone(frame * 480 + k, 440.0) * 0.6))
+                .collect();
+            sender.push(&mono, |frame| payloads.push(frame.payload.to_vec()));
+        }
+        payloads
+    };
+    let mut now = Instant::now();
+    let mut heard = Vec::new();
+    for i in 0..narrow.len().min(600) {
+        let stereo = (100..200).contains(&i);
+        let payload = if stereo { &wide[i] } else { &narrow[i] };
+        room.receiver
+            .packet(now, 1, i as u16, (i * 480) as u32, false, payload);
+        let mut out = [[0.0; 2]; 480];
+        room.receiver.pull(now, &mut out);
+        heard.extend_from_slice(&out);
+        now += Duration::from_millis(10);
+        if i == 150 {
+            assert!(room.receiver.stats(1).expect("known").stereo);
+        }
+    }
+    let middle = &heard[150 * 480..190 * 480];
+    assert!(side(middle, false) > 3.0 * side(middle, true));
+    let last = &heard[590 * 480..];
+    assert!(last.iter().all(|[left, right]| left == right));
+    assert!(
+        !room.receiver.stats(1).expect("known").stereo,
+        "mono is cheap again"
+    );
+    let step = heard[9_600..]
+        .windows(2)
+        .flat_map(|pair| [0, 1].map(|side| (pair[1][side] - pair[0][side]).abs()))
+        .fold(0.0, f32::max);
+    // The tone's own largest step is 0.018.
+    assert!(step < 0.08, "{step}");
+}

@@ -62,6 +62,19 @@ fn receiving_does_not_allocate_even_for_new_speakers() {
             packets.push((frame.rtp_timestamp, frame.payload.to_vec()));
         });
     }
+    let mut encoder = opus::Encoder::new(48_000, opus::Channels::Stereo, opus::Application::Audio)
+        .expect("an encoder");
+    let wide: Vec<Vec<u8>> = (0..packets.len())
+        .map(|i| {
+            let sound: Vec<Stereo> = (0..4).flat_map(|k| tone(i * 4 + k)).collect();
+            let mut payload = vec![0; 1_275];
+            let len = encoder
+                .encode_float(sound.as_flattened(), &mut payload)
+                .expect("a frame");
+            payload.truncate(len);
+            payload
+        })
+        .collect();
     let mut receiver = VoiceReceiver::new(ReceiverConfig {
         max_speakers: 4,
         ..ReceiverConfig::default()
@@ -72,6 +85,7 @@ fn receiving_does_not_allocate_even_for_new_speakers() {
     let mut out = [[0.0; 2]; 240];
     let mut sounding = 0;
     let mut restored = 0;
+    let mut widened = false;
     assert_no_alloc(|| {
         for (i, (timestamp, payload)) in packets.iter().enumerate() {
             // Six speakers on four seats, one of them losing packets, one of them in bursts.
@@ -81,11 +95,16 @@ fn receiving_does_not_allocate_even_for_new_speakers() {
                 if lost || stalled || (i / 50 + speaker as usize).is_multiple_of(3) {
                     continue;
                 }
+                // One of them changes to stereo and back.
+                let stereo = speaker == 3 && i % 100 < 50;
+                let payload = if stereo { &wide[i] } else { payload };
                 receiver.packet(now, speaker, i as u16, *timestamp, false, payload);
             }
             receiver.set_gain(i as u32 % 2_000, 0.5);
             receiver.set_muted(3, i % 2 == 0);
             receiver.set_stability(0.7);
+            receiver.set_levelling(i % 30 != 0);
+            receiver.set_loudness(5, receiver.loudness(1));
             for _ in 0..4 {
                 receiver.pull_each(now, &mut out, |_, samples| {
                     sounding += usize::from(samples[0] != 0.0);
@@ -95,6 +114,7 @@ fn receiving_does_not_allocate_even_for_new_speakers() {
             for speaker in 0..6 {
                 let _ = receiver.report(speaker);
                 let stats = receiver.stats(speaker);
+                widened |= stats.is_some_and(|stats| stats.stereo);
                 restored =
                     stats.map_or(restored, |stats| restored.max(stats.dred_recovered_samples));
             }
@@ -106,4 +126,5 @@ fn receiving_does_not_allocate_even_for_new_speakers() {
     });
     assert!(sounding > 500);
     assert!(restored > 0, "deep redundancy is used");
+    assert!(widened, "stereo is played");
 }

@@ -1,7 +1,10 @@
 //! Opus decoding: frames, redundancy, concealment.
 
-use crate::frame::{MAX_FRAME_SAMPLES, SAMPLE_RATE_HZ};
-use crate::libopus::{Decoder, Dred, OpusError};
+use std::ops::Range;
+
+use super::stretch::{SEAM, Sound};
+use crate::frame::{Channels, MAX_FRAME_SAMPLES, SAMPLE_RATE_HZ};
+use crate::libopus::{Decoder, Dred, OpusError, channels_of};
 
 /// Samples in `payload`, if it is an Opus packet of a length that is played here.
 pub(crate) fn packet_samples(payload: &[u8]) -> Option<u32> {
@@ -16,23 +19,34 @@ const PLAIN_CONCEALMENT: u8 = 0;
 /// Deep redundancy is looked for so far back at most, samples (400 ms).
 const MOST_DRED: i32 = 19_200;
 
+/// After so many packets of one channel in a row, a stream that had two is decoded to one again. Opus' encoder changes
+/// between them by itself when bits are few.
+const MONO_AGAIN: u32 = 200;
+
 pub(crate) struct FrameDecoder {
     decoder: Decoder,
     dred: Dred,
     /// The packet that `dred` was read from last, and which samples before it that tells of.
-    dred_read: Option<(i64, std::ops::Range<i32>)>,
+    dred_read: Option<(i64, Range<i32>)>,
     /// Last packet was pure CELT, which can be concealed in short steps.
     celt: bool,
     /// What is made up next must not cost much.
     thrifty: bool,
     /// How often the neural network made something up or restored it, up to 10 ms each time.
     neural: u32,
-    pub(crate) pcm: Box<[f32; MAX_FRAME_SAMPLES]>,
+    /// Nothing was decoded since the last reset, so that the number of channels may change unheard.
+    fresh: bool,
+    mono_packets: u32,
+    /// Half the sum of left and right, at first; what libopus writes may need all of it.
+    pcm: Box<[f32; 2 * MAX_FRAME_SAMPLES]>,
+    /// Half their difference, when two channels were decoded.
+    side: Box<[f32; MAX_FRAME_SAMPLES]>,
 }
 
 impl FrameDecoder {
     pub(crate) fn new() -> Result<Self, OpusError> {
         let mut decoder = Decoder::new()?;
+        decoder.restart(Channels::Mono)?;
         decoder.set_complexity(DEEP_CONCEALMENT)?;
         Ok(Self {
             decoder,
@@ -41,7 +55,10 @@ impl FrameDecoder {
             celt: true,
             thrifty: false,
             neural: 0,
-            pcm: Box::new([0.0; MAX_FRAME_SAMPLES]),
+            fresh: true,
+            mono_packets: 0,
+            pcm: Box::new([0.0; 2 * MAX_FRAME_SAMPLES]),
+            side: Box::new([0.0; MAX_FRAME_SAMPLES]),
         })
     }
 
@@ -49,21 +66,30 @@ impl FrameDecoder {
         // Only fails on a broken pointer; stale state would be heard, not fatal.
         let _ = self.decoder.reset();
         self.dred_read = None;
+        self.fresh = true;
     }
 
     /// Conceals with or without neural network from now on.
     pub(crate) fn be_thrifty(&mut self, thrifty: bool) {
-        if self.thrifty == thrifty {
-            return;
-        }
-        let complexity = if thrifty {
-            PLAIN_CONCEALMENT
-        } else {
-            DEEP_CONCEALMENT
-        };
-        if self.decoder.set_complexity(complexity).is_ok() {
+        if self.thrifty != thrifty {
             self.thrifty = thrifty;
+            self.choose_concealment();
         }
+    }
+
+    /// The neural network makes up one channel of speech; in stereo it would put both sides in the middle.
+    fn conceals_deep(&self) -> bool {
+        !self.thrifty && self.decoder.channels() == Channels::Mono
+    }
+
+    fn choose_concealment(&mut self) {
+        let complexity = if self.conceals_deep() {
+            DEEP_CONCEALMENT
+        } else {
+            PLAIN_CONCEALMENT
+        };
+        // Only fails on a broken pointer; then it is made up as before.
+        let _ = self.decoder.set_complexity(complexity);
     }
 
     /// How often the neural network was used since the last call.
@@ -71,17 +97,63 @@ impl FrameDecoder {
         std::mem::take(&mut self.neural)
     }
 
-    /// Decodes a packet into [`pcm`](Self::pcm). Returns how many samples, or nothing when Opus refuses it.
+    /// Samples made by the last call, or a part of them.
+    pub(crate) fn sound(&self, part: Range<usize>) -> Sound<'_> {
+        Sound {
+            mid: &self.pcm[part.clone()],
+            side: (self.decoder.channels() == Channels::Stereo).then(|| &self.side[part]),
+        }
+    }
+
+    /// Weakens the first `samples` made by the last call, by a gain for each.
+    pub(crate) fn fade(&mut self, samples: usize, mut gain: impl FnMut() -> f32) {
+        for (mid, side) in self.pcm.iter_mut().zip(&mut self.side[..samples]) {
+            let gain = gain();
+            *mid *= gain;
+            *side *= gain;
+        }
+    }
+
+    /// Makes ready for the number of channels of `payload`. When that changes within a talkspurt, returns how many samples
+    /// were made that go on as before, for what comes next to fade in over.
+    pub(crate) fn prepare(&mut self, payload: &[u8]) -> usize {
+        let (now, wanted) = (self.decoder.channels(), channels_of(payload));
+        self.mono_packets = match wanted {
+            Channels::Mono => self.mono_packets.saturating_add(1),
+            Channels::Stereo => 0,
+        };
+        let fresh = std::mem::take(&mut self.fresh);
+        let change = match (now, wanted) {
+            (Channels::Mono, Channels::Stereo) => true,
+            (Channels::Stereo, Channels::Mono) => fresh || self.mono_packets > MONO_AGAIN,
+            _ => false,
+        };
+        if !change {
+            return 0;
+        }
+        let seam = if fresh {
+            0
+        } else {
+            self.conceal(SEAM).min(SEAM)
+        };
+        // Only fails on a broken pointer; then all goes on with the channels there are.
+        let _ = self.decoder.restart(wanted);
+        self.choose_concealment();
+        seam
+    }
+
+    /// Decodes a packet. Returns how many samples, or nothing when Opus refuses it.
     pub(crate) fn decode(&mut self, payload: &[u8]) -> Option<usize> {
         self.celt = payload.first()? >> 3 >= 16;
-        let decoded = self.decoder.decode(payload, &mut self.pcm[..], false);
+        let room = self.room(MAX_FRAME_SAMPLES);
+        let decoded = self.decoder.decode(payload, &mut self.pcm[..room], false);
         self.checked(decoded)
     }
 
     /// Restores the frame before `payload` from its redundancy.
     pub(crate) fn recover(&mut self, payload: &[u8], samples: usize) -> Option<usize> {
-        let samples = samples.min(MAX_FRAME_SAMPLES);
-        let decoded = self.decoder.decode(payload, &mut self.pcm[..samples], true);
+        let room = self.room(samples.min(MAX_FRAME_SAMPLES));
+        let decoded = self.decoder.decode(payload, &mut self.pcm[..room], true);
         self.checked(decoded)
     }
 
@@ -111,13 +183,14 @@ impl FrameDecoder {
             return None;
         }
         self.neural += 1;
+        let room = self.room(step);
         let decoded = self
             .decoder
-            .decode_dred(&self.dred, back, &mut self.pcm[..step]);
+            .decode_dred(&self.dred, back, &mut self.pcm[..room]);
         self.checked(decoded)
     }
 
-    fn read_dred(&mut self, sequence: i64, payload: &[u8]) -> Option<std::ops::Range<i32>> {
+    fn read_dred(&mut self, sequence: i64, payload: &[u8]) -> Option<Range<i32>> {
         if let Some((read, reach)) = &self.dred_read
             && *read == sequence
         {
@@ -136,24 +209,45 @@ impl FrameDecoder {
         } else {
             480
         };
-        self.neural += u32::from(!self.thrifty);
-        let decoded = self.decoder.conceal(&mut self.pcm[..step]);
+        self.neural += u32::from(self.conceals_deep());
+        let room = self.room(step);
+        let decoded = self.decoder.conceal(&mut self.pcm[..room]);
         if let Some(samples) = self.checked(decoded) {
             return samples;
         }
         self.pcm[..step].fill(0.0);
+        self.side[..step].fill(0.0);
         step
+    }
+
+    /// Room in `pcm` for so many samples of each channel.
+    fn room(&self, samples: usize) -> usize {
+        samples * self.decoder.channels().count()
     }
 
     fn checked(&mut self, decoded: Result<usize, OpusError>) -> Option<usize> {
         let samples = decoded.ok().filter(|&samples| samples > 0)?;
         // A hostile packet may decode to anything; it must not poison the mix.
-        for sample in &mut self.pcm[..samples] {
-            *sample = if sample.is_finite() {
+        let sane = |sample: f32| {
+            if sample.is_finite() {
                 sample.clamp(-2.0, 2.0)
             } else {
                 0.0
-            };
+            }
+        };
+        match self.decoder.channels() {
+            Channels::Mono => {
+                for sample in &mut self.pcm[..samples] {
+                    *sample = sane(*sample);
+                }
+            }
+            Channels::Stereo => {
+                for i in 0..samples {
+                    let (left, right) = (sane(self.pcm[2 * i]), sane(self.pcm[2 * i + 1]));
+                    self.pcm[i] = (left + right) * 0.5;
+                    self.side[i] = (left - right) * 0.5;
+                }
+            }
         }
         Some(samples)
     }

@@ -1,6 +1,6 @@
 //! Gains without clicks, and a sum that never clips.
 
-use crate::frame::{SAMPLE_RATE_HZ, SAMPLES_PER_MS};
+use crate::frame::{SAMPLE_RATE_HZ, SAMPLES_PER_MS, Stereo};
 
 /// A gain travels from 0 to 1 in this many samples (10 ms).
 const RAMP: f32 = (10 * SAMPLES_PER_MS) as f32;
@@ -44,15 +44,24 @@ impl Gain {
         }
     }
 
-    pub(crate) fn apply(&mut self, samples: &mut [f32]) {
-        for sample in samples {
-            *sample *= self.step();
+    /// Adds the halves of the sum and of the difference of two channels, each to its own.
+    pub(crate) fn mix_stereo(
+        &mut self,
+        (mid, side): (&[f32], &[f32]),
+        out: (&mut [f32], &mut [f32]),
+    ) {
+        for (i, (mid_sum, side_sum)) in out.0.iter_mut().zip(out.1).enumerate() {
+            let gain = self.step();
+            *mid_sum += mid[i] * gain;
+            *side_sum += side[i] * gain;
         }
     }
 
-    /// Goes where it is set at once.
-    pub(crate) fn jump(&mut self) {
-        self.current = self.target;
+    pub(crate) fn apply(&mut self, samples: &mut [Stereo]) {
+        for sample in samples {
+            let gain = self.step();
+            *sample = sample.map(|side| side * gain);
+        }
     }
 }
 
@@ -68,9 +77,13 @@ impl Limiter {
         Self { gain: 1.0 }
     }
 
-    pub(crate) fn run(&mut self, samples: &mut [f32]) {
+    /// Both sides get the same gain, so that nothing moves in space.
+    pub(crate) fn run(&mut self, samples: &mut [Stereo]) {
         for block in samples.chunks_mut(BLOCK) {
-            let peak = block.iter().fold(0.0_f32, |peak, s| peak.max(s.abs()));
+            let peak = block
+                .as_flattened()
+                .iter()
+                .fold(0.0_f32, |peak, s| peak.max(s.abs()));
             let allowed = if peak > 1.0 { 1.0 / peak } else { 1.0 };
             let released = self.gain
                 + (1.0 - self.gain) * block.len() as f32 / (RELEASE_S * SAMPLE_RATE_HZ as f32);
@@ -82,7 +95,7 @@ impl Limiter {
             let step = (target - self.gain) / block.len() as f32;
             for sample in block {
                 self.gain += step;
-                *sample = soft_knee(*sample * self.gain);
+                *sample = sample.map(|side| soft_knee(side * self.gain));
             }
         }
     }
@@ -101,21 +114,28 @@ fn soft_knee(sample: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::from_mono;
 
     #[test]
     fn a_gain_arrives_in_steps() {
         let mut gain = Gain::new(1.0);
         gain.set(0.0);
-        let mut samples = [1.0; 600];
+        let mut samples = [from_mono(1.0); 600];
         gain.apply(&mut samples);
-        assert!(samples.windows(2).all(|pair| pair[0] - pair[1] < 0.003));
-        assert_eq!(samples[599], 0.0);
+        assert!(
+            samples
+                .windows(2)
+                .all(|pair| pair[0][0] - pair[1][0] < 0.003)
+        );
+        assert_eq!(samples[599], [0.0; 2]);
     }
 
     #[test]
     fn quiet_mixes_pass_untouched() {
         let mut limiter = Limiter::new();
-        let input: Vec<f32> = (0..480).map(|i| (i as f32 * 0.1).sin() * 0.69).collect();
+        let input: Vec<Stereo> = (0..480)
+            .map(|i| [(i as f32 * 0.1).sin() * 0.69, 0.1])
+            .collect();
         let mut output = input.clone();
         limiter.run(&mut output);
         assert_eq!(input, output);
@@ -125,14 +145,56 @@ mod tests {
     fn nothing_gets_past_full_scale() {
         let mut limiter = Limiter::new();
         for loudness in [1.0, 4.0, 20.0, 0.5] {
-            let mut samples: Vec<f32> = (0..4_800)
-                .map(|i| (i as f32 * 0.13).sin() * loudness)
+            let mut samples: Vec<Stereo> = (0..4_800)
+                .map(|i| [(i as f32 * 0.13).sin() * loudness, loudness * 0.5])
                 .collect();
             limiter.run(&mut samples);
+            let samples = samples.as_flattened();
             assert!(samples.iter().all(|s| s.abs() <= 1.0), "at {loudness}");
         }
-        let mut quiet = [0.1; 48_000];
+        let mut quiet = [from_mono(0.1); 48_000];
         limiter.run(&mut quiet);
-        assert!((quiet[47_999] - 0.1).abs() < 0.01, "the gain recovers");
+        assert!((quiet[47_999][1] - 0.1).abs() < 0.01, "the gain recovers");
+    }
+
+    /// Ten tones at full scale of their own: how much of what comes out is none of them, in dB below them.
+    #[test]
+    fn ten_loud_speakers_stay_clean() {
+        let distortion_db = distortion_db(10, 0.5);
+        println!("10 speakers at 0.5: distortion {distortion_db:.1} dB");
+        assert!(distortion_db < -20.0, "{distortion_db}");
+    }
+
+    /// Sum of tones through the limiter, less the same tones each at the strength it has in the output.
+    fn distortion_db(speakers: usize, amplitude: f32) -> f32 {
+        const SECONDS: usize = 2;
+        let tone = |speaker: usize, i: usize| {
+            // Whole hertz: orthogonal over a second.
+            let hz = 131.0 + 97.0 * speaker as f64;
+            (i as f64 / 48_000.0 * hz * std::f64::consts::TAU).sin_cos()
+        };
+        let mut samples: Vec<Stereo> = (0..SECONDS * 48_000)
+            .map(|i| {
+                let sum: f64 = (0..speakers).map(|speaker| tone(speaker, i).0).sum();
+                from_mono(sum as f32 * amplitude)
+            })
+            .collect();
+        Limiter::new().run(&mut samples);
+        // The last second, after the gain has settled.
+        let from = (SECONDS - 1) * 48_000;
+        let out: Vec<f64> = samples[from..].iter().map(|s| f64::from(s[0])).collect();
+        let total: f64 = out.iter().map(|s| s * s).sum();
+        let wanted: f64 = (0..speakers)
+            .map(|speaker| {
+                let (mut a, mut b) = (0.0, 0.0);
+                for (i, sample) in out.iter().enumerate() {
+                    let (sin, cos) = tone(speaker, from + i);
+                    a += sample * sin;
+                    b += sample * cos;
+                }
+                (a * a + b * b) * 2.0 / 48_000.0
+            })
+            .sum();
+        (10.0 * ((total - wanted).max(1e-12) / wanted).log10()) as f32
     }
 }

@@ -3,6 +3,7 @@
 mod decoder;
 mod delay;
 mod jitter;
+mod loudness;
 mod margin;
 mod mixer;
 mod speaker;
@@ -12,13 +13,15 @@ mod stretch;
 
 use std::time::{Duration, Instant};
 
+pub use loudness::Loudness;
 pub use stats::{ReceptionReport, SpeakerStats};
 
-use crate::frame::{SAMPLES_PER_MS, Stereo, from_mono};
+use crate::frame::{SAMPLES_PER_MS, Stereo};
 use crate::level::Level;
 use crate::libopus::OpusError;
+use loudness::Leveller;
 use mixer::{Gain, Limiter};
-use speaker::Speaker;
+use speaker::{Heard, Speaker};
 use stats::samples_in;
 
 /// Samples that are mixed at once; longer pulls are cut into such pieces (20 ms).
@@ -70,6 +73,8 @@ pub struct SpeakerState {
     pub level: Level,
     pub gain: f32,
     pub muted: bool,
+    /// By how much [levelling](VoiceReceiver::set_levelling) amplifies them, dB.
+    pub levelled_db: f32,
 }
 
 /// The receive half: packets of all speakers in, one mix out. Allocates nothing after construction, not even for
@@ -82,31 +87,69 @@ pub struct VoiceReceiver {
     output: Gain,
     output_level: f32,
     deafened: bool,
+    levelling: bool,
     limiter: Limiter,
-    chunk: Box<[f32; CHUNK]>,
-    mix: Box<[f32; CHUNK]>,
+    chunk: MidSide,
+    mix: MidSide,
     level: Level,
+}
+
+/// Half the sum and half the difference of left and right: where these are the same, as of most voices, the side is
+/// silent and costs nothing.
+struct MidSide {
+    mid: Box<[f32; CHUNK]>,
+    side: Box<[f32; CHUNK]>,
+}
+
+impl MidSide {
+    fn new() -> Self {
+        Self {
+            mid: Box::new([0.0; CHUNK]),
+            side: Box::new([0.0; CHUNK]),
+        }
+    }
+
+    fn first(&mut self, samples: usize) -> (&mut [f32], &mut [f32]) {
+        (&mut self.mid[..samples], &mut self.side[..samples])
+    }
 }
 
 /// Room for one speaker, made at construction.
 struct Seat {
     taken: bool,
     speaker: Speaker,
+    /// The listener's volume for them.
+    volume: f32,
+    /// That, and levelling.
     gain: Gain,
+    leveller: Leveller,
     level: Level,
     loud_at: Option<i64>,
+}
+
+impl Seat {
+    fn wanted_gain(&self, levelling: bool) -> f32 {
+        if levelling {
+            self.volume * self.leveller.gain()
+        } else {
+            self.volume
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Setting {
     gain: f32,
     muted: bool,
+    /// As of when they last left their seat.
+    loudness: Loudness,
 }
 
 impl Setting {
     const DEFAULT: Self = Self {
         gain: 1.0,
         muted: false,
+        loudness: Loudness::UNKNOWN,
     };
 
     fn effective(self) -> f32 {
@@ -115,7 +158,7 @@ impl Setting {
 }
 
 impl VoiceReceiver {
-    /// Takes about 230 KiB for each of the speakers asked for.
+    /// Takes about 295 KiB for each of the speakers asked for.
     ///
     /// # Errors
     /// When libopus can't allocate.
@@ -125,7 +168,9 @@ impl VoiceReceiver {
                 Ok(Seat {
                     taken: false,
                     speaker: Speaker::new(config.stability)?,
+                    volume: 1.0,
                     gain: Gain::new(1.0),
+                    leveller: Leveller::new(Loudness::UNKNOWN),
                     level: Level::default(),
                     loud_at: None,
                 })
@@ -139,9 +184,10 @@ impl VoiceReceiver {
             output: Gain::new(1.0),
             output_level: 1.0,
             deafened: false,
+            levelling: false,
             limiter: Limiter::new(),
-            chunk: Box::new([0.0; CHUNK]),
-            mix: Box::new([0.0; CHUNK]),
+            chunk: MidSide::new(),
+            mix: MidSide::new(),
             level: Level::default(),
         })
     }
@@ -170,7 +216,8 @@ impl VoiceReceiver {
     }
 
     /// Like [`pull`](Self::pull), and shows every known speaker's own samples to `tap`, silence included, before
-    /// the listener's volume, mute and deafen. Pulls of more than 960 samples call it several times.
+    /// the listener's volume, levelling, mute and deafen; of stereo the mean of both sides. Pulls of more than 960 samples call it
+    /// several times.
     pub fn pull_each(
         &mut self,
         now: Instant,
@@ -181,30 +228,44 @@ impl VoiceReceiver {
         let most_neural = NEURAL_PER_PULL * out.len().div_ceil(10 * SAMPLES_PER_MS);
         let mut neural = 0;
         for out in out.chunks_mut(CHUNK) {
-            let piece = &mut self.mix[..out.len()];
-            piece.fill(0.0);
+            let (mix_mid, mix_side) = self.mix.first(out.len());
+            mix_mid.fill(0.0);
+            mix_side.fill(0.0);
             for seat in self.seats.iter_mut().filter(|seat| seat.taken) {
-                let samples = &mut self.chunk[..piece.len()];
+                let (mid, side) = self.chunk.first(mix_mid.len());
+                side.fill(0.0);
                 seat.speaker.be_thrifty(neural >= most_neural);
-                let sound = seat.speaker.pull(now, samples);
+                let heard = seat.speaker.pull(now, mid, side);
                 neural += seat.speaker.take_neural() as usize;
-                tap(seat.speaker.ssrc, samples);
-                if sound {
-                    seat.level = Level::of(samples);
-                    if seat.level.rms_dbfs() >= SPEAKING_DBFS {
-                        seat.loud_at = Some(now);
+                tap(seat.speaker.ssrc, mid);
+                let side = match heard {
+                    Heard::Nothing => {
+                        seat.level = Level::default();
+                        seat.leveller.pause();
+                        seat.gain = Gain::new(seat.wanted_gain(self.levelling));
+                        continue;
                     }
-                    seat.gain.mix(samples, piece);
-                } else {
-                    seat.level = Level::default();
-                    seat.gain.jump();
+                    Heard::Mono => None,
+                    Heard::Stereo => Some(&*side),
+                };
+                seat.level = side.map_or_else(|| Level::of(mid), |side| level_of_both(mid, side));
+                if seat.level.rms_dbfs() >= SPEAKING_DBFS {
+                    seat.loud_at = Some(now);
+                }
+                if self.levelling {
+                    seat.leveller.run(mid, side);
+                }
+                seat.gain.set(seat.wanted_gain(self.levelling));
+                match side {
+                    None => seat.gain.mix(mid, mix_mid),
+                    Some(side) => seat.gain.mix_stereo((mid, side), (mix_mid, mix_side)),
                 }
             }
-            self.output.apply(piece);
-            self.limiter.run(piece);
-            for (out, sample) in out.iter_mut().zip(piece) {
-                *out = from_mono(*sample);
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = [mix_mid[i] + mix_side[i], mix_mid[i] - mix_side[i]];
             }
+            self.output.apply(out);
+            self.limiter.run(out);
         }
         self.level = Level::of(out.as_flattened());
     }
@@ -228,6 +289,28 @@ impl VoiceReceiver {
     /// Silences one speaker for this listener.
     pub fn set_muted(&mut self, ssrc: u32, muted: bool) {
         self.change(ssrc, |setting| setting.muted = muted);
+    }
+
+    /// Whether everybody is brought to the same loudness, before their own volume. Off at first.
+    pub fn set_levelling(&mut self, on: bool) {
+        self.levelling = on;
+    }
+
+    /// What is known of a speaker's loudness, to remember when they leave.
+    #[must_use]
+    pub fn loudness(&self, ssrc: u32) -> Loudness {
+        match self.find(ssrc) {
+            Some(seat) => self.seats[seat].leveller.known(),
+            None => self.setting(ssrc).loudness,
+        }
+    }
+
+    /// Lets somebody who comes back be levelled from their first word on.
+    pub fn set_loudness(&mut self, ssrc: u32, loudness: Loudness) {
+        self.change(ssrc, |setting| setting.loudness = loudness);
+        if let Some(seat) = self.find(ssrc) {
+            self.seats[seat].leveller = Leveller::new(loudness);
+        }
     }
 
     /// Deafened, nothing is heard, but everything goes on, so that undeafening is immediate.
@@ -265,6 +348,11 @@ impl VoiceReceiver {
                 level: seat.level,
                 gain: setting.gain,
                 muted: setting.muted,
+                levelled_db: if self.levelling {
+                    seat.leveller.gain_db()
+                } else {
+                    0.0
+                },
             }
         })
     }
@@ -309,15 +397,23 @@ impl VoiceReceiver {
                 .min_by_key(|&i| (self.seats[i].taken, self.seats[i].speaker.heard_at))
                 .unwrap_or(0)
         });
-        let gain = self.setting(ssrc).effective();
-        let seat = &mut self.seats[index];
-        if known.is_none() {
-            seat.taken = true;
-            seat.speaker.reset(ssrc);
-            seat.gain = Gain::new(gain);
-            seat.level = Level::default();
-            seat.loud_at = None;
+        if known.is_some() {
+            return &mut self.seats[index];
         }
+        let seat = &self.seats[index];
+        if seat.taken && self.levelling {
+            let (leaves, loudness) = (seat.speaker.ssrc, seat.leveller.known());
+            self.change(leaves, |setting| setting.loudness = loudness);
+        }
+        let setting = self.setting(ssrc);
+        let seat = &mut self.seats[index];
+        seat.taken = true;
+        seat.speaker.reset(ssrc);
+        seat.volume = setting.effective();
+        seat.leveller = Leveller::new(setting.loudness);
+        seat.gain = Gain::new(seat.wanted_gain(self.levelling));
+        seat.level = Level::default();
+        seat.loud_at = None;
         seat
     }
 
@@ -341,7 +437,7 @@ impl VoiceReceiver {
             }
         }
         if let Some(seat) = self.find(ssrc) {
-            self.seats[seat].gain.set(setting.effective());
+            self.seats[seat].volume = setting.effective();
         }
     }
 
@@ -351,6 +447,16 @@ impl VoiceReceiver {
         } else {
             self.output_level
         });
+    }
+}
+
+/// Of left and right together, from half their sum and half their difference.
+fn level_of_both(mid: &[f32], side: &[f32]) -> Level {
+    let (mid, side) = (Level::of(mid), Level::of(side));
+    Level {
+        // At most so.
+        peak: mid.peak + side.peak,
+        rms: mid.rms.hypot(side.rms),
     }
 }
 

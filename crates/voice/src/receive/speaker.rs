@@ -101,6 +101,14 @@ enum Phase {
     Dry,
 }
 
+/// What a pull brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    Nothing,
+    Mono,
+    Stereo,
+}
+
 impl Speaker {
     pub(crate) fn new(stability: f32) -> Result<Self, OpusError> {
         Ok(Self {
@@ -258,8 +266,9 @@ impl Speaker {
         }
     }
 
-    /// Fills `out` with what is heard at `now`; silence where there is nothing. Returns whether there was sound.
-    pub(crate) fn pull(&mut self, now: i64, out: &mut [f32]) -> bool {
+    /// Fills `out` with what is heard at `now`; silence where there is nothing. `side`, as long, is only written to while the
+    /// speaker has two channels.
+    pub(crate) fn pull(&mut self, now: i64, out: &mut [f32], side: &mut [f32]) -> Heard {
         self.cooldown -= out.len() as i64;
         self.since_cut += out.len() as i64;
         self.skip_backlog(now);
@@ -271,6 +280,7 @@ impl Speaker {
         }
         let mut filled = 0;
         let mut sounded = 0;
+        let mut wide = false;
         while filled < out.len() {
             if self.phase == Phase::Idle && self.sound.len() == 0 {
                 let Some(from) = self.begin(now, before, filled..out.len()) else {
@@ -283,7 +293,8 @@ impl Speaker {
             if self.phase != Phase::Idle {
                 self.emission = now + filled as i64 - self.position();
             }
-            let taken = self.sound.take(&mut out[filled..]);
+            let taken = self.sound.take(&mut out[filled..], &mut side[filled..]);
+            wide |= taken > 0 && self.sound.is_wide();
             filled += taken;
             sounded += taken;
         }
@@ -295,7 +306,11 @@ impl Speaker {
             self.unresolved += silent;
             self.outage += silent;
         }
-        sounded > 0
+        match sounded {
+            0 => Heard::Nothing,
+            _ if wide => Heard::Stereo,
+            _ => Heard::Mono,
+        }
     }
 
     pub(crate) fn stats(&self) -> SpeakerStats {
@@ -313,6 +328,8 @@ impl Speaker {
                 0.0
             },
             jitter_ms: self.reception.jitter_samples() / MS as f32,
+            frame_ms: ms(self.frame),
+            stereo: self.sound.is_wide(),
             ..self.stats
         }
     }
@@ -491,11 +508,16 @@ impl Speaker {
         } else if self.loss > LOSS_FOR_REDUNDANCY && has_inband_copy(payload) {
             self.awaits_redundancy = true;
         }
+        let seam = self.decoder.prepare(payload);
+        if seam > 0 {
+            self.sound.append(self.decoder.sound(0..seam));
+            self.sound.rewind(seam);
+        }
         let decoded = self.decoder.decode(payload);
         let samples = decoded.unwrap_or_else(|| self.decoder.conceal(packet.samples as usize));
-        let rms = Level::of(&self.decoder.pcm[..samples]).rms;
+        let rms = Level::of(self.decoder.sound(0..samples).mid).rms;
         self.loud = (self.loud * LOUD_MEMORY).max(rms * rms);
-        self.sound.append(&self.decoder.pcm[..samples]);
+        self.sound.append(self.decoder.sound(0..samples));
         if decoded.is_none() {
             self.stats.invalid += 1;
             self.count_concealed(samples as u64);
@@ -522,7 +544,7 @@ impl Speaker {
         };
         // Its beginning may have been made up already.
         let from = samples.saturating_sub(rest as usize);
-        self.sound.append(&self.decoder.pcm[from..samples]);
+        self.sound.append(self.decoder.sound(from..samples));
         self.owed += (samples - from) as i64;
         self.stats.fec_recovered += 1;
         self.conceal_run = 0;
@@ -539,7 +561,7 @@ impl Speaker {
             return false;
         };
         let samples = samples.min(rest as usize);
-        self.sound.append(&self.decoder.pcm[..samples]);
+        self.sound.append(self.decoder.sound(0..samples));
         self.owed += samples as i64;
         self.stats.dred_recovered_samples += samples as u64;
         self.conceal_run = 0;
@@ -560,13 +582,13 @@ impl Speaker {
     fn conceal(&mut self, longest: i64) {
         let samples = self.decoder.conceal(self.frame as usize);
         let samples = (samples as i64).min(longest) as usize;
-        for sample in &mut self.decoder.pcm[..samples] {
-            let fade =
-                (CONCEAL_END - self.conceal_run) as f32 / (CONCEAL_END - CONCEAL_FULL) as f32;
-            *sample *= fade.clamp(0.0, 1.0);
-            self.conceal_run += 1;
-        }
-        self.sound.append(&self.decoder.pcm[..samples]);
+        let run = &mut self.conceal_run;
+        self.decoder.fade(samples, || {
+            let fade = (CONCEAL_END - *run) as f32 / (CONCEAL_END - CONCEAL_FULL) as f32;
+            *run += 1;
+            fade.clamp(0.0, 1.0)
+        });
+        self.sound.append(self.decoder.sound(0..samples));
         self.owed += samples as i64;
         self.unresolved += samples as i64;
     }
@@ -598,7 +620,7 @@ impl Speaker {
         if self.phase == Phase::Talking {
             // A few more milliseconds of what was heard last, so that nothing ends in a click.
             let samples = self.decoder.conceal(FADE).min(FADE);
-            self.sound.append(&self.decoder.pcm[..samples]);
+            self.sound.append(self.decoder.sound(0..samples));
         }
         self.sound.fade_out(FADE);
         self.owed = 0;

@@ -40,6 +40,10 @@ pub struct SpeakerStats {
     pub delay_ms: f32,
     /// Interarrival jitter (RFC 3550, 6.4.1).
     pub jitter_ms: f32,
+    /// Sound in the last packet that was played: its first sample waited so long for the packet to be full.
+    pub frame_ms: f32,
+    /// Two channels are played.
+    pub stereo: bool,
 }
 
 /// What an RTCP receiver report says about one source (RFC 3550, 6.4.1), but for the times of sender reports.
