@@ -462,6 +462,8 @@ impl App {
             .send(Intent::SetSensitivity(settings.sensitivity));
         self.session.send(Intent::SetStability(settings.stability));
         self.session
+            .send(Intent::SetLevelling(settings.level_voices));
+        self.session
             .send(Intent::SetFrameLength(settings.frame_length()));
     }
 

@@ -36,6 +36,8 @@ pub struct Settings {
     pub frame_ms: f32,
     /// 0.0: least delay, 1.0: fewest gaps.
     pub stability: f32,
+    /// Everybody is brought to the same loudness.
+    pub level_voices: bool,
     /// Sounds when people come and go.
     pub sounds: bool,
     /// What was set for single people, by server and user.
@@ -56,6 +58,7 @@ impl Default for Settings {
             talk_key: "F8".to_owned(),
             frame_ms: 10.0,
             stability: 0.3,
+            level_voices: true,
             sounds: true,
             people: BTreeMap::new(),
         }

@@ -327,6 +327,9 @@ fn a_person_can_be_made_louder_and_muted_for_oneself() {
     assert_eq!(window.state().memory.person, Some(BEA));
     window.get_by_label("Waiting for late packets: 12 ms");
     window.get_by_label("Jitter: 2.3 ms");
+    window.get_by_label("Filling a packet: 10 ms");
+    window.get_by_label("Together: 43 ms");
+    window.get_by_label("Made louder by: 3.2 dB");
     window
         .get_by_label("Volume of Bea")
         .set_value_accesskit(180.0);

@@ -2,7 +2,7 @@
 
 use egui::{Color32, Label, Rect, RichText, Sense, Ui, pos2, vec2};
 use voxhall_protocol::control::{User, VoiceState};
-use voxhall_session::{Intent, SpeakerStats};
+use voxhall_session::{Intent, SpeakerMeter, SpeakerStats};
 
 use super::{
     Intents, Memory, Scene, icons, ms,
@@ -60,12 +60,21 @@ pub fn person_ui(
         return;
     };
     ui.add_space(14.0);
-    caption(ui, "DELAY FROM THE SERVER TO YOUR EAR");
-    budget_ui(ui, &budget(scene, settings, &meter.statistics));
-    hint(ui, "Their own microphone and network come on top.");
+    caption(ui, "DELAY FROM THEIR MOUTH TO YOUR EAR");
+    budget_ui(ui, &budget(meter));
+    let unknown = match meter.latency.network_ms {
+        Some(_) => {
+            "Their device, their encoder and their way to the server aren't known here and come on top."
+        }
+        None => "Their device, their encoder and the network aren't known here and come on top.",
+    };
+    hint(ui, unknown);
     ui.add_space(14.0);
     caption(ui, "NETWORK");
     network_ui(ui, &meter.statistics);
+    ui.add_space(14.0);
+    caption(ui, "SOUND");
+    sound_ui(ui, scene, meter);
 }
 
 fn volume_ui(ui: &mut Ui, scene: &Scene<'_>, user: &User, intents: &mut Intents) {
@@ -131,25 +140,23 @@ fn own_budget(scene: &Scene<'_>, settings: &Settings) -> Vec<Part> {
     ]
 }
 
-fn budget(scene: &Scene<'_>, settings: &Settings, speaker: &SpeakerStats) -> Vec<Part> {
-    vec![
-        (
-            "Network",
-            scene.meters.rtt_ms.unwrap_or(0.0) / 2.0,
-            theme::PEOPLE[3],
-        ),
+/// Where another's voice spends its time, as far as it is known here.
+fn budget(speaker: &SpeakerMeter) -> Vec<Part> {
+    let latency = &speaker.latency;
+    let mut parts = vec![("Filling a packet", latency.capture_ms, theme::PEOPLE[1])];
+    if let Some(network_ms) = latency.network_ms {
+        parts.push(("Network, server to you", network_ms, theme::PEOPLE[3]));
+    }
+    parts.extend([
         (
             "Waiting for late packets",
-            speaker.delay_ms,
+            latency.jitter_ms,
             theme::PEOPLE[4],
         ),
-        (
-            "Mixing",
-            scene.meters.statistics.playout_ms,
-            theme::PEOPLE[5],
-        ),
-        ("Speaker buffer", buffer_ms(settings), theme::PEOPLE[0]),
-    ]
+        ("Mixing", latency.playout_ms, theme::PEOPLE[5]),
+        ("Speaker buffer", latency.device_ms, theme::PEOPLE[0]),
+    ]);
+    parts
 }
 
 fn buffer_ms(settings: &Settings) -> f32 {
@@ -187,6 +194,22 @@ fn network_ui(ui: &mut Ui, speaker: &SpeakerStats) {
     row_ui(ui, None, "Jitter", &ms(speaker.jitter_ms), false);
     row_ui(ui, None, "Packets lost", &format!("{lost:.1} %"), false);
     row_ui(ui, None, "Sound made up", &format!("{made_up:.1} %"), false);
+}
+
+fn sound_ui(ui: &mut Ui, scene: &Scene<'_>, speaker: &SpeakerMeter) {
+    let channels = if speaker.statistics.stereo {
+        "Stereo"
+    } else {
+        "Mono"
+    };
+    row_ui(ui, None, "Channels", channels, false);
+    if scene.state.voice.level_voices {
+        let (name, db) = match speaker.levelled_db {
+            db if db < 0.0 => ("Made softer by", -db),
+            db => ("Made louder by", db),
+        };
+        row_ui(ui, None, name, &format!("{db:.1} dB"), false);
+    }
 }
 
 fn row_ui(ui: &mut Ui, dot: Option<Color32>, name: &str, value: &str, strong: bool) {

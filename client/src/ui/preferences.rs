@@ -276,6 +276,10 @@ fn voice_ui(ui: &mut Ui, scene: &Scene<'_>, settings: &mut Settings, memory: &mu
         &mut settings.stability,
         ("Least delay", "Fewest gaps"),
     );
+    hint(
+        ui,
+        "How long others' packets are waited for. It changes at once, and for everyone you hear.",
+    );
     ui.add_space(4.0);
     labelled(ui, "Sound per packet", |ui| {
         let mut length = settings.frame_length();
@@ -295,6 +299,11 @@ fn voice_ui(ui: &mut Ui, scene: &Scene<'_>, settings: &mut Settings, memory: &mu
         "Shorter packets arrive sooner and use more of your network.",
     );
     rule(ui);
+    switch(
+        ui,
+        &mut settings.level_voices,
+        "Make everybody equally loud",
+    );
     switch(ui, &mut settings.sounds, "Sounds when people come and go");
 }
 

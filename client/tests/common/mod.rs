@@ -21,8 +21,8 @@ use voxhall_protocol::{
 };
 
 use voxhall_session::{
-    Connection, Guild, History, InviteLink, PendingMessage, SpeakerMeter, SpeakerStats, State,
-    StoredLogin, VoiceMeters, VoicePath,
+    Connection, Guild, History, InviteLink, Latency, PendingMessage, SpeakerMeter, SpeakerStats,
+    State, StoredLogin, VoiceMeters, VoicePath,
 };
 
 pub const GENERAL: ChannelId = ChannelId(1);
@@ -249,6 +249,14 @@ pub fn meters() -> VoiceMeters {
             user: BEA,
             speaking: true,
             level_dbfs: -17.0,
+            levelled_db: 3.2,
+            latency: Latency {
+                capture_ms: 10.0,
+                network_ms: Some(9.2),
+                jitter_ms: 12.4,
+                playout_ms: 6.2,
+                device_ms: 5.3,
+            },
             statistics,
         }],
         ..VoiceMeters::default()

@@ -67,6 +67,9 @@ pub struct Join {
     /// Send all the time, not only while the voice detector hears speech.
     #[arg(long)]
     open: bool,
+    /// Bring everybody to the same loudness in the mix. Otherwise it is as they were heard.
+    #[arg(long)]
+    level_voices: bool,
     /// Sound per packet, ms: 2.5, 5, 10, 20, 40 or 60.
     #[arg(long, value_name = "MS", default_value = "10")]
     frame_ms: FrameLength,
@@ -103,6 +106,7 @@ pub fn run(join: &Join) -> anyhow::Result<()> {
     })
     .context("can't start")?;
     session.send(Intent::SetFrameLength(join.frame_ms));
+    session.send(Intent::SetLevelling(join.level_voices));
     session.send(Intent::SetTransmit(if join.open {
         Transmit::Open
     } else {

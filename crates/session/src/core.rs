@@ -473,6 +473,10 @@ impl Core {
                 };
                 self.voice_settings_changed(out);
             }
+            Intent::SetLevelling(on) => {
+                self.state.voice.level_voices = on;
+                self.voice_settings_changed(out);
+            }
             Intent::SetStability(stability) => {
                 self.state.voice.stability = unit(stability);
                 self.voice_settings_changed(out);

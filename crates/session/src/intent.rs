@@ -86,6 +86,8 @@ pub enum Intent {
     },
     /// 0.0: least delay, 1.0: fewest gaps.
     SetStability(f32),
+    /// Whether everybody is brought to the same loudness.
+    SetLevelling(bool),
 
     /// Sent as soon as there is a connection and its uploads are complete, in order and once.
     SendMessage {

@@ -33,6 +33,8 @@ pub struct Voice {
     pub gains: BTreeMap<UserId, f32>,
     pub local_mutes: std::collections::BTreeSet<UserId>,
     pub stability: f32,
+    /// Everybody is brought to the same loudness, before their own volume.
+    pub level_voices: bool,
 }
 
 impl Default for Voice {
@@ -48,6 +50,7 @@ impl Default for Voice {
             gains: BTreeMap::new(),
             local_mutes: std::collections::BTreeSet::new(),
             stability: 0.3,
+            level_voices: true,
         }
     }
 }
@@ -100,5 +103,36 @@ pub struct SpeakerMeter {
     pub user: UserId,
     pub speaking: bool,
     pub level_dbfs: f32,
+    /// By how much they are amplified to be as loud as the others, dB.
+    pub levelled_db: f32,
+    pub latency: Latency,
     pub statistics: voxhall_voice::SpeakerStats,
+}
+
+/// Where a speaker's voice spends its time on the way to our ear, ms. Not in it, because nobody tells us: their device,
+/// their encoder, and their half of the network.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Latency {
+    /// Sound gathered until a packet was full.
+    pub capture_ms: f32,
+    /// From the server to us: half of our round trip. Unknown before the first answer.
+    pub network_ms: Option<f32>,
+    /// Held back in the jitter buffer.
+    pub jitter_ms: f32,
+    /// Mixed, and waiting for the device to ask for it.
+    pub playout_ms: f32,
+    /// What the device takes at once.
+    pub device_ms: f32,
+}
+
+impl Latency {
+    /// All that is known.
+    #[must_use]
+    pub fn total_ms(&self) -> f32 {
+        self.capture_ms
+            + self.network_ms.unwrap_or(0.0)
+            + self.jitter_ms
+            + self.playout_ms
+            + self.device_ms
+    }
 }

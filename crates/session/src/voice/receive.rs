@@ -23,7 +23,7 @@ use voxhall_protocol::{
         TransactionId, classify,
     },
 };
-use voxhall_voice::{ReceiverConfig, ReceiverError, Stereo, VoiceReceiver};
+use voxhall_voice::{Loudness, ReceiverConfig, ReceiverError, Stereo, VoiceReceiver};
 
 use super::{
     VoiceEvent,
@@ -32,7 +32,7 @@ use super::{
     send,
 };
 use crate::{
-    SpeakerMeter, SpeakerTap, Voice,
+    Latency, SpeakerMeter, SpeakerTap, Voice,
     audio::{PlayoutEnd, raise_current_thread},
 };
 
@@ -46,6 +46,8 @@ const OPEN_WITHIN: Duration = Duration::from_secs(4);
 const FRESH_SOCKET_EVERY: Duration = Duration::from_secs(2);
 /// Datagrams taken from the socket before looking at the device again.
 const BATCH: usize = 64;
+/// People whose loudness is remembered while they are away.
+const MAX_REMEMBERED: usize = 1_024;
 /// Samples mixed at once.
 const CHUNK: usize = 960;
 
@@ -91,6 +93,8 @@ pub struct Worker {
     meters: Arc<Meters>,
     receiver: VoiceReceiver,
     settings: Voice,
+    /// How loud those who left were, so that they are levelled from their first word when they come back.
+    loudness: HashMap<UserId, Loudness>,
     playout: Option<PlayoutEnd>,
     pacer: PlayoutPacer,
     path: Option<ActivePath>,
@@ -149,6 +153,7 @@ impl Worker {
             meters,
             receiver: VoiceReceiver::new(ReceiverConfig::default())?,
             settings: Voice::default(),
+            loudness: HashMap::new(),
             playout: None,
             pacer: PlayoutPacer::new(),
             path: None,
@@ -200,8 +205,8 @@ impl Worker {
             Command::Leave => {
                 let _ = self.send.send(send::Command::Path(None));
                 if let Some(path) = self.path.take() {
-                    for ssrc in path.speakers.keys() {
-                        self.receiver.remove(ssrc.0);
+                    for speaker in path.speakers.values() {
+                        self.forget(*speaker);
                     }
                 }
                 self.meters.publish(|received| received.speakers.clear());
@@ -215,19 +220,20 @@ impl Worker {
             Command::Add(speaker) => {
                 if let Some(path) = &mut self.path {
                     path.add(speaker);
-                    apply_gain(&mut self.receiver, &self.settings, speaker);
+                    self.greet(speaker);
                 }
             }
             Command::Remove(speaker) => {
                 if let Some(path) = &mut self.path {
                     path.remove(speaker);
-                    self.receiver.remove(speaker.ssrc.0);
+                    self.forget(speaker);
                 }
             }
             Command::Configure(settings) => {
                 self.settings = *settings;
                 self.receiver.set_deafened(self.settings.deafened);
                 self.receiver.set_stability(self.settings.stability);
+                self.receiver.set_levelling(self.settings.level_voices);
                 if let Some(path) = &self.path {
                     for speaker in path.speakers.values() {
                         apply_gain(&mut self.receiver, &self.settings, *speaker);
@@ -293,9 +299,27 @@ impl Worker {
         path.opener.insert_key(grant.key.epoch, &grant.key.base_key);
         for speaker in grant.participants.iter().map(Speaker::from) {
             path.add(speaker);
-            apply_gain(&mut self.receiver, &self.settings, speaker);
+            self.greet(speaker);
         }
         self.path = Some(path);
+    }
+
+    /// Someone came: sets their volume, and what is known of their loudness.
+    fn greet(&mut self, speaker: Speaker) {
+        apply_gain(&mut self.receiver, &self.settings, speaker);
+        if let Some(loudness) = self.loudness.get(&speaker.user) {
+            self.receiver.set_loudness(speaker.ssrc.0, *loudness);
+        }
+    }
+
+    /// Someone left.
+    fn forget(&mut self, speaker: Speaker) {
+        let loudness = self.receiver.loudness(speaker.ssrc.0);
+        let room = self.loudness.len() < MAX_REMEMBERED;
+        if loudness.lufs().is_some() && (room || self.loudness.contains_key(&speaker.user)) {
+            self.loudness.insert(speaker.user, loudness);
+        }
+        self.receiver.remove(speaker.ssrc.0);
     }
 
     /// Puts into the ring what the next callbacks will take, and says when to do so again.
@@ -359,10 +383,21 @@ impl Worker {
             for heard in receiver.speakers() {
                 let known = path.speakers.get(&Ssrc(heard.ssrc));
                 if let (Some(speaker), Some(statistics)) = (known, receiver.stats(heard.ssrc)) {
+                    let device_ms = playout.as_ref().map_or(0.0, |playout| {
+                        duration_of(playout.clock.playout.period()).as_secs_f32() * 1e3
+                    });
                     received.speakers.push(SpeakerMeter {
                         user: speaker.user,
                         speaking: heard.speaking,
                         level_dbfs: heard.level.peak_dbfs(),
+                        levelled_db: heard.levelled_db,
+                        latency: Latency {
+                            capture_ms: statistics.frame_ms,
+                            network_ms: received.rtt_ms.map(|rtt| rtt / 2.0),
+                            jitter_ms: statistics.delay_ms,
+                            playout_ms: received.playout_ms,
+                            device_ms,
+                        },
                         statistics,
                     });
                 }
