@@ -235,6 +235,7 @@ fn channels_show_who_is_inside_and_join_in_one_click() {
 fn the_voice_panel_mutes_deafens_and_leaves() {
     let (mut window, wants) = window(Stage::new(common::evening()));
     window.get_by_label("Ping 18 ms, loss 0.3 %, carrier UDP");
+    window.get_by_label("48 kbit/s in 20 ms frames, protected");
     click(&mut window, "Mute (Ctrl+Shift+M)");
     click(&mut window, "Deafen (Ctrl+Shift+D)");
     click(&mut window, "Leave voice");

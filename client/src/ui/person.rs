@@ -124,7 +124,11 @@ fn own_budget(scene: &Scene<'_>, settings: &Settings) -> Vec<Part> {
         ("Microphone buffer", buffer_ms(settings), theme::PEOPLE[0]),
         (
             "Filling a packet",
-            settings.frame_length().as_ms(),
+            // What the path makes of the setting, once it is known.
+            settings
+                .frame_length()
+                .as_ms()
+                .max(scene.meters.statistics.frame_ms),
             theme::PEOPLE[1],
         ),
         (

@@ -3,7 +3,7 @@
 use egui::{
     Align2, CornerRadius, Frame, Label, Rect, RichText, Role, Sense, Ui, WidgetInfo, pos2, vec2,
 };
-use voxhall_session::{Guild, Intent, VoiceMeters, VoicePath};
+use voxhall_session::{Guild, Intent, VoiceMeters, VoicePath, audio::Redundancy};
 
 use super::{
     Dialog, Intents, Memory, Scene, Tab, icons, ms,
@@ -196,6 +196,26 @@ fn figures_ui(ui: &mut Ui, meters: &VoiceMeters) {
     response.on_hover_text(
         "Round trip to the server; share of voice packets lost on either way; how they travel",
     );
+    if let Some(sending) = sending_words(meters) {
+        ui.add(Label::new(
+            RichText::new(sending).font(theme::regular(SMALL)).color(p.faint),
+        ))
+        .on_hover_text(
+            "What your voice is sent as. It follows the network: less where it is narrow, redundancy where packets get lost",
+        );
+    }
+}
+
+/// What one's voice is sent as; nothing before that is known.
+fn sending_words(meters: &VoiceMeters) -> Option<String> {
+    let sent = &meters.statistics;
+    let redundancy = match sent.redundancy {
+        Redundancy::None => "",
+        Redundancy::Fec => ", protected",
+        Redundancy::Deep => ", strongly protected",
+    };
+    let kbps = sent.bitrate_bps / 1_000;
+    (kbps > 0).then(|| format!("{kbps} kbit/s in {} ms frames{redundancy}", sent.frame_ms))
 }
 
 /// A word about the devices, when something is wrong with them: one box, and a click on it leads to the settings.

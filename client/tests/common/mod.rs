@@ -22,7 +22,7 @@ use voxhall_protocol::{
 
 use voxhall_session::{
     Connection, Guild, History, InviteLink, Latency, PendingMessage, SpeakerMeter, SpeakerStats,
-    State, StoredLogin, VoiceMeters, VoicePath,
+    State, StoredLogin, VoiceMeters, VoicePath, audio::Redundancy,
 };
 
 pub const GENERAL: ChannelId = ChannelId(1);
@@ -262,6 +262,9 @@ pub fn meters() -> VoiceMeters {
         ..VoiceMeters::default()
     };
     meters.statistics.encode_ms = 0.4;
+    meters.statistics.bitrate_bps = 48_000;
+    meters.statistics.frame_ms = 20.0;
+    meters.statistics.redundancy = Redundancy::Fec;
     meters.statistics.playout_ms = 6.2;
     meters
 }

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use voxhall_session::{SpeakerStats, State, VoiceMeters, audio::VoiceStatistics};
+use voxhall_voice::SAMPLE_RATE_HZ;
 
 /// Collects what was seen during a stay; people who left are kept.
 #[derive(Default)]
 pub struct Report {
     speakers: BTreeMap<u64, (String, SpeakerStats)>,
     last: VoiceMeters,
+    /// Once something was sent.
+    least_bitrate_bps: Option<u32>,
     rtt_ms: Vec<f32>,
 }
 
@@ -20,6 +23,8 @@ pub struct Statistics {
     rtt_ms: Option<f32>,
     /// Share of our packets that the server says were lost on their way to the listeners.
     reported_loss: f32,
+    /// The least that the path allowed for a moment.
+    least_bitrate_bps: u32,
     #[serde(flatten)]
     voice: VoiceStatistics,
     speakers: Vec<Speaker>,
@@ -36,6 +41,8 @@ struct Speaker {
     /// Share of the sound that had to be made up.
     concealed: f64,
     fec_recovered: u64,
+    /// Sound restored from deep redundancy.
+    dred_recovered_s: f64,
     jitter_ms: f32,
     target_delay_ms: f32,
     delay_ms: f32,
@@ -55,6 +62,11 @@ impl Report {
             self.speakers
                 .insert(speaker.user.0, (name, speaker.statistics));
         }
+        let sent = &meters.statistics;
+        if sent.bitrate_bps > 0 {
+            let least = self.least_bitrate_bps.unwrap_or(u32::MAX);
+            self.least_bitrate_bps = Some(least.min(sent.bitrate_bps));
+        }
         if let Some(rtt) = meters.rtt_ms {
             self.rtt_ms.push(rtt);
         }
@@ -67,6 +79,7 @@ impl Report {
             recorded_s,
             rtt_ms: self.rtt_ms.get(self.rtt_ms.len() / 2).copied(),
             reported_loss: self.last.reported_loss,
+            least_bitrate_bps: self.least_bitrate_bps.unwrap_or(0),
             voice: self.last.statistics,
             speakers: self
                 .speakers
@@ -94,6 +107,7 @@ impl Speaker {
             delivery: share(stats.packets, stats.packets + stats.lost),
             concealed: share(stats.concealed_samples, stats.total_samples),
             fec_recovered: stats.fec_recovered,
+            dred_recovered_s: stats.dred_recovered_samples as f64 / f64::from(SAMPLE_RATE_HZ),
             jitter_ms: stats.jitter_ms,
             target_delay_ms: stats.target_delay_ms,
             delay_ms: stats.delay_ms,

@@ -212,6 +212,23 @@ pub struct VoiceStatistics {
     pub encode_ms: f32,
     /// Time that mixed samples wait in the playout ring for the callback, ms (mean of the last second).
     pub playout_ms: f32,
+    /// What the encoder is set to, as the path allows.
+    pub bitrate_bps: u32,
+    pub frame_ms: f32,
+    pub redundancy: Redundancy,
+}
+
+/// What goes with one's voice so that losses can be restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Redundancy {
+    #[default]
+    None,
+    /// A coarser copy of the frame before.
+    Fec,
+    /// And deep redundancy (DRED), which tells of what was said before that.
+    Deep,
 }
 
 #[cfg(test)]

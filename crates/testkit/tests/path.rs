@@ -122,6 +122,53 @@ fn a_path_that_was_swallowed_for_eight_seconds_opens_again_by_itself() {
     }
 }
 
+/// The listeners' reports say that losses come in a row, so the speaker sends deep redundancy, in frames long enough for it.
+#[test]
+fn losses_in_bursts_make_the_speaker_send_deep_redundancy() {
+    let path = Path {
+        up: Impairment::delay(Duration::from_millis(20)).with_loss(Loss::bursty(0.2, 2.0)),
+        down: Impairment::default(),
+    };
+    let [ann, bob] = talk_through(path, 20, |_| {});
+    println!("{}\n{}", ann.stats, bob.stats);
+    assert_eq!(bob.stats["redundancy"], "deep", "{}", bob.stats);
+    assert_eq!(bob.stats["frame_ms"], 20.0, "{}", bob.stats);
+    let of_bob = &ann.stats["speakers"][0];
+    assert!(of_bob["dred_recovered_s"].as_f64() > Some(0.5), "{of_bob}");
+    // Ann's own way is clean.
+    assert_eq!(ann.stats["redundancy"], "none", "{}", ann.stats);
+    assert_eq!(ann.stats["frame_ms"], 10.0, "{}", ann.stats);
+}
+
+#[test]
+fn a_narrow_path_is_given_less_until_it_is_wide_again() {
+    let narrow = Impairment {
+        rate_bps: Some(40_000),
+        queue_limit: Duration::from_millis(300),
+        ..Impairment::delay(Duration::from_millis(20))
+    };
+    let [ann, bob] = talk_through(Path::default(), 75, |proxy| {
+        thread::sleep(Duration::from_secs(6));
+        proxy.set(Path {
+            up: narrow,
+            down: Impairment::default(),
+        });
+        thread::sleep(Duration::from_secs(14));
+        let (before, _) = proxy.stats();
+        thread::sleep(Duration::from_secs(4));
+        let (after, _) = proxy.stats();
+        let lost = after.overflowed - before.overflowed;
+        println!("in 4 s {lost} of {} lost", after.sent - before.sent);
+        assert!(lost < 20, "the path is still overfull");
+        proxy.set(Path::default());
+    });
+    println!("{}\n{}", ann.stats, bob.stats);
+    let least = bob.stats["least_bitrate_bps"].as_u64();
+    assert!(least < Some(36_000), "{}", bob.stats);
+    assert_eq!(bob.stats["bitrate_bps"], 64_000, "{}", bob.stats);
+    assert_eq!(ann.stats["least_bitrate_bps"], 64_000, "{}", ann.stats);
+}
+
 #[test]
 fn speech_is_understood_over_a_path_that_jitters_and_loses() {
     let impairment = Impairment {

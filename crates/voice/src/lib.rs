@@ -61,5 +61,6 @@ pub use receive::{
     SpeakerStats, VoiceReceiver,
 };
 pub use send::{
-    EncodedFrame, OpusMode, SenderConfig, SenderError, SenderStats, TransmitMode, VoiceSender,
+    EncodedFrame, OpusMode, PathAdapter, PathReport, Protection, SenderConfig, SenderError,
+    SenderStats, Sending, TransmitMode, VoiceSender, Wanted,
 };

@@ -240,6 +240,48 @@ fn loss_reports_change_the_mode_within_a_second_and_back_after_ten() {
 }
 
 #[test]
+fn frames_change_their_length_in_the_middle_of_a_word_and_nothing_is_lost() {
+    let said = speech(5, 48_000);
+    let mut sender = sender(TransmitMode::Open);
+    let mut next = None;
+    let lengths = [
+        FrameLength::Ms40,
+        FrameLength::Ms20,
+        FrameLength::Ms60,
+        FrameLength::Ms10,
+    ];
+    for (i, chunk) in said.chunks(700).enumerate() {
+        if i % 15 == 10 {
+            sender.adapt_frame_length(lengths[i / 15 % 4]);
+        }
+        for frame in send(&mut sender, chunk, 700) {
+            let expected = next.unwrap_or(frame.timestamp);
+            assert_eq!(frame.timestamp, expected, "chunk {i}");
+            let samples = opus::packet::get_nb_samples(&frame.payload, 48_000).expect("Opus");
+            next = Some(expected.wrapping_add(samples as u32));
+        }
+    }
+    assert_eq!(sender.stats().encode_errors, 0);
+    assert_eq!(sender.frame_length().0, FrameLength::Ms10);
+}
+
+#[test]
+fn few_bits_are_spent_in_the_mode_that_makes_most_of_them() {
+    let said = speech(6, 48_000);
+    let mut sender = sender(TransmitMode::Open);
+    send(&mut sender, &said, 480);
+    assert_eq!(sender.opus_mode(), OpusMode::LowDelay);
+    sender.set_bitrate_bps(16_000);
+    send(&mut sender, &said, 480);
+    send(&mut sender, &said[..4_800], 480);
+    assert_eq!(sender.opus_mode(), OpusMode::Protected);
+    sender.set_bitrate_bps(64_000);
+    send(&mut sender, &said, 480);
+    send(&mut sender, &said[..4_800], 480);
+    assert_eq!(sender.opus_mode(), OpusMode::LowDelay);
+}
+
+#[test]
 fn the_mode_changes_at_once_between_talkspurts() {
     let said = speech(1, 48_000);
     let mut sender = sender(TransmitMode::PushToTalk { held: true });

@@ -2,10 +2,16 @@
 
 use std::sync::{
     Mutex,
-    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
 };
+use std::time::Duration;
 
-use crate::{SpeakerMeter, VoiceMeters, audio::VoiceStatistics};
+use voxhall_voice::{Protection, Sending};
+
+use crate::{
+    SpeakerMeter, VoiceMeters,
+    audio::{Redundancy, VoiceStatistics},
+};
 
 #[derive(Default)]
 pub struct Meters {
@@ -14,6 +20,11 @@ pub struct Meters {
     pub sent_packets: AtomicU64,
     pub capture_xruns: AtomicU32,
     pub encode_ms: AtomicF32,
+    bitrate_bps: AtomicU32,
+    frame_ms: AtomicF32,
+    redundancy: AtomicU8,
+    /// How often the send worker wants the round trip to be measured.
+    pub round_trip_every: AtomicMs,
     received: Mutex<Received>,
 }
 
@@ -35,6 +46,18 @@ impl Meters {
         if let Ok(mut received) = self.received.try_lock() {
             write(&mut received);
         }
+    }
+
+    /// What is sent from now on.
+    pub fn sending(&self, sending: &Sending) {
+        self.bitrate_bps.store(sending.bitrate_bps, Relaxed);
+        self.frame_ms.store(sending.frame_length.as_ms());
+        let redundancy = match sending.protection {
+            Protection::None => Redundancy::None,
+            Protection::Fec { .. } => Redundancy::Fec,
+            Protection::Deep { .. } => Redundancy::Deep,
+        };
+        self.redundancy.store(redundancy as u8, Relaxed);
     }
 
     /// A new stay in a channel counts from zero.
@@ -67,9 +90,31 @@ impl Meters {
                 capture_xruns: self.capture_xruns.load(Relaxed),
                 playout_xruns: received.playout_xruns,
                 encode_ms: self.encode_ms.load(),
+                bitrate_bps: self.bitrate_bps.load(Relaxed),
+                frame_ms: self.frame_ms.load(),
+                redundancy: match self.redundancy.load(Relaxed) {
+                    0 => Redundancy::None,
+                    1 => Redundancy::Fec,
+                    _ => Redundancy::Deep,
+                },
                 playout_ms: received.playout_ms,
             },
         }
+    }
+}
+
+/// A time, to the millisecond.
+#[derive(Default)]
+pub struct AtomicMs(AtomicU32);
+
+impl AtomicMs {
+    pub fn load(&self) -> Duration {
+        Duration::from_millis(self.0.load(Relaxed).into())
+    }
+
+    pub fn store(&self, value: Duration) {
+        let ms = u32::try_from(value.as_millis()).unwrap_or(u32::MAX);
+        self.0.store(ms, Relaxed);
     }
 }
 

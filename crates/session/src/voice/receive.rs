@@ -39,6 +39,8 @@ use crate::{
 /// An old key still opens what was on its way when the key changed.
 const OLD_KEY_FOR: Duration = Duration::from_secs(10);
 const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// The round trip is not asked for more often, whatever is wanted.
+const ASK_EVERY_AT_LEAST: Duration = Duration::from_millis(250);
 const METER_EVERY: Duration = Duration::from_millis(33);
 /// A path that doesn't open for this long counts as lost.
 const OPEN_WITHIN: Duration = Duration::from_secs(4);
@@ -126,6 +128,8 @@ struct ActivePath {
     next_socket: Instant,
     next_report: Instant,
     next_reported: usize,
+    /// When the round trip was last asked for.
+    asked: Instant,
     received_packets: u64,
     refused_packets: u64,
     loss: LossWindow,
@@ -184,8 +188,9 @@ impl Worker {
             let now = Instant::now();
             let mut wake = self.play(now);
             if let Some(path) = &mut self.path {
-                path.receive_all(&mut self.receiver, &self.meters, &self.events);
-                let next = path.keep_up(now, &self.random, &self.send, &self.events);
+                path.receive_all(&mut self.receiver, &self.meters, &self.send, &self.events);
+                let ask_every = self.meters.round_trip_every.load();
+                let next = path.keep_up(now, ask_every, &self.random, &self.send, &self.events);
                 path.report_if_due(now, &mut self.receiver);
                 wake = wake.min(next);
             }
@@ -292,6 +297,7 @@ impl Worker {
             next_socket: now + FRESH_SOCKET_EVERY,
             next_report: now + REPORT_EVERY,
             next_reported: 0,
+            asked: now,
             received_packets: 0,
             refused_packets: 0,
             loss: LossWindow::default(),
@@ -449,6 +455,7 @@ impl ActivePath {
         &mut self,
         receiver: &mut VoiceReceiver,
         meters: &Meters,
+        send: &SyncSender<send::Command>,
         events: &mpsc::Sender<VoiceEvent>,
     ) {
         let mut buffer = [0; MAX_DATAGRAM];
@@ -474,8 +481,8 @@ impl ActivePath {
                     });
                     self.refused_packets += u64::from(whole.is_err());
                 }
-                DatagramKind::Rtcp => self.take_report(datagram, meters),
-                DatagramKind::Stun => self.take_answer(now, datagram, events),
+                DatagramKind::Rtcp => self.take_report(now, datagram, meters, send),
+                DatagramKind::Stun => self.take_answer(now, datagram, send, events),
                 DatagramKind::Quic | DatagramKind::Unknown => self.refused_packets += 1,
             }
         }
@@ -500,7 +507,13 @@ impl ActivePath {
     }
 
     /// The server says how much of ours was lost on its way to the listeners.
-    fn take_report(&mut self, datagram: &[u8], meters: &Meters) {
+    fn take_report(
+        &mut self,
+        now: Instant,
+        datagram: &[u8],
+        meters: &Meters,
+        send: &SyncSender<send::Command>,
+    ) {
         let own = self.ssrc;
         let read = self.rtcp_in.receive(datagram).and_then(|compound| {
             voice::parse_reports(compound, |_, block| {
@@ -508,21 +521,31 @@ impl ActivePath {
                     meters
                         .reported_loss
                         .store(f32::from(block.fraction_lost) / 256.0);
+                    tell(send, now, send::Sign::Report(block.into()));
                 }
             })
         });
         self.refused_packets += u64::from(read.is_err());
     }
 
-    fn take_answer(&mut self, now: Instant, datagram: &[u8], events: &mpsc::Sender<VoiceEvent>) {
+    fn take_answer(
+        &mut self,
+        now: Instant,
+        datagram: &[u8],
+        send: &SyncSender<send::Command>,
+        events: &mpsc::Sender<VoiceEvent>,
+    ) {
         match self.client.handle(now, datagram) {
-            Ok(PathEvent::Opened { .. }) => {
+            Ok(PathEvent::Opened { rtt, .. }) => {
+                tell(send, now, send::Sign::Moved);
+                tell(send, now, send::Sign::RoundTrip(rtt));
                 self.open.store(true, Relaxed);
                 self.opened_once = true;
                 self.told_lost = false;
                 let _ = events.try_send(VoiceEvent::PathOpened);
             }
-            Ok(PathEvent::Alive { .. } | PathEvent::Challenged) => {}
+            Ok(PathEvent::Alive { rtt }) => tell(send, now, send::Sign::RoundTrip(rtt)),
+            Ok(PathEvent::Challenged) => {}
             Err(_) => self.refused_packets += 1,
         }
     }
@@ -531,6 +554,7 @@ impl ActivePath {
     fn keep_up(
         &mut self,
         now: Instant,
+        ask_every: Duration,
         random: &SystemRandom,
         send: &SyncSender<send::Command>,
         events: &mpsc::Sender<VoiceEvent>,
@@ -556,8 +580,13 @@ impl ActivePath {
             self.replace_socket(now, send);
         }
 
+        let ask_again = self.asked + ask_every.max(ASK_EVERY_AT_LEAST);
+        if self.client.is_open() && now >= ask_again {
+            self.client.probe(now);
+        }
         let mut transaction = [0; 12];
         if now >= self.client.next_due() && random.fill(&mut transaction).is_ok() {
+            self.asked = now;
             let mut request = Datagram::new();
             if self
                 .client
@@ -568,8 +597,12 @@ impl ActivePath {
                 self.broken.store(true, Relaxed);
             }
         }
-        self.client
-            .next_due()
+        let next_due = self.client.next_due();
+        let next_due = match self.client.is_open() {
+            true => next_due.min(self.asked + ask_every.max(ASK_EVERY_AT_LEAST)),
+            false => next_due,
+        };
+        next_due
             .min(self.next_report)
             .max(now + Duration::from_micros(250))
     }
@@ -637,6 +670,11 @@ impl LossWindow {
     fn add(&mut self, share: f32) {
         self.share += (share - self.share) * 0.3;
     }
+}
+
+/// A sign that finds no room is followed by the next.
+fn tell(send: &SyncSender<send::Command>, at: Instant, what: send::Sign) {
+    let _ = send.try_send(send::Command::Seen(send::Seen { at, what }));
 }
 
 fn apply_gain(receiver: &mut VoiceReceiver, settings: &Voice, speaker: Speaker) {

@@ -15,7 +15,10 @@ use voxhall_protocol::{
     control::EpochKey,
     voice::{AudioLevel, Datagram, RtpHeader, Sealer},
 };
-use voxhall_voice::{EncodedFrame, SenderConfig, SenderError, TransmitMode, VoiceSender};
+use voxhall_voice::{
+    EncodedFrame, FrameLength, PathAdapter, PathReport, SenderConfig, SenderError, TransmitMode,
+    VoiceSender, Wanted,
+};
 
 use super::{
     meters::{Meters, Smoothed},
@@ -38,7 +41,23 @@ pub enum Command {
     Socket(UdpSocket),
     Key(EpochKey),
     Configure(Box<Voice>),
+    Seen(Seen),
     Stop,
+}
+
+/// What was seen of the path, and when.
+pub struct Seen {
+    pub at: Instant,
+    pub what: Sign,
+}
+
+pub enum Sign {
+    /// The listeners' report.
+    Report(PathReport),
+    /// To the server and back.
+    RoundTrip(Duration),
+    /// The path leads elsewhere from now on.
+    Moved,
 }
 
 /// Where sealed frames go.
@@ -58,6 +77,7 @@ pub struct Path {
 
 struct ActivePath {
     path: Path,
+    adapter: PathAdapter,
     sequence: u16,
     /// Keys to switch to, oldest first, with their dates.
     next_keys: Vec<(EpochKey, Instant)>,
@@ -67,14 +87,15 @@ pub struct Worker {
     commands: Receiver<Command>,
     meters: Arc<Meters>,
     sender: VoiceSender,
-    frame_length: voxhall_voice::FrameLength,
+    /// As chosen; what is sent may be longer.
+    wanted_length: FrameLength,
+    frame_length: FrameLength,
     capture: Option<CaptureEnd>,
     path: Option<ActivePath>,
     /// Of the frame being collected.
     pending: usize,
     datagram: Datagram,
     encode: Smoothed,
-    reported_loss: f32,
 }
 
 impl Worker {
@@ -84,13 +105,13 @@ impl Worker {
             commands,
             meters,
             sender: VoiceSender::new(config)?,
+            wanted_length: config.frame_length,
             frame_length: config.frame_length,
             capture: None,
             path: None,
             pending: 0,
             datagram: Datagram::new(),
             encode: Smoothed::default(),
-            reported_loss: 0.0,
         })
     }
 
@@ -124,14 +145,16 @@ impl Worker {
                 self.capture = capture;
             }
             Command::Path(path) => {
-                self.path = path.map(|path| {
-                    self.sender.set_bitrate_bps(path.bitrate_bps);
-                    ActivePath {
-                        sequence: path.first_sequence,
-                        path: *path,
-                        next_keys: Vec::new(),
-                    }
+                self.path = path.map(|path| ActivePath {
+                    adapter: PathAdapter::new(
+                        wanted(path.bitrate_bps, self.wanted_length),
+                        Instant::now(),
+                    ),
+                    sequence: path.first_sequence,
+                    path: *path,
+                    next_keys: Vec::new(),
                 });
+                self.adapt();
             }
             Command::Socket(socket) => {
                 if let Some(active) = &mut self.path {
@@ -144,6 +167,16 @@ impl Worker {
                 }
             }
             Command::Configure(settings) => self.configure(&settings),
+            Command::Seen(Seen { at, what }) => {
+                if let Some(ActivePath { adapter, .. }) = &mut self.path {
+                    match what {
+                        Sign::Report(report) => adapter.report(at, report),
+                        Sign::RoundTrip(round_trip) => adapter.round_trip(at, round_trip),
+                        Sign::Moved => adapter.path_changed(),
+                    }
+                    self.adapt();
+                }
+            }
             Command::Stop => unreachable!("handled where commands are received"),
         }
     }
@@ -164,11 +197,29 @@ impl Worker {
             self.sender.set_muted(muted);
         }
         self.sender.set_vad_sensitivity(settings.sensitivity);
-        if self.frame_length != settings.frame_length {
-            self.frame_length = settings.frame_length;
-            self.sender.set_frame_length(settings.frame_length);
-            self.pending = 0;
+        self.wanted_length = settings.frame_length;
+        match &mut self.path {
+            Some(active) => {
+                active
+                    .adapter
+                    .want(wanted(active.path.bitrate_bps, self.wanted_length));
+                self.adapt();
+            }
+            None => self.sender.adapt_frame_length(self.wanted_length),
         }
+    }
+
+    /// Has the encoder do what the path wants.
+    fn adapt(&mut self) {
+        let Some(active) = &self.path else { return };
+        let sending = active.adapter.sending();
+        self.sender.set_bitrate_bps(sending.bitrate_bps);
+        self.sender.adapt_frame_length(sending.frame_length);
+        self.sender.protect(sending.protection);
+        self.meters.sending(&sending);
+        self.meters
+            .round_trip_every
+            .store(active.adapter.round_trip_every());
     }
 
     /// Encodes and sends what the microphone has, and says when to look again.
@@ -179,11 +230,6 @@ impl Worker {
         };
         if let Some(active) = &mut self.path {
             active.switch_key_if_due(now);
-        }
-        let loss = self.meters.reported_loss.load();
-        if loss != self.reported_loss {
-            self.reported_loss = loss;
-            self.sender.set_reported_loss(loss);
         }
 
         let stale = capture.ring.slots().saturating_sub(MAX_BACKLOG_SAMPLES);
@@ -209,6 +255,7 @@ impl Worker {
                 self.sender.push(samples, |frame| {
                     let Some(active) = path else { return };
                     if active.send(&frame, datagram) {
+                        active.adapter.sent(now, frame.length);
                         meters.sent_packets.fetch_add(1, Relaxed);
                         meters
                             .encode_ms
@@ -219,6 +266,11 @@ impl Worker {
             chunk.commit_all();
         }
         self.pending = (self.pending + ready) % self.frame_length.samples();
+        let (length, collected) = self.sender.frame_length();
+        if self.frame_length != length {
+            self.frame_length = length;
+            self.pending = collected;
+        }
         self.meters
             .transmitting
             .store(self.path.is_some() && self.sender.transmitting(), Relaxed);
@@ -230,6 +282,14 @@ impl Worker {
             Instant::now(),
             self.frame_length.samples() - self.pending,
         )
+    }
+}
+
+fn wanted(bitrate_bps: u32, frame_length: FrameLength) -> Wanted {
+    Wanted {
+        bitrate_bps,
+        frame_length,
+        fixed_length: false,
     }
 }
 

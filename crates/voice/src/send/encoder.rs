@@ -2,6 +2,7 @@
 
 use crate::frame::{FrameLength, MAX_PAYLOAD_BYTES, SAMPLE_RATE_HZ};
 use crate::libopus::{Application, Encoder, OpusError};
+use crate::send::adapt::{PathReport, Protection};
 
 /// A talkspurt that doesn't end must not hold up a change of mode for longer than this, samples.
 const MAX_MODE_WAIT: u64 = SAMPLE_RATE_HZ as u64;
@@ -13,24 +14,26 @@ const LOSS_MEMORY: u64 = 10 * SAMPLE_RATE_HZ as u64;
 pub enum OpusMode {
     /// Restricted low-delay (2.5 ms lookahead), no protection: for paths without loss.
     LowDelay,
-    /// VOIP with in-band FEC (6.5 ms lookahead): for paths that lose packets.
+    /// VOIP (6.5 ms lookahead), with in-band FEC where packets are lost: for paths that lose them, or carry little.
     Protected,
 }
 
 /// Below this many bytes a frame, Opus sends frames without content instead.
 const MIN_FRAME_BYTES: i32 = 6;
 
-/// From this much loss on, frames of 20 ms and more are sent with deep redundancy too. Shorter ones would need twice the bits for it.
-const DRED_FROM_PERCENT: i32 = 5;
-/// How far back it reaches, in steps of 10 ms.
-const DRED_STEPS: i32 = 20;
+/// With fewer bits low-delay mode sounds worse than VOIP.
+const LOW_DELAY_FROM_BPS: i32 = 32_000;
+/// Deep redundancy tells of the past in steps of so many ms.
+const DRED_STEP_MS: u16 = 10;
 
 pub(crate) struct FrameEncoder {
     encoder: Encoder,
     bitrate_bps: i32,
     mode: OpusMode,
-    loss_percent: i32,
-    dred: bool,
+    /// As told last, but none only once it has lasted.
+    protection: Protection,
+    /// In use, of the deep redundancy.
+    dred_steps: i32,
     /// When loss was last reported, in samples encoded.
     loss_at: Option<u64>,
     /// When the wish for the other mode arose, in samples.
@@ -51,8 +54,8 @@ impl FrameEncoder {
             encoder,
             bitrate_bps,
             mode: OpusMode::LowDelay,
-            loss_percent: 0,
-            dred: false,
+            protection: Protection::None,
+            dred_steps: 0,
             loss_at: None,
             wanted_since: None,
             clock: 0,
@@ -90,17 +93,37 @@ impl FrameEncoder {
         self.encoder.in_dtx()
     }
 
-    /// Takes the share of packets that listeners miss. Zero only counts once it has lasted.
+    /// Takes the share of packets that listeners miss, each by itself as far as is known.
     pub(crate) fn set_loss(&mut self, fraction: f32) -> Result<(), OpusError> {
-        let percent = (fraction.clamp(0.0, 1.0) * 100.0).ceil() as i32;
-        if percent > 0 {
+        let loss = fraction.clamp(0.0, 1.0);
+        let report = PathReport {
+            loss,
+            beyond_fec: loss * loss,
+            ..PathReport::default()
+        };
+        let deep = matches!(self.protection, Protection::Deep { .. });
+        self.protect(Protection::against(&report, deep))
+    }
+
+    /// None only counts once it has lasted.
+    pub(crate) fn protect(&mut self, protection: Protection) -> Result<(), OpusError> {
+        if protection != Protection::None {
             self.loss_at = Some(self.clock);
-            self.loss_percent = percent;
+            self.protection = protection;
         }
-        if self.mode == OpusMode::Protected {
-            self.encoder.set_packet_loss_percent(self.loss_percent)?;
-        }
-        Ok(())
+        self.use_protection()
+    }
+
+    fn use_protection(&mut self) -> Result<(), OpusError> {
+        let loss_percent = match self.protection {
+            _ if self.mode == OpusMode::LowDelay || !self.lossy() => 0,
+            Protection::None => 0,
+            Protection::Fec { loss_percent } | Protection::Deep { loss_percent, .. } => {
+                loss_percent
+            }
+        };
+        self.encoder.set_inband_fec(loss_percent > 0)?;
+        self.encoder.set_packet_loss_percent(loss_percent.into())
     }
 
     /// Tells that `samples` of time have passed, sent or not.
@@ -136,13 +159,17 @@ impl FrameEncoder {
     }
 
     fn wanted_mode(&self, length: FrameLength) -> OpusMode {
-        let lossy = self.loss_at.is_some_and(|at| self.clock - at < LOSS_MEMORY);
+        let strained = self.lossy() || self.bitrate_bps < LOW_DELAY_FROM_BPS;
         // In-band FEC is SILK's, which has no frames below 10 ms.
-        if lossy && length >= FrameLength::Ms10 {
+        if strained && length >= FrameLength::Ms10 {
             OpusMode::Protected
         } else {
             OpusMode::LowDelay
         }
+    }
+
+    fn lossy(&self) -> bool {
+        self.loss_at.is_some_and(|at| self.clock - at < LOSS_MEMORY)
     }
 
     /// libopus only takes another application before the first frame, so every change is a reset.
@@ -152,26 +179,30 @@ impl FrameEncoder {
         if mode == self.mode {
             return Ok(());
         }
-        let (application, fec, loss_percent) = match mode {
-            OpusMode::LowDelay => (Application::LowDelay, false, 0),
-            OpusMode::Protected => (Application::Voip, true, self.loss_percent),
-        };
-        self.encoder.set_application(application)?;
-        self.encoder.set_inband_fec(fec)?;
-        self.encoder.set_packet_loss_percent(loss_percent)?;
+        self.encoder.set_application(match mode {
+            OpusMode::LowDelay => Application::LowDelay,
+            OpusMode::Protected => Application::Voip,
+        })?;
         self.mode = mode;
-        Ok(())
+        self.use_protection()
     }
 
     /// Deep redundancy is sent where it is worth its bits.
     fn choose_dred(&mut self, length: FrameLength) -> Result<(), OpusError> {
-        let wanted = self.mode == OpusMode::Protected
-            && self.loss_percent >= DRED_FROM_PERCENT
-            && length >= FrameLength::Ms20;
-        if wanted != self.dred {
-            self.encoder
-                .set_dred_duration(if wanted { DRED_STEPS } else { 0 })?;
-            self.dred = wanted;
+        let steps = match self.protection {
+            // Shorter frames would need twice the bits for it.
+            Protection::Deep { reach_ms, .. }
+                if self.mode == OpusMode::Protected
+                    && self.lossy()
+                    && length >= FrameLength::Ms20 =>
+            {
+                i32::from(reach_ms / DRED_STEP_MS)
+            }
+            _ => 0,
+        };
+        if steps != self.dred_steps {
+            self.encoder.set_dred_duration(steps)?;
+            self.dred_steps = steps;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! From the microphone to Opus frames.
 
+mod adapt;
 mod encoder;
 mod gate;
 mod preroll;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use voxhall_protocol::limits::BITRATE_BPS;
 
+pub use adapt::{PathAdapter, PathReport, Protection, Sending, Wanted};
 pub use encoder::OpusMode;
 pub use gate::TransmitMode;
 
@@ -62,6 +64,7 @@ pub struct EncodedFrame<'a> {
     pub payload: &'a [u8],
     /// RTP timestamp of the first sample; runs on through what isn't sent.
     pub rtp_timestamp: u32,
+    pub length: FrameLength,
     /// First packet after silence (RFC 7587).
     pub marker: bool,
     /// Loudness of the frame, for the audio level extension (RFC 6464).
@@ -94,6 +97,8 @@ pub struct VoiceSender {
     state: State,
     output: Output,
     length: FrameLength,
+    /// From the next frame on.
+    next_length: Option<FrameLength>,
     timestamp: u32,
     level: Level,
 }
@@ -129,6 +134,7 @@ impl VoiceSender {
                 stats: SenderStats::default(),
             },
             length: config.frame_length,
+            next_length: None,
             timestamp: config.first_timestamp,
             level: Level::default(),
         })
@@ -236,6 +242,9 @@ impl VoiceSender {
                 State::Silent
             }
         };
+        if let Some(length) = self.next_length.take() {
+            self.set_frame_length(length);
+        }
     }
 
     pub fn set_mode(&mut self, mode: TransmitMode) {
@@ -295,7 +304,24 @@ impl VoiceSender {
         self.output.count_error(&done);
     }
 
-    /// The share of this speaker's packets that listeners miss, 0..1, from their receiver reports. Any loss
+    /// Changes the frame length where one frame ends and the next begins, so that nothing is lost.
+    pub fn adapt_frame_length(&mut self, length: FrameLength) {
+        self.next_length = (length != self.length).then_some(length);
+    }
+
+    /// The length of the frame that is being captured, and how many samples of it are there.
+    #[must_use]
+    pub fn frame_length(&self) -> (FrameLength, usize) {
+        (self.length, self.reblocker.collected())
+    }
+
+    /// Redundancy as [`PathAdapter`] wants it; takes effect as [`set_reported_loss`](Self::set_reported_loss) does.
+    pub fn protect(&mut self, protection: Protection) {
+        let done = self.output.encoder.protect(protection);
+        self.output.count_error(&done);
+    }
+
+    /// The share of this speaker's packets that listeners miss, 0..1, for who knows no more of the path. Any loss
     /// switches to [`OpusMode::Protected`] at the next talkspurt or after a second, ten seconds without switch back.
     pub fn set_reported_loss(&mut self, fraction: f32) {
         let done = self.output.encoder.set_loss(fraction);
@@ -441,6 +467,7 @@ impl Output {
         sink(EncodedFrame {
             payload: &self.payload[..bytes],
             rtp_timestamp: frame.timestamp,
+            length: frame.length,
             marker,
             level: frame.level,
             voice: frame.voice,

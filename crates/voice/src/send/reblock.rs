@@ -19,8 +19,16 @@ impl Reblocker {
 
     /// Changes the frame length. Returns how many samples of an unfinished frame were thrown away.
     pub(crate) fn set_length(&mut self, length: FrameLength) -> usize {
+        let dropped = self.collected();
         self.frame = length.samples();
-        std::mem::take(&mut self.filled)
+        self.filled = 0;
+        dropped
+    }
+
+    /// Samples of an unfinished frame.
+    pub(crate) fn collected(&self) -> usize {
+        // A whole one has been read already.
+        self.filled % self.frame
     }
 
     /// Takes from the front of `input`; true when a frame is complete and can be read by [`frame`](Self::frame).
