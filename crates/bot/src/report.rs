@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use voxhall_session::{SpeakerStats, State, VoiceMeters, audio::VoiceStatistics};
-use voxhall_voice::SAMPLE_RATE_HZ;
+use voxhall_session::{
+    SpeakerStats, State, VoiceMeters,
+    audio::{SAMPLE_RATE, VoiceStatistics},
+};
 
 /// Collects what was seen during a stay; people who left are kept.
 #[derive(Default)]
@@ -107,7 +109,7 @@ impl Speaker {
             delivery: share(stats.packets, stats.packets + stats.lost),
             concealed: share(stats.concealed_samples, stats.total_samples),
             fec_recovered: stats.fec_recovered,
-            dred_recovered_s: stats.dred_recovered_samples as f64 / f64::from(SAMPLE_RATE_HZ),
+            dred_recovered_s: stats.dred_recovered_samples as f64 / f64::from(SAMPLE_RATE),
             jitter_ms: stats.jitter_ms,
             target_delay_ms: stats.target_delay_ms,
             delay_ms: stats.delay_ms,
