@@ -176,10 +176,13 @@ impl Decoder {
         if self.channels == channels {
             return self.reset();
         }
+        let count = match channels {
+            Channels::Mono => MONO,
+            Channels::Stereo => STEREO,
+        };
         // SAFETY: the memory was made for two channels, which need the most, and belongs to this value alone; libopus
         // documents `init` for memory of at least `opus_decoder_get_size`.
-        let code =
-            unsafe { ffi::opus_decoder_init(self.state.as_ptr(), RATE, length(channels.count())) };
+        let code = unsafe { ffi::opus_decoder_init(self.state.as_ptr(), RATE, count) };
         check("opus_decoder_init", code)?;
         self.channels = channels;
         self.set_complexity(self.complexity)
