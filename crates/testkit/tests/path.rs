@@ -75,11 +75,11 @@ fn a_listener_whose_port_changes_is_deaf_for_at_most_two_and_a_half_seconds_and_
 
 #[test]
 fn one_talks_over_ipv4_and_the_other_over_ipv6() {
-    let server = ServerProcess::start().unwrap();
-    if server.address().is_ipv4() {
+    if std::net::UdpSocket::bind("[::1]:0").is_err() {
         println!("not tried: this system has no IPv6");
         return;
     }
+    let server = ServerProcess::start().unwrap();
     let over_ipv6 = server.invite().replace("127.0.0.1", "[::1]");
     assert_ne!(over_ipv6, server.invite());
     let more = ["--repeat", "--open"];
