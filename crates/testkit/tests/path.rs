@@ -35,7 +35,8 @@ fn a_new_outside_port_is_proven_and_the_talk_goes_on() {
     for (heard, speaker) in heard.iter().zip(["bob", "ann"]) {
         // The speech's own pauses are up to a second.
         heard.assert_silent_at_most(Duration::from_millis(1_500));
-        assert!(heard.delivery(speaker) > 0.95, "{}", heard.stats);
+        // Each move is 300 ms in which the old address is asked: 5 % of the 12 s.
+        assert!(heard.delivery(speaker) > 0.92, "{}", heard.stats);
     }
 }
 
