@@ -52,7 +52,7 @@ fn a_listener_whose_port_changes_is_deaf_for_at_most_two_and_a_half_seconds_and_
     wav::save(&tone, RATE_HZ, &second).unwrap();
 
     let server = ServerProcess::start().unwrap();
-    let impairment = Impairment::delay(Duration::from_millis(15));
+    let impairment = Impairment::delay(Duration::from_millis(5));
     let proxy = Proxy::start(server.address(), Path::both_ways(impairment), 1).unwrap();
     let play = ["--play", path(&tone), "--repeat", "--open"];
     let tone = Talker::join(server.invite(), "tone", CHANNEL, 22, &play);
