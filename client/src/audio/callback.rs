@@ -1,4 +1,4 @@
-//! The bodies of the audio callbacks: convert, mix channels, move samples through a ring, store a peak. They never allocate, lock,
+//! The bodies of the audio callbacks: convert formats, channels and rates, move samples through a ring, store a peak. They never allocate, lock,
 //! log or make a system call; a test proves the first, the types make the others plain.
 
 use std::sync::{
@@ -11,9 +11,18 @@ use cpal::{FromSample, Sample};
 use rtrb::Consumer;
 use voxhall_voice::{Stereo, from_mono, to_mono};
 
+use super::resample::{FromDevice, RateError, ToDevice};
+
 /// Samples converted at a time: longer than any callback asked for, so that a callback is one call of the session's ends,
 /// which learn its length from that.
 const SCRATCH: usize = 16_384;
+
+/// What a device's samples look like beside their type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceFormat {
+    pub channels: u16,
+    pub rate_hz: u32,
+}
 
 /// Something lent to a callback. When the stream is closed, which drops its callback, it goes home.
 pub struct Lent<T> {
@@ -67,21 +76,25 @@ impl Peak {
 pub struct Capture<W> {
     write: W,
     channels: usize,
+    rate: FromDevice,
     peak: Arc<Peak>,
     scratch: Box<[Stereo]>,
 }
 
 impl<W: FnMut(&[Stereo])> Capture<W> {
-    pub fn new(write: W, channels: u16, peak: Arc<Peak>) -> Self {
-        Self {
+    /// # Errors
+    /// The rate is no audio rate.
+    pub fn new(write: W, format: DeviceFormat, peak: Arc<Peak>) -> Result<Self, RateError> {
+        Ok(Self {
             write,
-            channels: usize::from(channels.max(1)),
+            channels: usize::from(format.channels.max(1)),
+            rate: FromDevice::new(format.rate_hz, SCRATCH)?,
             peak,
             scratch: vec![[0.0; 2]; SCRATCH].into(),
-        }
+        })
     }
 
-    /// Takes interleaved frames as the device has them, and hands over stereo.
+    /// Takes interleaved frames as the device has them, and hands over stereo at 48 kHz.
     pub fn run<T>(&mut self, frames: &[T])
     where
         T: Sample,
@@ -93,7 +106,7 @@ impl<W: FnMut(&[Stereo])> Capture<W> {
                 *sample = to_stereo(frame);
             }
             self.peak.raise(samples);
-            (self.write)(samples);
+            (self.write)(self.rate.run(samples));
         }
     }
 }
@@ -103,19 +116,28 @@ pub struct Playout<R> {
     read: R,
     sounds: Lent<Consumer<f32>>,
     channels: usize,
+    rate: ToDevice,
     peak: Arc<Peak>,
     scratch: Box<[Stereo]>,
 }
 
 impl<R: FnMut(&mut [Stereo])> Playout<R> {
-    pub fn new(read: R, sounds: Lent<Consumer<f32>>, channels: u16, peak: Arc<Peak>) -> Self {
-        Self {
+    /// # Errors
+    /// The rate is no audio rate.
+    pub fn new(
+        read: R,
+        sounds: Lent<Consumer<f32>>,
+        format: DeviceFormat,
+        peak: Arc<Peak>,
+    ) -> Result<Self, RateError> {
+        Ok(Self {
             read,
             sounds,
-            channels: usize::from(channels.max(1)),
+            channels: usize::from(format.channels.max(1)),
+            rate: ToDevice::new(format.rate_hz, SCRATCH)?,
             peak,
             scratch: vec![[0.0; 2]; SCRATCH].into(),
-        }
+        })
     }
 
     /// Fills interleaved frames: the first two channels of more than two.
@@ -125,19 +147,27 @@ impl<R: FnMut(&mut [Stereo])> Playout<R> {
     {
         for frames in frames.chunks_mut(SCRATCH * self.channels) {
             let samples = &mut self.scratch[..frames.len() / self.channels];
-            (self.read)(samples);
-            if let Some(sounds) = self.sounds.get() {
-                let ready = sounds.slots().min(samples.len());
-                if let Ok(chunk) = sounds.read_chunk(ready) {
-                    for (sample, sound) in samples.iter_mut().zip(chunk) {
-                        *sample = sample.map(|side| (side + sound).clamp(-1.0, 1.0));
-                    }
+            let (read, sounds) = (&mut self.read, &mut self.sounds);
+            self.rate.run(samples, |samples| {
+                read(samples);
+                if let Some(sounds) = sounds.get() {
+                    mix_in(sounds, samples);
                 }
-            }
+            });
             self.peak.raise(samples);
             for (frame, sample) in frames.chunks_exact_mut(self.channels).zip(samples) {
                 from_stereo(*sample, frame);
             }
+        }
+    }
+}
+
+/// Adds the app's own sounds, as far as there are some.
+fn mix_in(sounds: &mut Consumer<f32>, samples: &mut [Stereo]) {
+    let ready = sounds.slots().min(samples.len());
+    if let Ok(chunk) = sounds.read_chunk(ready) {
+        for (sample, sound) in samples.iter_mut().zip(chunk) {
+            *sample = sample.map(|side| (side + sound).clamp(-1.0, 1.0));
         }
     }
 }
@@ -190,6 +220,15 @@ mod tests {
     #[global_allocator]
     static ALLOCATOR: assert_no_alloc::AllocDisabler = assert_no_alloc::AllocDisabler;
 
+    const MONO: DeviceFormat = DeviceFormat {
+        channels: 1,
+        rate_hz: 48_000,
+    };
+    const STEREO: DeviceFormat = DeviceFormat {
+        channels: 2,
+        rate_hz: 48_000,
+    };
+
     fn sounds() -> (Producer<f32>, Lent<Consumer<f32>>, Receiver<Consumer<f32>>) {
         let (producer, consumer) = RingBuffer::new(4096);
         let (home, returned) = sync_channel(1);
@@ -202,9 +241,10 @@ mod tests {
         let peak = Arc::new(Peak::default());
         let mut capture = Capture::new(
             |samples: &[Stereo]| heard.extend_from_slice(samples),
-            2,
+            STEREO,
             Arc::clone(&peak),
-        );
+        )
+        .unwrap();
         capture.run(&[0.5_f32, -0.5, 0.25, 0.0]);
         capture.run(&[i16::MIN, 0]);
         assert_eq!(heard, [[0.5, -0.5], [0.25, 0.0], [-1.0, 0.0]]);
@@ -234,9 +274,10 @@ mod tests {
         let recorded: Vec<f32> = (0..40_000).flat_map(|i| [i as f32 / 40_000.0; 2]).collect();
         Capture::new(
             |samples: &[Stereo]| heard.extend_from_slice(samples),
-            2,
+            STEREO,
             Arc::default(),
         )
+        .unwrap()
         .run(&recorded);
         assert_eq!(heard.as_flattened(), recorded);
 
@@ -248,7 +289,9 @@ mod tests {
             }
         };
         let mut played = vec![9.0_f32; 80_000];
-        Playout::new(read, sounds().1, 2, Arc::default()).run(&mut played);
+        Playout::new(read, sounds().1, STEREO, Arc::default())
+            .unwrap()
+            .run(&mut played);
         assert_eq!(played, recorded);
     }
 
@@ -262,9 +305,10 @@ mod tests {
         Playout::new(
             |samples: &mut [Stereo]| samples.fill([0.5; 2]),
             sounds,
-            1,
+            MONO,
             Arc::default(),
         )
+        .unwrap()
         .run(&mut played);
         assert_eq!(played, [0.75, 1.0, 0.5]);
     }
@@ -275,7 +319,7 @@ mod tests {
         drop(Playout::new(
             |_: &mut [Stereo]| (),
             sounds,
-            1,
+            MONO,
             Arc::default(),
         ));
         assert!(returned.try_recv().is_ok());
@@ -293,15 +337,17 @@ mod tests {
         producer.push(0.5).unwrap();
         let mut capture = Capture::new(
             super::super::write_to(Some(Lent::new(ends.input, input_home))),
-            2,
+            STEREO,
             Arc::default(),
-        );
+        )
+        .unwrap();
         let mut playout = Playout::new(
             super::super::read_from(Some(Lent::new(ends.output, output_home))),
             sounds,
-            2,
+            STEREO,
             Arc::default(),
-        );
+        )
+        .unwrap();
         let recorded = [0.25_f32; 4096];
         let recorded_i16 = [i16::MAX; 512];
         let mut played = [0.0_f32; 4096];

@@ -1,4 +1,4 @@
-//! Which devices there are, and how one is opened at 48 kHz.
+//! Which devices there are, and how one is opened: at 48 kHz where it can, else at the rate that is nearest.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,10 @@ use cpal::{
 use voxhall_session::audio::SAMPLE_RATE;
 use voxhall_voice::Stereo;
 
-use super::callback::{Capture, Peak, Playout};
+use super::{
+    callback::{Capture, DeviceFormat, Peak, Playout},
+    resample::RateError,
+};
 
 /// Long enough for a sound server that wakes up a sleeping card.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,8 +44,8 @@ pub enum DeviceError {
     NoOutput,
     #[error("{id} is not connected.")]
     NotFound { id: String },
-    #[error("{name} can't run at 48 kHz; it has {rates}.")]
-    Rate { name: String, rates: String },
+    #[error("{name} has no format of samples that this app knows.")]
+    Format { name: String },
     #[error("{name} is in use by another program.")]
     Busy { name: String },
     #[error("{name} may not be used by this app.")]
@@ -65,8 +68,8 @@ impl DeviceError {
                 "Plug speakers or headphones in; they are used as soon as they are there."
             }
             Self::NotFound { .. } => "Plug it in again, or choose another device in the settings.",
-            Self::Rate { .. } => {
-                "Choose another device, or set this one to 48000 Hz in the system's sound settings."
+            Self::Format { .. } => {
+                "Choose another device, or set this one to 48000 Hz and 16 bits in the system's sound settings."
             }
             Self::Busy { .. } => {
                 "Close the program that uses it, or choose another device in the settings."
@@ -223,10 +226,15 @@ impl Found {
         W: FnMut(&[Stereo]) + Send + 'static,
     {
         let (config, format) = self.config(frames)?;
-        let capture = Capture::new(write, config.channels, peak);
+        let capture = Capture::new(write, device_format(&config), peak)
+            .map_err(|error| self.refused(&error))?;
         let stream = match format {
             SampleFormat::F32 => self.build_capture::<f32, W>(config, capture, on_error),
+            SampleFormat::F64 => self.build_capture::<f64, W>(config, capture, on_error),
+            SampleFormat::I24 => self.build_capture::<cpal::I24, W>(config, capture, on_error),
             SampleFormat::I16 => self.build_capture::<i16, W>(config, capture, on_error),
+            SampleFormat::U16 => self.build_capture::<u16, W>(config, capture, on_error),
+            SampleFormat::U8 => self.build_capture::<u8, W>(config, capture, on_error),
             _ => self.build_capture::<i32, W>(config, capture, on_error),
         };
         self.started(stream)
@@ -236,20 +244,31 @@ impl Found {
     pub fn playout<R>(
         &self,
         frames: u32,
-        playout: impl FnOnce(u16) -> Playout<R>,
+        playout: impl FnOnce(DeviceFormat) -> Result<Playout<R>, RateError>,
         on_error: impl FnMut(cpal::Error) + Send + 'static,
     ) -> Result<cpal::Stream, DeviceError>
     where
         R: FnMut(&mut [Stereo]) + Send + 'static,
     {
         let (config, format) = self.config(frames)?;
-        let playout = playout(config.channels);
+        let playout = playout(device_format(&config)).map_err(|error| self.refused(&error))?;
         let stream = match format {
             SampleFormat::F32 => self.build_playout::<f32, R>(config, playout, on_error),
+            SampleFormat::F64 => self.build_playout::<f64, R>(config, playout, on_error),
+            SampleFormat::I24 => self.build_playout::<cpal::I24, R>(config, playout, on_error),
             SampleFormat::I16 => self.build_playout::<i16, R>(config, playout, on_error),
+            SampleFormat::U16 => self.build_playout::<u16, R>(config, playout, on_error),
+            SampleFormat::U8 => self.build_playout::<u8, R>(config, playout, on_error),
             _ => self.build_playout::<i32, R>(config, playout, on_error),
         };
         self.started(stream)
+    }
+
+    fn refused(&self, error: &RateError) -> DeviceError {
+        DeviceError::Other {
+            name: self.name.clone(),
+            reason: error.to_string(),
+        }
     }
 
     fn started(
@@ -311,10 +330,13 @@ impl Found {
             ),
         };
         let own_channels = default.map_or(2, |config| config.channels());
-        let best = choose(&ranges, own_channels).ok_or_else(|| DeviceError::Rate {
+        let best = choose(&ranges, own_channels).ok_or_else(|| DeviceError::Format {
             name: self.name.clone(),
-            rates: rates(&ranges),
         })?;
+        let rate_hz = nearest_rate(best);
+        // Asked for at 48 kHz; the device counts at its own rate.
+        let frames = (u64::from(frames) * u64::from(rate_hz)).div_ceil(u64::from(SAMPLE_RATE));
+        let frames = u32::try_from(frames).unwrap_or(u32::MAX);
         // Left to itself, PulseAudio takes 2 s of buffer; so a length is always asked for.
         let frames = match best.buffer_size() {
             SupportedBufferSize::Range { min, max } => frames.clamp(*min, (*max).max(*min)),
@@ -322,14 +344,15 @@ impl Found {
         };
         let config = StreamConfig {
             channels: best.channels(),
-            sample_rate: SAMPLE_RATE,
+            sample_rate: rate_hz,
             buffer_size: BufferSize::Fixed(frames),
         };
         Ok((config, best.sample_format()))
     }
 }
 
-/// The best 48 kHz configuration: mono if the device has it, else its own number of channels; samples as floats if it can.
+/// The best configuration: at 48 kHz or as near as the device comes; its own number of channels where that is one or two, else
+/// two, else one; samples as floats if it can.
 fn choose(
     ranges: &[SupportedStreamConfigRange],
     own_channels: u16,
@@ -337,46 +360,42 @@ fn choose(
     let format_rank = |range: &SupportedStreamConfigRange| match range.sample_format() {
         SampleFormat::F32 => Some(0),
         SampleFormat::I32 => Some(1),
-        SampleFormat::I16 => Some(2),
+        SampleFormat::I24 => Some(2),
+        SampleFormat::I16 => Some(3),
+        SampleFormat::F64 => Some(4),
+        SampleFormat::U16 => Some(5),
+        SampleFormat::U8 => Some(6),
         _ => None,
     };
     let channel_rank = |range: &SupportedStreamConfigRange| match range.channels() {
-        1 => 0,
-        channels if channels == own_channels => 1,
-        2 => 2,
-        more => more,
+        channels @ 1..=2 if channels == own_channels => 0,
+        2 => 1,
+        1 => 2,
+        channels if channels == own_channels => 3,
+        more => more.saturating_add(1),
     };
     ranges
         .iter()
-        .filter(|range| (range.min_sample_rate()..=range.max_sample_rate()).contains(&SAMPLE_RATE))
+        .filter(|range| range.max_sample_rate() > 0 && range.channels() > 0)
         .filter_map(|range| Some((format_rank(range)?, range)))
-        .min_by_key(|(format, range)| (channel_rank(range), *format))
+        .min_by_key(|(format, range)| {
+            let off = nearest_rate(range).abs_diff(SAMPLE_RATE);
+            (off, channel_rank(range), *format)
+        })
         .map(|(_, range)| range)
 }
 
-/// `44.1 kHz, 96 kHz`, or ranges of these.
-fn rates(ranges: &[SupportedStreamConfigRange]) -> String {
-    let khz = |hz: u32| format!("{}", f64::from(hz) / 1000.0);
-    let mut rates: Vec<(u32, u32)> = ranges
-        .iter()
-        .map(|range| (range.min_sample_rate(), range.max_sample_rate()))
-        .collect();
-    rates.sort_unstable();
-    rates.dedup();
-    if rates.is_empty() {
-        return "no usable rate".to_owned();
+/// Of the rates in a range, the one nearest to 48 kHz.
+fn nearest_rate(range: &SupportedStreamConfigRange) -> u32 {
+    let (least, most) = (range.min_sample_rate().max(1), range.max_sample_rate());
+    SAMPLE_RATE.clamp(least, most.max(least))
+}
+
+fn device_format(config: &StreamConfig) -> DeviceFormat {
+    DeviceFormat {
+        channels: config.channels,
+        rate_hz: config.sample_rate,
     }
-    let rates: Vec<String> = rates
-        .into_iter()
-        .map(|(min, max)| {
-            if min == max {
-                format!("{} kHz", khz(min))
-            } else {
-                format!("{} to {} kHz", khz(min), khz(max))
-            }
-        })
-        .collect();
-    rates.join(", ")
 }
 
 fn default_device(host: &Host, direction: Direction) -> Option<Device> {
@@ -415,31 +434,34 @@ mod tests {
     }
 
     #[test]
-    fn mono_floats_at_48_khz_are_best() {
+    fn the_devices_own_channels_at_48_khz_as_floats_are_best() {
         let ranges = [
             range(1, 44_100..=44_100, SampleFormat::F32),
             range(2, 44_100..=96_000, SampleFormat::F32),
             range(1, 8_000..=48_000, SampleFormat::I16),
             range(1, 8_000..=48_000, SampleFormat::F32),
+            range(6, 48_000..=48_000, SampleFormat::F32),
         ];
-        assert_eq!(choose(&ranges, 2), Some(&ranges[3]));
-        assert_eq!(choose(&ranges[..3], 2), Some(&ranges[2]));
-        assert_eq!(choose(&ranges[..2], 6), Some(&ranges[1]));
+        assert_eq!(choose(&ranges, 2), Some(&ranges[1]));
+        assert_eq!(choose(&ranges, 1), Some(&ranges[3]));
+        assert_eq!(choose(&ranges[..3], 1), Some(&ranges[2]));
+        assert_eq!(choose(&ranges, 6), Some(&ranges[1]), "two of six");
+        assert_eq!(choose(&ranges[4..], 8), Some(&ranges[4]));
     }
 
     #[test]
-    fn without_48_khz_the_error_names_what_there_is() {
+    fn a_device_without_48_khz_runs_as_near_to_it_as_it_can() {
         let ranges = [
+            range(2, 8_000..=32_000, SampleFormat::F32),
             range(2, 44_100..=44_100, SampleFormat::I16),
-            range(2, 8_000..=32_000, SampleFormat::I16),
+            range(2, 96_000..=192_000, SampleFormat::F32),
+            range(1, 44_100..=44_100, SampleFormat::U8),
         ];
-        assert_eq!(choose(&ranges, 2), None);
-        assert_eq!(rates(&ranges), "8 to 32 kHz, 44.1 kHz");
-        assert_eq!(
-            choose(&[range(2, 48_000..=48_000, SampleFormat::U8)], 2),
-            None,
-            "nobody needs 8 bits"
-        );
+        assert_eq!(choose(&ranges, 2), Some(&ranges[1]));
+        assert_eq!(choose(&ranges, 1), Some(&ranges[3]));
+        assert_eq!(nearest_rate(&ranges[0]), 32_000);
+        assert_eq!(nearest_rate(&ranges[2]), 96_000);
+        assert_eq!(choose(&[], 2), None);
     }
 
     #[test]

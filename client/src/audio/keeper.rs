@@ -21,7 +21,7 @@ use super::{
 const RETRY_FIRST: Duration = Duration::from_millis(300);
 const RETRY_LAST: Duration = Duration::from_secs(4);
 /// How often it is looked for a better device, so that a headset just plugged in is used.
-const WATCH: Duration = Duration::from_secs(2);
+const WATCH: Duration = Duration::from_millis(400);
 /// How long a closed stream may keep what was lent to it.
 const HOMECOMING: Duration = Duration::from_millis(500);
 
@@ -197,7 +197,7 @@ impl Keeper {
         let opened = side.find().and_then(|found| {
             let read = read_from(side.lend());
             let peak = Arc::clone(&side.peak);
-            let playout = |channels| Playout::new(read, own_sounds, channels, peak);
+            let playout = |format| Playout::new(read, own_sounds, format, peak);
             let stream = found.playout(frames, playout, on_error)?;
             Ok((found, stream))
         });
@@ -349,6 +349,8 @@ impl<T> Side<T> {
         {
             tracing::info!(direction = ?self.direction, %problem, "a sound device stopped");
             self.fail(problem);
+            // Another one may be there already.
+            self.retry = Retry::now();
         }
     }
 

@@ -5,6 +5,7 @@
 pub mod callback;
 pub mod devices;
 mod keeper;
+mod resample;
 mod sounds;
 
 use std::{
