@@ -7,7 +7,8 @@ use std::{
 
 use divan::Bencher;
 use voxhall_voice::{
-    FrameLength, OpusMode, ReceiverConfig, SenderConfig, TransmitMode, VoiceReceiver, VoiceSender,
+    FrameLength, NoiseSuppression, OpusMode, Processing, Processor, ReceiverConfig, SenderConfig,
+    TransmitMode, VoiceReceiver, VoiceSender,
 };
 
 #[path = "../tests/support/mod.rs"]
@@ -52,6 +53,67 @@ fn send(bencher: Bencher<'_, '_>, mode: OpusMode) {
             divan::black_box(frame.payload);
         });
     });
+}
+
+const PARTS: [(&str, Processing); 5] = [
+    (
+        "echo",
+        Processing {
+            echo: true,
+            ..Processing::OFF
+        },
+    ),
+    (
+        "noise low",
+        Processing {
+            noise: NoiseSuppression::Low,
+            ..Processing::OFF
+        },
+    ),
+    (
+        "noise high",
+        Processing {
+            noise: NoiseSuppression::High,
+            ..Processing::OFF
+        },
+    ),
+    (
+        "gain",
+        Processing {
+            gain: true,
+            ..Processing::OFF
+        },
+    ),
+    (
+        "all",
+        Processing {
+            echo: true,
+            noise: NoiseSuppression::High,
+            gain: true,
+        },
+    ),
+];
+
+/// What is done to the microphone's sound, while somebody speaks and the speakers play.
+#[divan::bench(args = PARTS.map(|part| part.0), sample_count = 1_500, sample_size = 1)]
+fn process(bencher: Bencher<'_, '_>, part: &str) {
+    let said = support::speech(1, SECONDS * 48_000);
+    let played = support::stereo(&support::speech(2, SECONDS * 48_000));
+    let settings = PARTS.iter().find(|each| each.0 == part).expect("a part").1;
+    let mut processor = Processor::new(settings);
+    let mut blocks = said
+        .chunks_exact(FRAME)
+        .zip(played.chunks_exact(FRAME))
+        .cycle();
+    let mut block = || {
+        let (mut said, played) = blocks.next().expect("they repeat");
+        processor.played(played);
+        divan::black_box(processor.take(&mut said));
+    };
+    for _ in 0..300 {
+        block();
+    }
+    bencher.bench_local(block);
 }
 
 /// 10 ms of `speakers` who all talk: packets in, two pulls of 5 ms out.

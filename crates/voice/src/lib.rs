@@ -1,12 +1,12 @@
 //! The voice engine: samples in, Opus frames out, and the other way round.
 //!
-//! - [`VoiceSender`]: microphone chunks of any length -> frames -> level meter -> voice activity or push to talk ->
-//!   Opus. The caller numbers and seals what comes out.
+//! - [`VoiceSender`]: microphone chunks of any length -> echo, noise, gain ([`Processing`]) -> frames -> level meter ->
+//!   voice activity or push to talk -> Opus. The caller numbers and seals what comes out.
 //! - [`VoiceReceiver`]: opened packets of all speakers -> a jitter buffer each -> decoder -> mixer. It is pulled,
 //!   never waits, and always has an answer.
 //!
 //! Both are pure: time is an argument, there are no threads, no IO and no randomness, so the same input gives
-//! the same bytes. After construction nothing allocates, and no packet can make anything panic. They are meant
+//! the same bytes. After construction nothing allocates but [`Processing`], and no packet can make anything panic. They are meant
 //! for a worker thread beside the audio callback, since Opus takes its time.
 //!
 //! Everything is [`Stereo`] at the rims and mono `f32` within, at 48 kHz with full scale 1.0.
@@ -51,7 +51,7 @@ mod receive;
 mod send;
 
 pub use frame::{
-    FrameLength, MAX_FRAME_SAMPLES, MAX_PAYLOAD_BYTES, ParseFrameLength, SAMPLE_RATE_HZ,
+    Channels, FrameLength, MAX_FRAME_SAMPLES, MAX_PAYLOAD_BYTES, ParseFrameLength, SAMPLE_RATE_HZ,
     SAMPLES_PER_MS, Stereo, from_mono, to_mono,
 };
 pub use level::{Level, SILENCE_DBFS, amplitude, dbfs};
@@ -61,6 +61,7 @@ pub use receive::{
     SpeakerStats, VoiceReceiver,
 };
 pub use send::{
-    EncodedFrame, OpusMode, PathAdapter, PathReport, Protection, SenderConfig, SenderError,
-    SenderStats, Sending, TransmitMode, VoiceSender, Wanted,
+    EchoStats, EncodedFrame, NoiseSuppression, OpusMode, PathAdapter, PathReport, Processing,
+    Processor, Protection, SenderConfig, SenderError, SenderStats, Sending, Sound, TransmitMode,
+    VoiceSender, Wanted,
 };

@@ -27,6 +27,7 @@ pub struct OpusError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Application {
     Voip,
+    Audio,
     LowDelay,
 }
 
@@ -34,27 +35,35 @@ impl Application {
     fn raw(self) -> c_int {
         match self {
             Self::Voip => ffi::OPUS_APPLICATION_VOIP,
+            Self::Audio => ffi::OPUS_APPLICATION_AUDIO,
             Self::LowDelay => ffi::OPUS_APPLICATION_RESTRICTED_LOWDELAY,
         }
     }
 }
 
-/// Mono, 48 kHz.
-pub(crate) struct Encoder(NonNull<ffi::OpusEncoder>);
+/// 48 kHz.
+pub(crate) struct Encoder {
+    state: NonNull<ffi::OpusEncoder>,
+    channels: Channels,
+}
 
 // SAFETY: the state is plain memory of this value alone; libopus keeps nothing by thread.
 unsafe impl Send for Encoder {}
 
 impl Encoder {
-    pub(crate) fn new(application: Application) -> Result<Self, OpusError> {
+    pub(crate) fn new(application: Application, channels: Channels) -> Result<Self, OpusError> {
         let mut error = 0;
+        let count = length(channels.count());
         // SAFETY: `error` lives through the call; what comes back is null or a state of its own.
         let state =
-            unsafe { ffi::opus_encoder_create(RATE, MONO, application.raw(), &raw mut error) };
-        NonNull::new(state).map(Self).ok_or(OpusError {
-            call: "opus_encoder_create",
-            code: error,
-        })
+            unsafe { ffi::opus_encoder_create(RATE, count, application.raw(), &raw mut error) };
+        match NonNull::new(state) {
+            Some(state) => Ok(Self { state, channels }),
+            None => Err(OpusError {
+                call: "opus_encoder_create",
+                code: error,
+            }),
+        }
     }
 
     /// Only before the first frame.
@@ -69,6 +78,11 @@ impl Encoder {
     /// Tells that what comes is speech.
     pub(crate) fn set_voice(&mut self) -> Result<(), OpusError> {
         self.set(ffi::OPUS_SET_SIGNAL_REQUEST, ffi::OPUS_SIGNAL_VOICE)
+    }
+
+    /// Tells that what comes is music.
+    pub(crate) fn set_music(&mut self) -> Result<(), OpusError> {
+        self.set(ffi::OPUS_SET_SIGNAL_REQUEST, ffi::OPUS_SIGNAL_MUSIC)
     }
 
     pub(crate) fn set_bitrate_bps(&mut self, bitrate_bps: i32) -> Result<(), OpusError> {
@@ -98,7 +112,7 @@ impl Encoder {
         // SAFETY: this request writes one `opus_int32` to the pointer, which lives through the call.
         let code = unsafe {
             ffi::opus_encoder_ctl(
-                self.0.as_ptr(),
+                self.state.as_ptr(),
                 ffi::OPUS_GET_IN_DTX_REQUEST,
                 &raw mut value,
             )
@@ -108,18 +122,19 @@ impl Encoder {
 
     pub(crate) fn reset(&mut self) -> Result<(), OpusError> {
         // SAFETY: a live handle; this request takes no argument.
-        let code = unsafe { ffi::opus_encoder_ctl(self.0.as_ptr(), ffi::OPUS_RESET_STATE) };
+        let code = unsafe { ffi::opus_encoder_ctl(self.state.as_ptr(), ffi::OPUS_RESET_STATE) };
         check("OPUS_RESET_STATE", code).map(drop)
     }
 
-    /// Encodes one frame, whose length must be one of Opus'.
+    /// Encodes one frame of interleaved samples, whose length must be one of Opus'.
     pub(crate) fn encode(&mut self, frame: &[f32], payload: &mut [u8]) -> Result<usize, OpusError> {
-        // SAFETY: libopus reads `frame.len()` samples (one channel) and writes at most `payload.len()` bytes.
+        let samples = frame.len() / self.channels.count();
+        // SAFETY: libopus reads `samples` of each channel, no more than `frame` has, and writes at most `payload.len()` bytes.
         let code = unsafe {
             ffi::opus_encode_float(
-                self.0.as_ptr(),
+                self.state.as_ptr(),
                 frame.as_ptr(),
-                length(frame.len()),
+                length(samples),
                 payload.as_mut_ptr(),
                 length(payload.len()),
             )
@@ -129,7 +144,7 @@ impl Encoder {
 
     fn set(&mut self, request: c_int, value: c_int) -> Result<(), OpusError> {
         // SAFETY: a live handle; each request above takes one `opus_int32`.
-        let code = unsafe { ffi::opus_encoder_ctl(self.0.as_ptr(), request, value) };
+        let code = unsafe { ffi::opus_encoder_ctl(self.state.as_ptr(), request, value) };
         check("opus_encoder_ctl", code).map(drop)
     }
 }
@@ -137,7 +152,7 @@ impl Encoder {
 impl Drop for Encoder {
     fn drop(&mut self) {
         // SAFETY: made by `opus_encoder_create`, and dropped once.
-        unsafe { ffi::opus_encoder_destroy(self.0.as_ptr()) }
+        unsafe { ffi::opus_encoder_destroy(self.state.as_ptr()) }
     }
 }
 
@@ -393,7 +408,7 @@ mod tests {
 
     #[test]
     fn a_packet_tells_what_was_said_before_it() {
-        let mut encoder = Encoder::new(Application::Voip).expect("an encoder");
+        let mut encoder = Encoder::new(Application::Voip, Channels::Mono).expect("an encoder");
         encoder.set_voice().expect("voice");
         encoder.set_bitrate_bps(64_000).expect("a bitrate");
         encoder.set_packet_loss_percent(20).expect("a loss");
@@ -467,7 +482,7 @@ mod tests {
 
     #[test]
     fn errors_say_which_call_failed() {
-        let mut encoder = Encoder::new(Application::LowDelay).expect("an encoder");
+        let mut encoder = Encoder::new(Application::LowDelay, Channels::Mono).expect("an encoder");
         let error = encoder
             .encode(&[0.0; 7], &mut [0; 100])
             .expect_err("no frame has 7 samples");

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use support::Rng;
 use voxhall_voice::{
-    FrameLength, ReceiverConfig, SenderConfig, TransmitMode, VoiceReceiver, VoiceSender,
+    Channels, FrameLength, Processing, ReceiverConfig, SenderConfig, Sound, TransmitMode,
+    VoiceReceiver, VoiceSender,
 };
 
 #[derive(Debug, Clone)]
@@ -120,9 +121,18 @@ proptest! {
         loss in any::<f32>(),
         bitrate_bps in any::<u32>(),
         complexity in any::<u8>(),
+        release_tail_ms in any::<u32>(),
+        sound in prop_oneof![
+            Just(Sound::Speech(Processing::OFF)),
+            Just(Sound::Speech(Processing::default())),
+            Just(Sound::Music(Channels::Mono)),
+            Just(Sound::Music(Channels::Stereo)),
+        ],
     ) {
         let mut sender = VoiceSender::new(SenderConfig {
             mode: TransmitMode::Open,
+            sound,
+            release_tail_ms,
             frame_length: FrameLength::ALL[length],
             bitrate_bps,
             complexity,

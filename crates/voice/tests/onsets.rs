@@ -8,21 +8,8 @@ use std::path::{Path, PathBuf};
 use support::{Call, Heard, Onset, Rng};
 use voxhall_voice::TransmitMode;
 
-/// The parts of a recording of 16 bit, 48 kHz, mono.
 fn load(path: &Path) -> Vec<f32> {
-    let bytes = std::fs::read(path).expect("a recording; scripts/speech makes them");
-    let mut chunk = 12;
-    loop {
-        let len = u32::from_le_bytes(bytes[chunk + 4..chunk + 8].try_into().expect("4 bytes"));
-        if &bytes[chunk..chunk + 4] == b"data" {
-            let data = &bytes[chunk + 8..chunk + 8 + len as usize];
-            return data
-                .chunks_exact(2)
-                .map(|b| f32::from(i16::from_le_bytes([b[0], b[1]])) / 32_768.0)
-                .collect();
-        }
-        chunk += 8 + len as usize + (len & 1) as usize;
-    }
+    support::wav(&std::fs::read(path).expect("a recording; scripts/speech makes them"))
 }
 
 /// A second of silence before, after, and in every pause, so that every word group is an onset.

@@ -1,6 +1,6 @@
 //! Opus as Voxhall uses it: two modes, and when to go from one to the other. Why: `docs/adr/0004-opus-modes.md`.
 
-use crate::frame::{FrameLength, MAX_PAYLOAD_BYTES, SAMPLE_RATE_HZ};
+use crate::frame::{Channels, FrameLength, MAX_PAYLOAD_BYTES, SAMPLE_RATE_HZ};
 use crate::libopus::{Application, Encoder, OpusError};
 use crate::send::adapt::{PathReport, Protection};
 
@@ -18,6 +18,14 @@ pub enum OpusMode {
     Protected,
 }
 
+/// What there is to encode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    Speech,
+    /// Never protected: its bits are worth more as sound.
+    Music(Channels),
+}
+
 /// Below this many bytes a frame, Opus sends frames without content instead.
 const MIN_FRAME_BYTES: i32 = 6;
 
@@ -28,6 +36,7 @@ const DRED_STEP_MS: u16 = 10;
 
 pub(crate) struct FrameEncoder {
     encoder: Encoder,
+    content: Content,
     bitrate_bps: i32,
     mode: OpusMode,
     /// As told last, but none only once it has lasted.
@@ -46,12 +55,24 @@ impl FrameEncoder {
         bitrate_bps: i32,
         complexity: u8,
         length: FrameLength,
+        content: Content,
     ) -> Result<Self, OpusError> {
-        let mut encoder = Encoder::new(Application::LowDelay)?;
+        let mut encoder = match content {
+            Content::Speech => Encoder::new(Application::LowDelay, Channels::Mono)?,
+            // Whoever wants long frames wants quality more than the 4 ms that it takes.
+            Content::Music(channels) if length >= FrameLength::Ms20 => {
+                Encoder::new(Application::Audio, channels)?
+            }
+            Content::Music(channels) => Encoder::new(Application::LowDelay, channels)?,
+        };
         encoder.set_complexity(complexity)?;
-        encoder.set_voice()?;
+        match content {
+            Content::Speech => encoder.set_voice()?,
+            Content::Music(_) => encoder.set_music()?,
+        }
         let mut encoder = Self {
             encoder,
+            content,
             bitrate_bps,
             mode: OpusMode::LowDelay,
             protection: Protection::None,
@@ -161,7 +182,7 @@ impl FrameEncoder {
     fn wanted_mode(&self, length: FrameLength) -> OpusMode {
         let strained = self.lossy() || self.bitrate_bps < LOW_DELAY_FROM_BPS;
         // In-band FEC is SILK's, which has no frames below 10 ms.
-        if strained && length >= FrameLength::Ms10 {
+        if strained && length >= FrameLength::Ms10 && self.content == Content::Speech {
             OpusMode::Protected
         } else {
             OpusMode::LowDelay

@@ -5,8 +5,10 @@ use crate::frame::SAMPLES_PER_MS;
 /// The gate stays open this long after the last speech: longer than the pauses within a sentence, since each onset
 /// costs the listener some delay and each close some of a faint ending.
 const HANGOVER: usize = 700 * SAMPLES_PER_MS;
-/// The gate stays open this long after the key is released: people let go on their last syllable.
-const RELEASE_TAIL: usize = 200 * SAMPLES_PER_MS;
+/// The gate stays open this long after the key is released, if nothing else is set: people let go on their last syllable.
+pub(crate) const RELEASE_TAIL_MS: u32 = 200;
+/// Longer than this nobody means.
+const MAX_RELEASE_TAIL_MS: u32 = 2_000;
 /// Speech that has begun is believed at a lower likelihood than speech that begins.
 const HYSTERESIS: f32 = 0.15;
 
@@ -16,8 +18,10 @@ pub enum TransmitMode {
     /// Speech opens it.
     #[default]
     VoiceActivity,
-    /// A key opens it while `held`, and 200 ms longer.
+    /// A key opens it while `held`, and for the release tail.
     PushToTalk { held: bool },
+    /// It is open but while a key is `held`.
+    PushToMute { held: bool },
     /// It is always open.
     Open,
 }
@@ -25,6 +29,8 @@ pub enum TransmitMode {
 pub(crate) struct Gate {
     mode: TransmitMode,
     threshold: f32,
+    /// Samples.
+    release_tail: usize,
     /// Samples for which the gate stays open without a further reason.
     hold: usize,
     speech: bool,
@@ -35,6 +41,7 @@ impl Gate {
         let mut gate = Self {
             mode,
             threshold: 0.5,
+            release_tail: RELEASE_TAIL_MS as usize * SAMPLES_PER_MS,
             hold: 0,
             speech: false,
         };
@@ -58,6 +65,10 @@ impl Gate {
             self.hold = 0;
         }
         self.mode = mode;
+    }
+
+    pub(crate) fn set_release_tail_ms(&mut self, ms: u32) {
+        self.release_tail = ms.min(MAX_RELEASE_TAIL_MS) as usize * SAMPLES_PER_MS;
     }
 
     pub(crate) fn close(&mut self) {
@@ -90,7 +101,8 @@ impl Gate {
         self.speech = score >= threshold.max(0.02);
         let (reason, hold) = match self.mode {
             TransmitMode::VoiceActivity => (self.speech, HANGOVER),
-            TransmitMode::PushToTalk { held } => (held, RELEASE_TAIL),
+            TransmitMode::PushToTalk { held } => (held, self.release_tail),
+            TransmitMode::PushToMute { held } => (!held, 0),
             TransmitMode::Open => (true, 0),
         };
         if reason {
@@ -139,5 +151,22 @@ mod tests {
         assert!(gate.update(0.0, FRAME));
         gate.set_mode(TransmitMode::PushToTalk { held: false });
         assert!(!gate.update(1.0, FRAME), "no tail without a key");
+        for (ms, frames) in [(0, 0), (350, 35), (u32::MAX, 200)] {
+            gate.set_release_tail_ms(ms);
+            gate.set_mode(TransmitMode::PushToTalk { held: true });
+            assert!(gate.update(0.0, FRAME));
+            gate.set_mode(TransmitMode::PushToTalk { held: false });
+            assert_eq!(open_frames(&mut gate, 1.0), frames);
+        }
+    }
+
+    #[test]
+    fn a_held_key_mutes_at_once() {
+        let mut gate = Gate::new(TransmitMode::PushToMute { held: false }, 0.5);
+        assert!(gate.update(0.0, FRAME));
+        gate.set_mode(TransmitMode::PushToMute { held: true });
+        assert!(!gate.update(1.0, FRAME));
+        gate.set_mode(TransmitMode::PushToMute { held: false });
+        assert!(gate.update(0.0, FRAME));
     }
 }

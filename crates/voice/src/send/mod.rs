@@ -1,9 +1,12 @@
 //! From the microphone to Opus frames.
 
 mod adapt;
+mod clipping;
 mod encoder;
+mod far_end;
 mod gate;
 mod preroll;
+mod processing;
 mod reblock;
 mod vad;
 
@@ -14,21 +17,58 @@ use voxhall_protocol::limits::BITRATE_BPS;
 pub use adapt::{PathAdapter, PathReport, Protection, Sending, Wanted};
 pub use encoder::OpusMode;
 pub use gate::TransmitMode;
+pub use processing::{EchoStats, NoiseSuppression, Processing, Processor};
 
-use crate::frame::{FrameLength, MAX_PAYLOAD_BYTES, SAMPLES_PER_MS, Stereo, to_mono};
+use crate::frame::{Channels, FrameLength, MAX_PAYLOAD_BYTES, Stereo, to_mono};
 use crate::level::Level;
 use crate::libopus::OpusError;
-use encoder::FrameEncoder;
-use gate::Gate;
+use clipping::ClippingDetector;
+use encoder::{Content, FrameEncoder};
+use gate::{Gate, RELEASE_TAIL_MS};
 use preroll::PreRoll;
 use reblock::Reblocker;
 use vad::VoiceDetector;
+
+/// What the microphone is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Sound {
+    /// Somebody speaks: one channel, cleaned as told.
+    Speech(Processing),
+    /// All of it as it is captured. Nothing is detected in it: [`TransmitMode::VoiceActivity`] is as [`TransmitMode::Open`].
+    Music(Channels),
+}
+
+impl Sound {
+    fn processing(self) -> Processing {
+        match self {
+            Self::Speech(processing) => processing,
+            Self::Music(_) => Processing::OFF,
+        }
+    }
+
+    fn content(self) -> Content {
+        match self {
+            Self::Speech(_) => Content::Speech,
+            Self::Music(channels) => Content::Music(channels),
+        }
+    }
+
+    fn channels(self) -> Channels {
+        match self {
+            Self::Speech(_) => Channels::Mono,
+            Self::Music(channels) => channels,
+        }
+    }
+}
 
 /// How a [`VoiceSender`] starts; everything but the timestamp can be changed later.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SenderConfig {
     pub frame_length: FrameLength,
+    pub sound: Sound,
     pub mode: TransmitMode,
+    /// How long push to talk goes on after the key is released.
+    pub release_tail_ms: u32,
     /// Clamped to [`BITRATE_BPS`].
     pub bitrate_bps: u32,
     /// Opus complexity, 0..=10.
@@ -43,7 +83,9 @@ impl Default for SenderConfig {
     fn default() -> Self {
         Self {
             frame_length: FrameLength::default(),
+            sound: Sound::Speech(Processing::OFF),
             mode: TransmitMode::default(),
+            release_tail_ms: RELEASE_TAIL_MS,
             bitrate_bps: 64_000,
             complexity: 9,
             vad_sensitivity: 0.5,
@@ -87,12 +129,19 @@ pub struct SenderStats {
     pub encode_time_max: Duration,
 }
 
-/// The send half: samples in, Opus frames out. Allocates nothing after construction.
+/// The send half: samples in, Opus frames out. Allocates nothing after construction but for [`Processing`], and where
+/// [`Sound`] changes.
 pub struct VoiceSender {
+    sound: Sound,
+    clipping: ClippingDetector,
+    captured: Level,
+    processor: Processor,
     reblocker: Reblocker,
     detector: VoiceDetector,
     gate: Gate,
     muted: bool,
+    /// Samples that were captured while nothing was to be sent, and are still on their way through the processing.
+    withheld: usize,
     preroll: PreRoll,
     state: State,
     output: Output,
@@ -101,6 +150,8 @@ pub struct VoiceSender {
     next_length: Option<FrameLength>,
     timestamp: u32,
     level: Level,
+    complexity: u8,
+    loss: f32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,12 +170,22 @@ impl VoiceSender {
             clamp_bitrate(config.bitrate_bps),
             config.complexity.min(10),
             config.frame_length,
+            config.sound.content(),
         )?;
+        let mut reblocker = Reblocker::new(config.frame_length);
+        reblocker.set(config.frame_length, config.sound.channels());
+        let mut gate = Gate::new(config.mode, config.vad_sensitivity);
+        gate.set_release_tail_ms(config.release_tail_ms);
         Ok(Self {
-            reblocker: Reblocker::new(config.frame_length),
+            sound: config.sound,
+            clipping: ClippingDetector::default(),
+            captured: Level::default(),
+            processor: Processor::new(config.sound.processing()),
+            reblocker,
             detector: VoiceDetector::new(),
-            gate: Gate::new(config.mode, config.vad_sensitivity),
+            gate,
             muted: false,
+            withheld: 0,
             preroll: PreRoll::new(config.frame_length),
             state: State::Silent,
             output: Output {
@@ -137,7 +198,25 @@ impl VoiceSender {
             next_length: None,
             timestamp: config.first_timestamp,
             level: Level::default(),
+            complexity: config.complexity.min(10),
+            loss: 0.0,
         })
+    }
+
+    /// Takes what the speakers played since the last call, for the echo canceller; before the sound captured meanwhile.
+    pub fn played(&mut self, samples: &[Stereo]) {
+        self.processor.played(samples);
+    }
+
+    /// Captured sound was thrown away instead of being pushed.
+    pub fn skipped(&mut self, samples: usize) {
+        self.processor.skip(samples);
+    }
+
+    /// What is pushed from here on comes from another device.
+    pub fn device_changed(&mut self) {
+        self.processor.restart();
+        self.clipping = ClippingDetector::default();
     }
 
     /// Takes captured samples at 48 kHz, full scale 1.0, in chunks of any length, and hands every frame to
@@ -164,14 +243,35 @@ impl VoiceSender {
         mut sink: impl FnMut(EncodedFrame<'_>),
     ) {
         self.output.stats.captured_samples += samples.len() as u64;
-        for piece in samples.chunks(MIXED_DOWN_AT_ONCE) {
-            let mut mono = [0.0; MIXED_DOWN_AT_ONCE];
+        self.clipping.push(samples);
+        if !samples.is_empty() {
+            self.captured = Level::of(samples.as_flattened());
+        }
+        if self.sound.channels() == Channels::Stereo {
+            let mut interleaved = samples.as_flattened();
+            while self.reblocker.fill(&mut interleaved) {
+                self.frame(&mut clock, &mut sink);
+            }
+            return;
+        }
+        for piece in samples.chunks(processing::BLOCK) {
+            let mut mono = [0.0; processing::BLOCK];
             for (mono, &sample) in mono.iter_mut().zip(piece) {
                 *mono = to_mono(sample);
             }
             let mut mono = &mono[..piece.len()];
-            while self.reblocker.fill(&mut mono) {
-                self.frame(&mut clock, &mut sink);
+            if self.processes() {
+                while let Some(&block) = self.processor.take(&mut mono) {
+                    let mut block = &block[..];
+                    while self.reblocker.fill(&mut block) {
+                        self.frame(&mut clock, &mut sink);
+                    }
+                }
+            } else {
+                self.processor.skip(piece.len());
+                while self.reblocker.fill(&mut mono) {
+                    self.frame(&mut clock, &mut sink);
+                }
             }
         }
     }
@@ -182,9 +282,27 @@ impl VoiceSender {
         sink: &mut impl FnMut(EncodedFrame<'_>),
     ) {
         let samples = self.reblocker.frame();
+        let count = self.length.samples();
         self.level = Level::of(samples);
-        let score = self.detector.push(samples);
-        let open = self.gate.update(score, samples.len()) && !self.muted;
+        let score = match self.sound {
+            Sound::Speech(_) => self.detector.push(samples),
+            Sound::Music(_) => 1.0,
+        };
+        let open = self.gate.update(score, count);
+        let detects = self.gate.mode() == TransmitMode::VoiceActivity;
+        // Nothing said while muted, or before the key was pressed, may ever be sent.
+        let secret = self.withheld > 0;
+        if self.muted || (!open && !detects) {
+            self.withheld = if self.processor.is_on() {
+                processing::DELAY
+            } else {
+                0
+            };
+        } else {
+            self.withheld = self.withheld.saturating_sub(count);
+        }
+        let secret = self.muted || secret;
+        let open = open && !secret;
         let frame = Frame {
             samples,
             length: self.length,
@@ -193,8 +311,8 @@ impl VoiceSender {
             voice: self.gate.speech(),
             dtx: self.gate.leaves_silence_to_dtx(),
         };
-        self.timestamp = self.timestamp.wrapping_add(samples.len() as u32);
-        self.output.encoder.advance(samples.len());
+        self.timestamp = self.timestamp.wrapping_add(count as u32);
+        self.output.encoder.advance(count);
 
         self.state = match (self.state, open) {
             (State::Silent, true) => {
@@ -233,8 +351,7 @@ impl VoiceSender {
                 if before == State::Talking {
                     self.output.end(&frame, sink);
                 }
-                // Nothing said while muted, or before the key was pressed, may ever be sent.
-                if self.gate.mode() == TransmitMode::VoiceActivity && !self.muted {
+                if detects && !secret {
                     self.preroll.push(samples);
                 } else {
                     self.preroll.clear();
@@ -259,8 +376,71 @@ impl VoiceSender {
         self.gate.mode()
     }
 
+    /// How many more captured samples complete the next frame.
+    #[must_use]
+    pub fn missing_samples(&self) -> usize {
+        let missing = self.reblocker.missing();
+        if self.processes() {
+            let blocks = missing.div_ceil(processing::BLOCK);
+            (blocks - 1) * processing::BLOCK + self.processor.missing()
+        } else {
+            missing
+        }
+    }
+
+    /// What was captured of an unfinished frame is thrown away where the channels change.
+    pub fn set_sound(&mut self, sound: Sound) {
+        if sound == self.sound {
+            return;
+        }
+        let before = std::mem::replace(&mut self.sound, sound);
+        self.processor.set(sound.processing());
+        self.drop_unfinished();
+        if before.content() != sound.content() {
+            self.new_encoder();
+        }
+    }
+
+    #[must_use]
+    pub fn sound(&self) -> Sound {
+        self.sound
+    }
+
+    /// Whoever is muted is only listened to for the meter, which costs a tenth.
+    fn processes(&self) -> bool {
+        self.processor.is_on() && !self.muted
+    }
+
+    /// So that frames end where blocks do: what is left of either would stay behind for good.
+    fn drop_unfinished(&mut self) {
+        let dropped = self.reblocker.set(self.length, self.sound.channels())
+            + self.processor.drop_unfinished();
+        self.timestamp = self.timestamp.wrapping_add(dropped as u32);
+    }
+
+    /// The next frame starts a talkspurt of its own.
+    fn new_encoder(&mut self) {
+        self.preroll.clear();
+        self.state = State::Silent;
+        let bitrate_bps = self.output.encoder.bitrate_bps();
+        let made = FrameEncoder::new(
+            bitrate_bps,
+            self.complexity,
+            self.length,
+            self.sound.content(),
+        );
+        let done = made.and_then(|encoder| {
+            self.output.encoder = encoder;
+            self.output.encoder.set_loss(self.loss)
+        });
+        self.output.count_error(&done);
+    }
+
     /// Muted, nothing is sent from the next frame on; the meter and the detector keep running.
     pub fn set_muted(&mut self, muted: bool) {
+        if self.processor.is_on() && muted != self.muted {
+            self.drop_unfinished();
+        }
         self.muted = muted;
         self.preroll.clear();
         self.gate.close();
@@ -269,6 +449,11 @@ impl VoiceSender {
     #[must_use]
     pub fn muted(&self) -> bool {
         self.muted
+    }
+
+    /// How long push to talk goes on after the key is released; at most 2 s.
+    pub fn set_release_tail_ms(&mut self, ms: u32) {
+        self.gate.set_release_tail_ms(ms);
     }
 
     /// 0 wants clear speech, 1 opens at almost anything.
@@ -289,19 +474,22 @@ impl VoiceSender {
 
     /// Opus complexity, 0..=10.
     pub fn set_complexity(&mut self, complexity: u8) {
-        let done = self.output.encoder.set_complexity(complexity.min(10));
+        self.complexity = complexity.min(10);
+        let done = self.output.encoder.set_complexity(self.complexity);
         self.output.count_error(&done);
     }
 
     /// Throws away what is captured of an unfinished frame.
     pub fn set_frame_length(&mut self, length: FrameLength) {
-        let dropped = self.reblocker.set_length(length);
-        self.timestamp = self.timestamp.wrapping_add(dropped as u32);
         self.length = length;
+        self.drop_unfinished();
         self.preroll.set_length(length);
         let bitrate_bps = self.output.encoder.bitrate_bps();
         let done = self.output.encoder.set_bitrate_bps(bitrate_bps, length);
         self.output.count_error(&done);
+        if let Sound::Music(_) = self.sound {
+            self.new_encoder();
+        }
     }
 
     /// Changes the frame length where one frame ends and the next begins, so that nothing is lost.
@@ -324,6 +512,7 @@ impl VoiceSender {
     /// The share of this speaker's packets that listeners miss, 0..1, for who knows no more of the path. Any loss
     /// switches to [`OpusMode::Protected`] at the next talkspurt or after a second, ten seconds without switch back.
     pub fn set_reported_loss(&mut self, fraction: f32) {
+        self.loss = fraction;
         let done = self.output.encoder.set_loss(fraction);
         self.output.count_error(&done);
     }
@@ -333,10 +522,28 @@ impl VoiceSender {
         self.output.encoder.mode()
     }
 
-    /// Loudness of the last captured frame, muted or not.
+    /// Loudness of what was pushed last, before anything is done to it.
+    #[must_use]
+    pub fn captured_level(&self) -> Level {
+        self.captured
+    }
+
+    /// Loudness of the last frame, processed, muted or not.
     #[must_use]
     pub fn level(&self) -> Level {
         self.level
+    }
+
+    /// The microphone is overdriven, or was within the last seconds.
+    #[must_use]
+    pub fn clipping(&self) -> bool {
+        self.clipping.clipping()
+    }
+
+    /// None while the echo canceller is off.
+    #[must_use]
+    pub fn echo(&self) -> Option<EchoStats> {
+        self.processor.echo()
     }
 
     /// The detector hears speech, even when muted: "you are muted".
@@ -356,7 +563,6 @@ impl VoiceSender {
     }
 }
 
-const MIXED_DOWN_AT_ONCE: usize = 10 * SAMPLES_PER_MS;
 /// Opus' DTX answers with this many bytes or fewer.
 const DTX_BYTES: usize = 2;
 
@@ -398,7 +604,7 @@ impl Output {
         let mut marker = true;
         let count = preroll.worth_sending(frame.level.rms);
         let earlier = preroll.last(count).enumerate().map(|(i, samples)| {
-            let age = (count - i) * samples.len();
+            let age = (count - i) * frame.length.samples();
             Frame {
                 samples,
                 timestamp: frame.timestamp.wrapping_sub(age as u32),

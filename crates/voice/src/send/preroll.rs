@@ -55,6 +55,10 @@ impl PreRoll {
 
     /// Remembers a frame, and forgets the oldest when full.
     pub(crate) fn push(&mut self, frame: &[f32]) {
+        if frame.len() != self.frame {
+            // Music in stereo, in which nothing is detected.
+            return;
+        }
         let capacity = self.capacity();
         let slot = self.slot(self.len);
         self.samples[slot * self.frame..][..self.frame].copy_from_slice(frame);

@@ -1,26 +1,30 @@
 //! Cuts capture chunks of any length into frames.
 
-use crate::frame::{FrameLength, MAX_FRAME_SAMPLES};
+use crate::frame::{Channels, FrameLength, MAX_FRAME_SAMPLES};
 
 pub(crate) struct Reblocker {
-    buffer: Box<[f32; MAX_FRAME_SAMPLES]>,
+    /// Interleaved.
+    buffer: Box<[f32; 2 * MAX_FRAME_SAMPLES]>,
     filled: usize,
     frame: usize,
+    channels: usize,
 }
 
 impl Reblocker {
     pub(crate) fn new(length: FrameLength) -> Self {
         Self {
-            buffer: Box::new([0.0; MAX_FRAME_SAMPLES]),
+            buffer: Box::new([0.0; 2 * MAX_FRAME_SAMPLES]),
             filled: 0,
             frame: length.samples(),
+            channels: 1,
         }
     }
 
-    /// Changes the frame length. Returns how many samples of an unfinished frame were thrown away.
-    pub(crate) fn set_length(&mut self, length: FrameLength) -> usize {
+    /// Changes the frames. Returns how many samples of an unfinished one were thrown away.
+    pub(crate) fn set(&mut self, length: FrameLength, channels: Channels) -> usize {
         let dropped = self.collected();
-        self.frame = length.samples();
+        self.channels = channels.count();
+        self.frame = length.samples() * self.channels;
         self.filled = 0;
         dropped
     }
@@ -28,10 +32,10 @@ impl Reblocker {
     /// Samples of an unfinished frame.
     pub(crate) fn collected(&self) -> usize {
         // A whole one has been read already.
-        self.filled % self.frame
+        self.filled % self.frame / self.channels
     }
 
-    /// Takes from the front of `input`; true when a frame is complete and can be read by [`frame`](Self::frame).
+    /// Takes from the front of interleaved `input`; true when a frame is complete and can be read by [`frame`](Self::frame).
     ///
     /// Capture devices may deliver anything, so what isn't a finite number becomes silence and the rest is
     /// clamped to full scale here, once, for everything that follows.
@@ -50,6 +54,14 @@ impl Reblocker {
         self.filled += taken.len();
         *input = rest;
         self.filled == self.frame
+    }
+
+    /// Samples until the next frame is complete; at least one.
+    pub(crate) fn missing(&self) -> usize {
+        match self.filled {
+            whole if whole == self.frame => self.frame / self.channels,
+            filled => (self.frame - filled) / self.channels,
+        }
     }
 
     pub(crate) fn frame(&self) -> &[f32] {
