@@ -451,8 +451,16 @@ impl Core {
                 self.state.voice.sensitivity = unit(sensitivity);
                 self.voice_settings_changed(out);
             }
+            Intent::SetReleaseTail { ms } => {
+                self.state.voice.release_tail_ms = ms.min(2_000);
+                self.voice_settings_changed(out);
+            }
             Intent::SetFrameLength(length) => {
                 self.state.voice.frame_length = length;
+                self.voice_settings_changed(out);
+            }
+            Intent::SetMicrophone(microphone) => {
+                self.state.voice.microphone = microphone;
                 self.voice_settings_changed(out);
             }
             Intent::SetUserGain { user, gain } => {

@@ -9,7 +9,7 @@ use voxhall_protocol::{
 };
 use voxhall_voice::FrameLength;
 
-use crate::{StoredLogin, Tag, TransferId, Transmit};
+use crate::{Microphone, StoredLogin, Tag, TransferId, Transmit};
 
 /// How to prove who is there.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,11 +68,17 @@ pub enum Intent {
     /// Deafened people are muted too.
     SetDeafened(bool),
     SetTransmit(Transmit),
-    /// The push-to-talk key went down or up.
+    /// The key of push to talk, or of push to mute, went down or up.
     SetTalkKey(bool),
+    /// How long push to talk goes on after the key is released; at most 2 s.
+    SetReleaseTail {
+        ms: u32,
+    },
     /// Of voice activity: 0.0 wants clear speech, 1.0 opens at almost anything.
     SetSensitivity(f32),
-    /// Sound per packet: shorter is sooner, and costs more bits.
+    /// Speech or music, and what is done to it.
+    SetMicrophone(Microphone),
+    /// Sound per packet of speech: shorter is sooner, and costs more bits.
     SetFrameLength(FrameLength),
     /// 1.0 is as received; 0.0 to 2.0.
     SetUserGain {

@@ -59,11 +59,14 @@ mod voice;
 pub use intent::{Identity, Intent, Place};
 pub use shell::{EventHook, Happening, LoginKeeper, Options, Session, SpeakerTap};
 pub use state::{
-    Answer, AskError, Connection, Guild, History, InviteLink, Latency, Notice, NoticeLevel,
-    PendingEdit, PendingMessage, Problem, Reading, Search, SpeakerMeter, State, StoredLogin, Tag,
-    Terms, Transfer, TransferId, TransferProgress, Transmit, Voice, VoiceMeters, VoicePath,
+    Answer, AskError, Connection, Guild, History, InviteLink, Latency, Microphone, MicrophoneMeter,
+    Music, Notice, NoticeLevel, PendingEdit, PendingMessage, Problem, Reading, Search,
+    SpeakerMeter, State, StoredLogin, Tag, Terms, Transfer, TransferId, TransferProgress, Transmit,
+    Voice, VoiceMeters, VoicePath,
 };
-pub use voxhall_voice::{FrameLength, SpeakerStats};
+pub use voxhall_voice::{
+    Channels, EchoStats, FrameLength, NoiseSuppression, Processing, SpeakerStats,
+};
 
 /// Makes the tests' "doesn't allocate" claims fail when they are wrong.
 #[cfg(test)]

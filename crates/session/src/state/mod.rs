@@ -29,7 +29,10 @@ pub use ask::{Answer, AskError, Tag, Transfer, TransferId, TransferProgress};
 pub use guild::Guild;
 pub use text::{History, PendingEdit, PendingMessage, Reading, Search};
 pub(crate) use text::{MAX_WINDOW, Merge};
-pub use voice::{Latency, SpeakerMeter, Transmit, Voice, VoiceMeters, VoicePath};
+pub use voice::{
+    Latency, Microphone, MicrophoneMeter, Music, SpeakerMeter, Transmit, Voice, VoiceMeters,
+    VoicePath,
+};
 
 /// Large parts are shared between versions of the state: mostly something else changes.
 #[derive(Debug, Clone, Default)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use voxhall_protocol::{ChannelId, UserId};
-use voxhall_voice::FrameLength;
+use voxhall_voice::{Channels, FrameLength, Processing, Sound};
 
 /// When the microphone is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -15,8 +15,43 @@ pub enum Transmit {
     VoiceActivity,
     /// While a key is held.
     PushToTalk,
+    /// While no key is held.
+    PushToMute,
     /// Always.
     Open,
+}
+
+/// What the microphone is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Microphone {
+    Speech(Processing),
+    /// Nothing is done to it, and nothing detected in it.
+    Music(Music),
+}
+
+/// What a program feeds is clean already; the app turns processing on.
+impl Default for Microphone {
+    fn default() -> Self {
+        Self::Speech(Processing::OFF)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Music {
+    pub channels: Channels,
+    /// As far as the channel allows it.
+    pub bitrate_bps: u32,
+    pub frame_length: FrameLength,
+}
+
+impl Default for Music {
+    fn default() -> Self {
+        Self {
+            channels: Channels::Stereo,
+            bitrate_bps: 256_000,
+            frame_length: FrameLength::Ms10,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -25,10 +60,14 @@ pub struct Voice {
     pub muted: bool,
     pub deafened: bool,
     pub transmit: Transmit,
-    /// The push-to-talk key is down.
+    /// The key of push to talk, or of push to mute, is down.
     pub talk_key: bool,
+    /// How long push to talk goes on after the key is released.
+    pub release_tail_ms: u32,
     /// Of voice activity: 0.0 wants clear speech, 1.0 opens at almost anything.
     pub sensitivity: f32,
+    pub microphone: Microphone,
+    /// Of speech; music has its own.
     pub frame_length: FrameLength,
     pub gains: BTreeMap<UserId, f32>,
     pub local_mutes: std::collections::BTreeSet<UserId>,
@@ -45,7 +84,9 @@ impl Default for Voice {
             deafened: false,
             transmit: Transmit::default(),
             talk_key: false,
+            release_tail_ms: 200,
             sensitivity: 0.5,
+            microphone: Microphone::default(),
             frame_length: FrameLength::default(),
             gains: BTreeMap::new(),
             local_mutes: std::collections::BTreeSet::new(),
@@ -56,6 +97,29 @@ impl Default for Voice {
 }
 
 impl Voice {
+    pub(crate) fn sound(&self) -> Sound {
+        match self.microphone {
+            Microphone::Speech(processing) => Sound::Speech(processing),
+            Microphone::Music(music) => Sound::Music(music.channels),
+        }
+    }
+
+    /// Sound per packet.
+    pub(crate) fn packet_length(&self) -> FrameLength {
+        match self.microphone {
+            Microphone::Speech(_) => self.frame_length,
+            Microphone::Music(music) => music.frame_length,
+        }
+    }
+
+    /// What the channel allows, or less.
+    pub(crate) fn bitrate_bps(&self, allowed_bps: u32) -> u32 {
+        match self.microphone {
+            Microphone::Speech(_) => allowed_bps,
+            Microphone::Music(music) => music.bitrate_bps.min(allowed_bps),
+        }
+    }
+
     /// The channel one is in or going to.
     pub fn channel(&self) -> Option<ChannelId> {
         match self.path {
@@ -86,6 +150,7 @@ pub enum VoicePath {
 pub struct VoiceMeters {
     /// The microphone is being sent right now.
     pub transmitting: bool,
+    pub microphone: MicrophoneMeter,
     /// Round trip to the server, ms.
     pub rtt_ms: Option<f32>,
     /// Share of what others sent that never arrived, 0 to 1, over the last seconds.
@@ -96,6 +161,32 @@ pub struct VoiceMeters {
     pub carrier: &'static str,
     pub speakers: Vec<SpeakerMeter>,
     pub statistics: crate::audio::VoiceStatistics,
+}
+
+/// Of whatever microphone is open, in a channel or not.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MicrophoneMeter {
+    /// Peak of what is captured, and of what is left of it to be sent, dBFS.
+    pub captured_dbfs: f32,
+    pub processed_dbfs: f32,
+    /// The detector hears speech, sent or not.
+    pub speech: bool,
+    /// It is overdriven, or was within the last seconds.
+    pub clipping: bool,
+    /// What the echo canceller knows; none while it is off.
+    pub echo: Option<voxhall_voice::EchoStats>,
+}
+
+impl Default for MicrophoneMeter {
+    fn default() -> Self {
+        Self {
+            captured_dbfs: voxhall_voice::SILENCE_DBFS,
+            processed_dbfs: voxhall_voice::SILENCE_DBFS,
+            speech: false,
+            clipping: false,
+            echo: None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use voxhall_voice::{Protection, Sending};
 
 use crate::{
-    SpeakerMeter, VoiceMeters,
+    MicrophoneMeter, SpeakerMeter, VoiceMeters,
     audio::{Redundancy, VoiceStatistics},
 };
 
@@ -25,6 +25,7 @@ pub struct Meters {
     redundancy: AtomicU8,
     /// How often the send worker wants the round trip to be measured.
     pub round_trip_every: AtomicMs,
+    microphone: Mutex<MicrophoneMeter>,
     received: Mutex<Received>,
 }
 
@@ -60,6 +61,13 @@ impl Meters {
         self.redundancy.store(redundancy as u8, Relaxed);
     }
 
+    /// As [`publish`](Self::publish), for the send worker.
+    pub fn publish_microphone(&self, meter: MicrophoneMeter) {
+        if let Ok(mut microphone) = self.microphone.try_lock() {
+            *microphone = meter;
+        }
+    }
+
     /// A new stay in a channel counts from zero.
     pub fn reset(&self) {
         self.reported_loss.store(0.0);
@@ -78,6 +86,10 @@ impl Meters {
             .clone();
         VoiceMeters {
             transmitting: self.transmitting.load(Relaxed),
+            microphone: *self
+                .microphone
+                .lock()
+                .expect("nothing panics while holding it"),
             rtt_ms: received.rtt_ms,
             loss: received.loss,
             reported_loss: self.reported_loss.load(),

@@ -16,8 +16,8 @@ use voxhall_protocol::{
     voice::{AudioLevel, Datagram, RtpHeader, Sealer},
 };
 use voxhall_voice::{
-    EncodedFrame, FrameLength, PathAdapter, PathReport, SenderConfig, SenderError, TransmitMode,
-    VoiceSender, Wanted,
+    EncodedFrame, PathAdapter, PathReport, SenderConfig, SenderError, TransmitMode, VoiceSender,
+    Wanted,
 };
 
 use super::{
@@ -25,12 +25,14 @@ use super::{
     pacing,
 };
 use crate::{
-    Transmit, Voice,
-    audio::{CaptureEnd, raise_current_thread},
+    Microphone, MicrophoneMeter, Transmit, Voice,
+    audio::{CaptureEnd, SAMPLE_RATE, raise_current_thread},
 };
 
 /// By then every listener has the new key: a sender that switched at once would be unheard by whoever gets it later.
 const SWITCH_AFTER: Duration = Duration::from_millis(400);
+/// How fast the level meters fall.
+const METER_FALL_DB_PER_S: f32 = 40.0;
 /// A microphone that was not looked at for this long is caught up with, not sent late.
 const MAX_BACKLOG_SAMPLES: usize = 4_800;
 
@@ -87,13 +89,10 @@ pub struct Worker {
     commands: Receiver<Command>,
     meters: Arc<Meters>,
     sender: VoiceSender,
-    /// As chosen; what is sent may be longer.
-    wanted_length: FrameLength,
-    frame_length: FrameLength,
+    settings: Voice,
+    meter: MicrophoneMeter,
     capture: Option<CaptureEnd>,
     path: Option<ActivePath>,
-    /// Of the frame being collected.
-    pending: usize,
     datagram: Datagram,
     encode: Smoothed,
 }
@@ -105,11 +104,10 @@ impl Worker {
             commands,
             meters,
             sender: VoiceSender::new(config)?,
-            wanted_length: config.frame_length,
-            frame_length: config.frame_length,
+            settings: Voice::default(),
+            meter: MicrophoneMeter::default(),
             capture: None,
             path: None,
-            pending: 0,
             datagram: Datagram::new(),
             encode: Smoothed::default(),
         })
@@ -141,13 +139,16 @@ impl Worker {
             Command::Attach(capture) => {
                 if capture.is_none() {
                     self.meters.transmitting.store(false, Relaxed);
+                    self.meter = MicrophoneMeter::default();
+                    self.meters.publish_microphone(self.meter);
                 }
+                self.sender.device_changed();
                 self.capture = capture;
             }
             Command::Path(path) => {
                 self.path = path.map(|path| ActivePath {
                     adapter: PathAdapter::new(
-                        wanted(path.bitrate_bps, self.wanted_length),
+                        wanted(path.bitrate_bps, &self.settings),
                         Instant::now(),
                     ),
                     sequence: path.first_sequence,
@@ -182,11 +183,11 @@ impl Worker {
     }
 
     fn configure(&mut self, settings: &Voice) {
+        let held = settings.talk_key;
         let mode = match settings.transmit {
             Transmit::VoiceActivity => TransmitMode::VoiceActivity,
-            Transmit::PushToTalk => TransmitMode::PushToTalk {
-                held: settings.talk_key,
-            },
+            Transmit::PushToTalk => TransmitMode::PushToTalk { held },
+            Transmit::PushToMute => TransmitMode::PushToMute { held },
             Transmit::Open => TransmitMode::Open,
         };
         if self.sender.mode() != mode {
@@ -197,15 +198,17 @@ impl Worker {
             self.sender.set_muted(muted);
         }
         self.sender.set_vad_sensitivity(settings.sensitivity);
-        self.wanted_length = settings.frame_length;
+        self.sender.set_release_tail_ms(settings.release_tail_ms);
+        self.sender.set_sound(settings.sound());
+        self.settings = settings.clone();
         match &mut self.path {
             Some(active) => {
                 active
                     .adapter
-                    .want(wanted(active.path.bitrate_bps, self.wanted_length));
+                    .want(wanted(active.path.bitrate_bps, settings));
                 self.adapt();
             }
-            None => self.sender.adapt_frame_length(self.wanted_length),
+            None => self.sender.adapt_frame_length(settings.packet_length()),
         }
     }
 
@@ -236,11 +239,14 @@ impl Worker {
         if let Ok(chunk) = capture.ring.read_chunk(stale) {
             chunk.commit_all();
         }
-        // Nothing cancels echoes yet.
         let played = capture.reference.slots();
         if let Ok(chunk) = capture.reference.read_chunk(played) {
+            let (first, second) = chunk.as_slices();
+            self.sender.played(first);
+            self.sender.played(second);
             chunk.commit_all();
         }
+        self.sender.skipped(stale);
         let ready = capture.ring.slots();
         if let Ok(chunk) = capture.ring.read_chunk(ready) {
             let arrived = capture.clock.capture.last().unwrap_or(now);
@@ -265,12 +271,8 @@ impl Worker {
             }
             chunk.commit_all();
         }
-        self.pending = (self.pending + ready) % self.frame_length.samples();
-        let (length, collected) = self.sender.frame_length();
-        if self.frame_length != length {
-            self.frame_length = length;
-            self.pending = collected;
-        }
+        self.meter.take(&self.sender, ready);
+        self.meters.publish_microphone(self.meter);
         self.meters
             .transmitting
             .store(self.path.is_some() && self.sender.transmitting(), Relaxed);
@@ -280,16 +282,29 @@ impl Worker {
         pacing::capture_wake(
             &capture.clock.capture,
             Instant::now(),
-            self.frame_length.samples() - self.pending,
+            self.sender.missing_samples(),
         )
     }
 }
 
-fn wanted(bitrate_bps: u32, frame_length: FrameLength) -> Wanted {
+fn wanted(allowed_bps: u32, settings: &Voice) -> Wanted {
     Wanted {
-        bitrate_bps,
-        frame_length,
-        fixed_length: false,
+        bitrate_bps: settings.bitrate_bps(allowed_bps),
+        frame_length: settings.packet_length(),
+        fixed_length: matches!(settings.microphone, Microphone::Music(_)),
+    }
+}
+
+impl MicrophoneMeter {
+    /// After `samples` more were taken by `sender`.
+    fn take(&mut self, sender: &VoiceSender, samples: usize) {
+        let fall = METER_FALL_DB_PER_S * samples as f32 / SAMPLE_RATE as f32;
+        let fallen = |dbfs: f32, now: f32| now.max(dbfs - fall);
+        self.captured_dbfs = fallen(self.captured_dbfs, sender.captured_level().peak_dbfs());
+        self.processed_dbfs = fallen(self.processed_dbfs, sender.level().peak_dbfs());
+        self.speech = sender.speech();
+        self.clipping = sender.clipping();
+        self.echo = sender.echo();
     }
 }
 
