@@ -465,6 +465,11 @@ impl App {
             .send(Intent::SetLevelling(settings.level_voices));
         self.session
             .send(Intent::SetFrameLength(settings.frame_length()));
+        self.session
+            .send(Intent::SetMicrophone(settings.microphone()));
+        self.session.send(Intent::SetReleaseTail {
+            ms: settings.release_tail_ms,
+        });
     }
 
     /// For whoever looks into a bad connection: `VOXHALL_LOG=voxhall=debug`.

@@ -9,7 +9,9 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use voxhall_protocol::{UserId, link::Link};
-use voxhall_session::{FrameLength, StoredLogin, Transmit};
+use voxhall_session::{
+    Channels, FrameLength, Microphone, Music, Processing, StoredLogin, Transmit,
+};
 
 use crate::audio::Choice;
 
@@ -33,6 +35,11 @@ pub struct Settings {
     pub sensitivity: f32,
     /// As egui names it.
     pub talk_key: String,
+    /// How long push to talk goes on after the key is released.
+    pub release_tail_ms: u32,
+    /// What is done to the microphone's sound, but for music.
+    pub processing: Processing,
+    pub music: MusicSettings,
     pub frame_ms: f32,
     /// 0.0: least delay, 1.0: fewest gaps.
     pub stability: f32,
@@ -56,6 +63,9 @@ impl Default for Settings {
             transmit: TransmitChoice::default(),
             sensitivity: 0.5,
             talk_key: "F8".to_owned(),
+            release_tail_ms: 200,
+            processing: Processing::default(),
+            music: MusicSettings::default(),
             frame_ms: 10.0,
             stability: 0.3,
             level_voices: true,
@@ -80,6 +90,7 @@ pub enum TransmitChoice {
     #[default]
     VoiceActivity,
     PushToTalk,
+    PushToMute,
     Open,
 }
 
@@ -88,8 +99,36 @@ impl From<TransmitChoice> for Transmit {
         match choice {
             TransmitChoice::VoiceActivity => Self::VoiceActivity,
             TransmitChoice::PushToTalk => Self::PushToTalk,
+            TransmitChoice::PushToMute => Self::PushToMute,
             TransmitChoice::Open => Self::Open,
         }
+    }
+}
+
+/// What music mode sends, and whether it is on.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MusicSettings {
+    pub on: bool,
+    pub stereo: bool,
+    pub kbps: u32,
+    pub frame_ms: f32,
+}
+
+impl Default for MusicSettings {
+    fn default() -> Self {
+        Self {
+            on: false,
+            stereo: true,
+            kbps: 256,
+            frame_ms: 10.0,
+        }
+    }
+}
+
+impl MusicSettings {
+    pub fn frame_length(&self) -> FrameLength {
+        frame_length(self.frame_ms)
     }
 }
 
@@ -119,11 +158,33 @@ impl Settings {
         }
     }
 
+    /// Of speech.
     pub fn frame_length(&self) -> FrameLength {
-        FrameLength::ALL
-            .into_iter()
-            .find(|length| length.as_ms() == self.frame_ms)
-            .unwrap_or_default()
+        frame_length(self.frame_ms)
+    }
+
+    /// Of whatever is sent now.
+    pub fn packet_length(&self) -> FrameLength {
+        if self.music.on {
+            self.music.frame_length()
+        } else {
+            self.frame_length()
+        }
+    }
+
+    pub fn microphone(&self) -> Microphone {
+        if !self.music.on {
+            return Microphone::Speech(self.processing);
+        }
+        Microphone::Music(Music {
+            channels: if self.music.stereo {
+                Channels::Stereo
+            } else {
+                Channels::Mono
+            },
+            bitrate_bps: self.music.kbps * 1_000,
+            frame_length: self.music.frame_length(),
+        })
     }
 
     /// The users of this server for whom something was set.
@@ -172,8 +233,17 @@ impl Settings {
         self.sensitivity = unit(self.sensitivity, 0.5);
         self.stability = unit(self.stability, 0.3);
         self.buffer_frames = self.buffer_frames.clamp(64, 4096);
+        self.release_tail_ms = self.release_tail_ms.min(2_000);
+        self.music.kbps = self.music.kbps.clamp(64, 510);
         self
     }
+}
+
+fn frame_length(ms: f32) -> FrameLength {
+    FrameLength::ALL
+        .into_iter()
+        .find(|length| length.as_ms() == ms)
+        .unwrap_or_default()
 }
 
 /// A server is who holds its certificate's key, wherever it moves; without a pin it is its address.
@@ -335,6 +405,7 @@ fn private_file(path: &Path) -> io::Result<fs::File> {
 #[cfg(test)]
 mod tests {
     use voxhall_protocol::control::{User, UserKind};
+    use voxhall_session::NoiseSuppression;
 
     use super::*;
 
@@ -360,6 +431,10 @@ mod tests {
         let mut settings = Settings {
             theme: ThemeChoice::Light,
             stability: 0.75,
+            processing: Processing {
+                noise: NoiseSuppression::Low,
+                ..Processing::OFF
+            },
             ..Settings::default()
         };
         settings.set_person(
@@ -439,7 +514,8 @@ mod tests {
     #[test]
     fn unknown_and_wild_values_do_no_harm() {
         let (_folder, store) = store();
-        let odd = r#"{ "text_scale": 1e30, "buffer_frames": 1, "sensitivity": -4, "from_the_future": [1] }"#;
+        let odd = r#"{ "text_scale": 1e30, "buffer_frames": 1, "sensitivity": -4, "from_the_future": [1],
+            "release_tail_ms": 999999, "processing": { "echo": false }, "music": { "kbps": 0, "frame_ms": 7 } }"#;
         fs::write(store.folder.join("settings.json"), odd).unwrap();
         let (settings, trouble) = store.settings();
         assert_eq!(
@@ -450,6 +526,10 @@ mod tests {
             ),
             (1.6, 64, 0.0)
         );
+        assert_eq!(settings.release_tail_ms, 2_000);
+        assert!(!settings.processing.echo && settings.processing.gain);
+        assert_eq!(settings.music.kbps, 64);
+        assert_eq!(settings.music.frame_length(), FrameLength::Ms10);
         assert_eq!(trouble, None);
     }
 }

@@ -25,8 +25,13 @@ const RECORDER_STARTS: Duration = Duration::from_millis(1500);
 const HEARD: f64 = 0.8;
 /// How many of the pieces have to be heard so.
 const SHARE: f64 = 0.6;
-/// Settings that send always.
-const OPEN_MICROPHONE: &str = r#"{ "transmit": "open" }"#;
+/// What is heard can be compared with what was said only where nothing is done to it.
+const AS_CAPTURED: &str = r#"{ "processing": { "echo": false, "noise": "off", "gain": false } }"#;
+/// The same, sent always.
+const OPEN_MICROPHONE: &str = r#"{
+    "transmit": "open",
+    "processing": { "echo": false, "noise": "off", "gain": false }
+}"#;
 
 /// A running app of one person, on that person's devices.
 struct App {
@@ -197,13 +202,13 @@ fn two_people_hear_each_other_and_not_themselves() {
     let (mic_b, speaker_b) = card.channel("b");
 
     let begin = Instant::now();
-    let mut a = App::start("a", &owner, "{}");
+    let mut a = App::start("a", &owner, AS_CAPTURED);
     a.in_voice();
     println!(
         "from start to in voice: {:.0} ms",
         begin.elapsed().as_secs_f64() * 1e3
     );
-    let mut b = App::start("b", server.invite(), "{}");
+    let mut b = App::start("b", server.invite(), AS_CAPTURED);
     b.in_voice();
     // The sounds of arriving are over.
     thread::sleep(Duration::from_secs(1));

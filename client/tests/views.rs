@@ -17,7 +17,8 @@ use voxhall::{
 };
 use voxhall_protocol::{GuildId, UserId, control::InvitePreview};
 use voxhall_session::{
-    Connection, Identity, Intent, InviteLink, Notice, NoticeLevel, Problem, State, VoicePath,
+    Channels, Connection, FrameLength, Identity, Intent, InviteLink, Microphone, Music,
+    NoiseSuppression, Notice, NoticeLevel, Problem, Processing, State, VoicePath,
 };
 
 type Wants = Rc<RefCell<Vec<Want>>>;
@@ -507,6 +508,100 @@ fn settings_change_what_they_say() {
     assert_eq!(taken(&wants), [Want::TestSpeakers]);
     click(&mut window, "Close settings");
     assert_eq!(window.state().memory.dialog, None);
+}
+
+/// Scrolled to, then clicked.
+fn find_and_click(harness: &mut Harness<'_, Stage>, label: &str) {
+    harness.get_by_label(label).scroll_to_me();
+    settle(harness);
+    click(harness, label);
+}
+
+#[test]
+fn what_is_done_to_the_microphone_is_set_in_the_settings() {
+    let mut stage = Stage::new(common::evening());
+    stage.memory.dialog = Some(Dialog::Preferences(Tab::Audio));
+    let (mut window, _) = window(stage);
+    assert_eq!(
+        window.state().settings.microphone(),
+        Microphone::Speech(Processing::default())
+    );
+    find_and_click(&mut window, "Echo cancellation");
+    find_and_click(&mut window, "Low");
+    find_and_click(&mut window, "Automatic gain");
+    let processing = Processing {
+        echo: false,
+        noise: NoiseSuppression::Low,
+        gain: false,
+    };
+    assert_eq!(
+        window.state().settings.microphone(),
+        Microphone::Speech(processing)
+    );
+
+    find_and_click(&mut window, "Music mode");
+    find_and_click(&mut window, "Mono");
+    find_and_click(&mut window, "510");
+    find_and_click(&mut window, "2.5");
+    assert_eq!(
+        window.state().settings.microphone(),
+        Microphone::Music(Music {
+            channels: Channels::Mono,
+            bitrate_bps: 510_000,
+            frame_length: FrameLength::Ms2_5,
+        })
+    );
+    // What was chosen for speech is kept.
+    find_and_click(&mut window, "Music mode");
+    assert_eq!(
+        window.state().settings.microphone(),
+        Microphone::Speech(processing)
+    );
+}
+
+#[test]
+fn in_a_channel_each_part_is_one_click_away() {
+    let (mut window, _) = window(Stage::new(common::evening()));
+    let state = |window: &Harness<'_, Stage>| window.state().settings.processing;
+    click(&mut window, "Suppress noise");
+    assert_eq!(state(&window).noise, NoiseSuppression::Off);
+    click(&mut window, "Suppress noise");
+    assert_eq!(state(&window).noise, NoiseSuppression::High);
+    click(&mut window, "Cancel echoes");
+    click(&mut window, "Set the gain by itself");
+    assert!(!state(&window).echo && !state(&window).gain);
+    click(&mut window, "Send music as it is");
+    assert!(window.state().settings.music.on);
+}
+
+#[test]
+fn an_overdriven_microphone_says_what_to_do() {
+    let advice = "Your microphone is too loud: lower its level in the system settings.";
+    let mut stage = Stage::new(common::evening());
+    assert!(
+        window(Stage::new(common::evening()))
+            .0
+            .query_by_label(advice)
+            .is_none()
+    );
+    stage.meters.microphone.clipping = true;
+    let (window, _) = window(stage);
+    window.get_by_label(advice);
+}
+
+#[test]
+fn push_to_talk_goes_on_for_as_long_as_is_set_and_a_key_can_mute() {
+    let mut stage = Stage::new(common::evening());
+    stage.memory.dialog = Some(Dialog::Preferences(Tab::Voice));
+    stage.meters.microphone.speech = true;
+    let (mut window, _) = window(stage);
+    window.get_by_label("Speech is heard now.");
+    click(&mut window, "While I hold a key");
+    click(&mut window, "400");
+    assert_eq!(window.state().settings.release_tail_ms, 400);
+    click(&mut window, "Unless I hold a key");
+    assert_eq!(window.state().settings.transmit, TransmitChoice::PushToMute);
+    window.get_by_label("F8 (change)");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod chat;
 mod entry;
 mod icons;
 mod invite;
+mod microphone;
 mod notices;
 mod person;
 mod preferences;
@@ -171,7 +172,7 @@ fn main_ui(
                     bottom: 8,
                 }))
                 .show(ui, |ui| {
-                    voice_panel::voice_panel_ui(ui, scene, guild, memory, intents);
+                    voice_panel::voice_panel_ui(ui, scene, guild, settings, memory, intents);
                 });
             settle_height(ui, "voice panel", panel.response.rect.height());
             CentralPanel::no_frame()

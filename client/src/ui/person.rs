@@ -126,7 +126,7 @@ fn own_budget(scene: &Scene<'_>, settings: &Settings) -> Vec<Part> {
             "Filling a packet",
             // What the path makes of the setting, once it is known.
             settings
-                .frame_length()
+                .packet_length()
                 .as_ms()
                 .max(scene.meters.statistics.frame_ms),
             theme::PEOPLE[1],

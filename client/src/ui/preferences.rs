@@ -4,11 +4,11 @@ use egui::{ComboBox, Id, Key, Label, Modal, RichText, ScrollArea, Ui, vec2};
 use voxhall_session::{Connection, FrameLength, Intent};
 
 use super::{
-    Intents, Memory, Scene, Want, icons,
+    Intents, Memory, Scene, Want, icons, microphone,
     theme::{self, BODY, SMALL, palette},
     widgets::{
-        Kind, button, caption, card, heading, hint, icon_button, line, meter, row, rule, segmented,
-        switch, trouble,
+        Kind, button, caption, card, heading, hint, icon_button, labelled, line, meter, row, rule,
+        segmented, switch, trouble,
     },
 };
 use crate::{
@@ -182,6 +182,8 @@ fn audio_ui(ui: &mut Ui, scene: &Scene<'_>, settings: &mut Settings, intents: &m
         ui,
         "Shorter is sooner. Choose a longer one if voices crackle.",
     );
+    rule(ui);
+    microphone::microphone_ui(ui, scene, settings);
 }
 
 fn device_ui(
@@ -244,6 +246,7 @@ fn voice_ui(ui: &mut Ui, scene: &Scene<'_>, settings: &mut Settings, memory: &mu
     let ways = [
         (TransmitChoice::VoiceActivity, "While I speak"),
         (TransmitChoice::PushToTalk, "While I hold a key"),
+        (TransmitChoice::PushToMute, "Unless I hold a key"),
         (TransmitChoice::Open, "Always"),
     ];
     segmented(ui, &mut settings.transmit, &ways);
@@ -260,7 +263,21 @@ fn voice_ui(ui: &mut Ui, scene: &Scene<'_>, settings: &mut Settings, memory: &mu
                 "A speech detector decides, not loudness: keys and fans stay out.",
             );
         }
-        TransmitChoice::PushToTalk => talk_key_ui(ui, settings, memory),
+        TransmitChoice::PushToTalk => {
+            talk_key_ui(ui, settings, memory);
+            labelled(ui, "Go on after the key is released", |ui| {
+                let tails = [
+                    (0, "0"),
+                    (100, "100"),
+                    (200, "200"),
+                    (400, "400"),
+                    (800, "800 ms"),
+                ];
+                segmented(ui, &mut settings.release_tail_ms, &tails);
+            });
+            hint(ui, "So that the end of your last word is not cut.");
+        }
+        TransmitChoice::PushToMute => talk_key_ui(ui, settings, memory),
         TransmitChoice::Open => drop(hint(
             ui,
             "Everyone hears everything around you. Best with a good headset in a quiet room.",
@@ -268,6 +285,19 @@ fn voice_ui(ui: &mut Ui, scene: &Scene<'_>, settings: &mut Settings, memory: &mu
     }
     let width = ui.available_width();
     meter(ui, scene.levels.0, vec2(width, 8.0), "Microphone level");
+    if settings.music.on {
+        hint(
+            ui,
+            "In music mode nothing is detected: without a key, everything is sent.",
+        );
+    } else if settings.transmit == TransmitChoice::VoiceActivity {
+        let heard = if scene.meters.microphone.speech {
+            "Speech is heard now."
+        } else {
+            "No speech is heard now."
+        };
+        hint(ui, heard);
+    }
     ui.add_space(8.0);
     rule(ui);
     slider(
@@ -416,13 +446,5 @@ fn slider(ui: &mut Ui, name: &str, value: &mut f32, (low, high): (&str, &str)) {
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             ui.add(Label::new(RichText::new(high).size(SMALL).color(p.muted)));
         });
-    });
-}
-
-fn labelled(ui: &mut Ui, label: &str, add: impl FnOnce(&mut Ui)) {
-    ui.horizontal(|ui| {
-        let ink = palette(ui).text;
-        ui.add(Label::new(RichText::new(label).size(BODY).color(ink)));
-        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), add);
     });
 }

@@ -6,16 +6,20 @@ use egui::{
 use voxhall_session::{Guild, Intent, VoiceMeters, VoicePath, audio::Redundancy};
 
 use super::{
-    Dialog, Intents, Memory, Scene, Tab, icons, ms,
+    Dialog, Intents, Memory, Scene, Tab, icons, microphone, ms,
     theme::{self, BODY, Palette, SMALL, palette},
     widgets::{at, avatar, icon_button, line, meter},
 };
-use crate::audio::{AudioStatus, Port};
+use crate::{
+    audio::{AudioStatus, Port},
+    settings::Settings,
+};
 
 pub fn voice_panel_ui(
     ui: &mut Ui,
     scene: &Scene<'_>,
     guild: &Guild,
+    settings: &mut Settings,
     memory: &mut Memory,
     intents: &mut Intents,
 ) {
@@ -29,6 +33,8 @@ pub fn voice_panel_ui(
             .show(ui, |ui| {
                 ui.set_width(ui.available_width());
                 connection_ui(ui, scene, guild, memory, intents);
+                microphone::clipping_ui(ui, scene);
+                microphone::quick_switches_ui(ui, settings);
             });
     }
     Frame::new()

@@ -296,6 +296,47 @@ pub fn switch(ui: &mut Ui, on: &mut bool, label: &str) -> Response {
     response.on_hover_cursor(egui::CursorIcon::PointingHand)
 }
 
+/// A small switch that is a word: filled while it is on.
+pub fn chip(ui: &mut Ui, on: &mut bool, word: &str, name: &str) -> Response {
+    let p = palette(ui);
+    let galley = ui.painter().layout_no_wrap(
+        word.to_owned(),
+        theme::strong(SMALL - 0.5),
+        Color32::PLACEHOLDER,
+    );
+    let (rect, mut response) =
+        ui.allocate_exact_size(galley.size() + vec2(14.0, 8.0), Sense::click());
+    if response.clicked() {
+        *on = !*on;
+        response.mark_changed();
+    }
+    let (enabled, is_on) = (ui.is_enabled(), *on);
+    response.widget_info(|| WidgetInfo::selected(Role::Switch, enabled, is_on, name));
+    let (fill, ink) = if is_on && enabled {
+        (p.accent, p.on_accent)
+    } else if response.hovered() {
+        (p.hover, p.text)
+    } else {
+        (p.raised, p.muted)
+    };
+    ui.painter().rect_filled(rect, RADIUS, fill);
+    ui.painter()
+        .galley(rect.center() - galley.size() / 2.0, galley, ink);
+    focus_ring(ui, &response, rect);
+    response
+        .on_hover_cursor(egui::CursorIcon::PointingHand)
+        .on_hover_text(name)
+}
+
+/// A word at the left, and what it is about at the right.
+pub fn labelled(ui: &mut Ui, label: &str, add: impl FnOnce(&mut Ui)) {
+    ui.horizontal(|ui| {
+        let ink = palette(ui).text;
+        ui.add(Label::new(RichText::new(label).size(BODY).color(ink)));
+        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), add);
+    });
+}
+
 /// Several choices of which one holds, side by side. True when another one was chosen.
 pub fn segmented<T: Copy + PartialEq>(ui: &mut Ui, value: &mut T, choices: &[(T, &str)]) -> bool {
     let p = palette(ui);

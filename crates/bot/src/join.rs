@@ -16,8 +16,8 @@ use voxhall_protocol::{
     link::Link,
 };
 use voxhall_session::{
-    Connection, FrameLength, Identity, Intent, Options, Session, State, Transmit, VoicePath,
-    audio::SAMPLE_RATE,
+    Channels, Connection, FrameLength, Identity, Intent, Microphone, Music, NoiseSuppression,
+    Options, Processing, Session, State, Transmit, VoicePath, audio::SAMPLE_RATE,
 };
 
 use crate::{
@@ -73,6 +73,24 @@ pub struct Join {
     /// Sound per packet, ms: 2.5, 5, 10, 20, 40 or 60.
     #[arg(long, value_name = "MS", default_value = "10")]
     frame_ms: FrameLength,
+    /// Send the file as music, in stereo: nothing is detected in it, and nothing done to it.
+    #[arg(long, conflicts_with_all = ["echo", "noise", "gain"])]
+    music: bool,
+    /// Bits for music, as far as the channel allows them.
+    #[arg(long, value_name = "KBIT/S", default_value_t = 256, requires = "music", value_parser = clap::value_parser!(u32).range(8..=510))]
+    music_kbps: u32,
+    /// Send music in one channel.
+    #[arg(long, requires = "music")]
+    mono: bool,
+    /// Take out of the file what is heard, as the app does with a microphone.
+    #[arg(long)]
+    echo: bool,
+    /// Take noise out of the file: off, low or high.
+    #[arg(long, value_name = "LEVEL", default_value = "off", value_parser = noise)]
+    noise: NoiseSuppression,
+    /// Bring what the file says to the usual level.
+    #[arg(long)]
+    gain: bool,
     /// Period of the clock that stands in for a sound card, in samples at 48 kHz.
     #[arg(long, value_name = "SAMPLES", default_value_t = 240)]
     pub period: usize,
@@ -107,6 +125,7 @@ pub fn run(join: &Join) -> anyhow::Result<()> {
     .context("can't start")?;
     session.send(Intent::SetFrameLength(join.frame_ms));
     session.send(Intent::SetLevelling(join.level_voices));
+    session.send(Intent::SetMicrophone(microphone(join)));
     session.send(Intent::SetTransmit(if join.open {
         Transmit::Open
     } else {
@@ -190,6 +209,34 @@ pub fn run(join: &Join) -> anyhow::Result<()> {
     match &state.connection {
         Connection::Failed(problem) => bail!("{problem} {}", problem.advice()),
         _ => Ok(()),
+    }
+}
+
+fn microphone(join: &Join) -> Microphone {
+    if !join.music {
+        return Microphone::Speech(Processing {
+            echo: join.echo,
+            noise: join.noise,
+            gain: join.gain,
+        });
+    }
+    Microphone::Music(Music {
+        channels: if join.mono {
+            Channels::Mono
+        } else {
+            Channels::Stereo
+        },
+        bitrate_bps: join.music_kbps * 1_000,
+        frame_length: join.frame_ms,
+    })
+}
+
+fn noise(level: &str) -> Result<NoiseSuppression, String> {
+    match level {
+        "off" => Ok(NoiseSuppression::Off),
+        "low" => Ok(NoiseSuppression::Low),
+        "high" => Ok(NoiseSuppression::High),
+        _ => Err("it is off, low or high".to_owned()),
     }
 }
 
