@@ -146,7 +146,7 @@ mod tests {
                 next += 3 * BLOCK;
             }
             far.take(&mut out);
-            distances.push(turn as i64 * BLOCK as i64 - (out[0] * 1e6).round() as i64);
+            distances.push(i64::from(turn) * BLOCK as i64 - (out[0] * 1e6).round() as i64);
         }
         assert!(distances[10..].iter().all(|d| *d == distances[10]));
         assert!(far.slipped() < 3 * BLOCK as u64);
