@@ -46,6 +46,24 @@ impl App {
 
     /// `more` are arguments; devices named there come before the person's own.
     fn start_with(person: &str, link: &str, settings: &str, more: &[&str]) -> Self {
+        let mut arguments: Vec<String> = more.iter().map(|&argument| argument.to_owned()).collect();
+        for (option, device) in [
+            ("--input-device", format!("mic_{person}_src")),
+            ("--output-device", format!("speaker_{person}")),
+        ] {
+            if !more.contains(&option) {
+                arguments.extend([option.to_owned(), format!("pulseaudio:{device}")]);
+            }
+        }
+        Self::launch(person, link, settings, &arguments)
+    }
+
+    /// On whatever devices the system has as its defaults.
+    fn start_on_defaults(person: &str, link: &str, settings: &str) -> Self {
+        Self::launch(person, link, settings, &[])
+    }
+
+    fn launch(person: &str, link: &str, settings: &str, arguments: &[String]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("settings.json"), settings).expect("settings");
         let mut command = Command::new(env!("CARGO_BIN_EXE_voxhall"));
@@ -53,15 +71,7 @@ impl App {
             .arg(link)
             .args(["--name", person, "--data"])
             .arg(folder.path())
-            .args(more);
-        for (option, device) in [
-            ("--input-device", format!("mic_{person}_src")),
-            ("--output-device", format!("speaker_{person}")),
-        ] {
-            if !more.contains(&option) {
-                command.args([option, &format!("pulseaudio:{device}")]);
-            }
-        }
+            .args(arguments);
         let log = fs::File::create(folder.path().join("log")).expect("a log");
         command
             .env("VOXHALL_LOG", "voxhall=debug")
@@ -293,6 +303,58 @@ fn another_channel_hears_nothing() {
     assert!(loudest(&sound[mic_a]) > 0.05, "a spoke");
     assert!(loudest(&sound[speaker_b]) < 1e-3, "b is in another channel");
     assert!(loudest(&sound[speaker_a]) < 1e-3, "nobody hears themselves");
+}
+
+#[test]
+#[ignore = "needs scripts/sound-card"]
+fn a_new_default_device_is_followed_within_a_second_in_the_midst_of_a_talk() {
+    let card = SoundCard::from_env().expect("a sound card");
+    let server = ServerProcess::start().expect("a server");
+    let (mic_b, _) = card.channel("b");
+    let (_, speaker_c) = card.channel("c");
+    let mut a = App::start_on_defaults("a", server.invite(), OPEN_MICROPHONE);
+    let mut b = App::start("b", server.invite(), OPEN_MICROPHONE);
+    a.in_voice();
+    b.in_voice();
+    a.wait_for("direction=Output device=pulseaudio:speaker_a", 1);
+    a.wait_for("direction=Input device=pulseaudio:mic_a_src", 1);
+
+    let _as_before = Defaults;
+    for (kind, device, direction) in [
+        ("sink", "speaker_c", "Output"),
+        ("source", "mic_c_src", "Input"),
+    ] {
+        set_default(kind, device);
+        let followed = a.wait_for(
+            &format!("direction={direction} device=pulseaudio:{device}"),
+            1,
+        );
+        println!(
+            "the new default {kind} is in use after {:.0} ms",
+            followed.as_secs_f64() * 1e3
+        );
+        assert!(followed < Duration::from_secs(1), "{kind}: {followed:?}");
+    }
+    let sound = recorded(&card, 13.0, || say(&card, "b"));
+    assert_heard(&sound, mic_b, speaker_c, "b to a's new default speakers");
+}
+
+fn set_default(kind: &str, device: &str) {
+    let done = Command::new("pactl")
+        .args([&format!("set-default-{kind}"), device])
+        .status()
+        .expect("pactl runs");
+    assert!(done.success(), "{device} can't be the default {kind}");
+}
+
+/// Gives the first person their defaults back, however a test ends.
+struct Defaults;
+
+impl Drop for Defaults {
+    fn drop(&mut self) {
+        set_default("sink", "speaker_a");
+        set_default("source", "mic_a_src");
+    }
 }
 
 #[test]

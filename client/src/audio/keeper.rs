@@ -140,6 +140,8 @@ impl Keeper {
             Command::Broke(Direction::Output, number, problem) => {
                 self.output.broke(number, problem);
             }
+            Command::Xrun(Direction::Input) => self.status.input_xruns += 1,
+            Command::Xrun(Direction::Output) => self.status.output_xruns += 1,
             Command::Stop => {}
         }
     }
@@ -411,8 +413,11 @@ fn complain(
 ) -> impl FnMut(cpal::Error) + Send {
     move |error| {
         use cpal::ErrorKind::{DeviceChanged, RealtimeDenied, Xrun};
-        if matches!(error.kind(), Xrun | DeviceChanged | RealtimeDenied) {
-            return;
+        match error.kind() {
+            // What doesn't fit the queue isn't counted: the keeper is busy enough then.
+            Xrun => return drop(commands.try_send(Command::Xrun(direction))),
+            DeviceChanged | RealtimeDenied => return,
+            _ => {}
         }
         let name = match direction {
             Direction::Input => "The microphone",

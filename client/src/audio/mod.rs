@@ -65,6 +65,9 @@ pub struct AudioStatus {
     /// Devices to choose from, as of the last [`Audio::refresh`].
     pub inputs: Vec<DeviceInfo>,
     pub outputs: Vec<DeviceInfo>,
+    /// Dropouts that the sound system itself told of since the app started.
+    pub input_xruns: u32,
+    pub output_xruns: u32,
 }
 
 enum Command {
@@ -76,6 +79,7 @@ enum Command {
     Refresh,
     Play(Sound),
     Broke(Direction, u64, DeviceError),
+    Xrun(Direction),
     Stop,
 }
 

@@ -139,6 +139,16 @@ fn tabs_ui(ui: &mut Ui, tab: Tab, memory: &mut Memory, intents: &mut Intents) {
     }
 }
 
+/// How often a device had nothing to play, or nowhere to put what it recorded; nothing if it never happened.
+fn dropout_words(scene: &Scene<'_>) -> Option<String> {
+    let workers = &scene.meters.statistics;
+    let microphone = workers.capture_xruns + scene.audio.input_xruns;
+    let speakers = workers.playout_xruns + scene.audio.output_xruns;
+    (microphone + speakers > 0).then(|| {
+        format!("Dropouts so far: {microphone} of the microphone, {speakers} of the speakers.")
+    })
+}
+
 fn audio_ui(ui: &mut Ui, scene: &Scene<'_>, settings: &mut Settings, intents: &mut Intents) {
     let audio = scene.audio;
     device_ui(
@@ -182,6 +192,9 @@ fn audio_ui(ui: &mut Ui, scene: &Scene<'_>, settings: &mut Settings, intents: &m
         ui,
         "Shorter is sooner. Choose a longer one if voices crackle.",
     );
+    if let Some(words) = dropout_words(scene) {
+        hint(ui, words);
+    }
     rule(ui);
     microphone::microphone_ui(ui, scene, settings);
 }

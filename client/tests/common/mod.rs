@@ -292,6 +292,7 @@ pub fn devices() -> AudioStatus {
             device("headphones", "Headphones", true),
             device("hdmi", "Screen", false),
         ],
+        ..AudioStatus::default()
     }
 }
 
