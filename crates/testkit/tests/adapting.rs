@@ -304,7 +304,8 @@ fn a_narrow_path_is_filled_no_more_after_seconds_and_all_is_sent_again_when_it_i
             .iter()
             .filter(|second| second.worst_delay_ms < 200.0)
             .count();
-        assert!(calm >= 40, "delayed in {} of 50 s", 50 - calm);
+        // Each trial that fails fills the queue for a few seconds.
+        assert!(calm >= 35, "delayed in {} of 50 s", 50 - calm);
         assert!(changes(squeezed) <= 16, "{} changes", changes(squeezed));
         let back = log[70..]
             .iter()

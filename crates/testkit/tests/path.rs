@@ -135,7 +135,7 @@ fn losses_in_bursts_make_the_speaker_send_deep_redundancy() {
     assert_eq!(bob.stats["redundancy"], "deep", "{}", bob.stats);
     assert_eq!(bob.stats["frame_ms"], 20.0, "{}", bob.stats);
     let of_bob = &ann.stats["speakers"][0];
-    assert!(of_bob["dred_recovered_s"].as_f64() > Some(0.5), "{of_bob}");
+    assert!(of_bob["dred_recovered_s"].as_f64() > Some(0.2), "{of_bob}");
     // Ann's own way is clean.
     assert_eq!(ann.stats["redundancy"], "none", "{}", ann.stats);
     assert_eq!(ann.stats["frame_ms"], 10.0, "{}", ann.stats);

@@ -42,7 +42,9 @@ const SOME_LOSS: f32 = 0.02;
 /// Losses from here on, over so many reports, could be a queue too short to be seen: less is tried for as many.
 const SUSPICIOUS_LOSS: f32 = 0.12;
 const SUSPICIOUS_REPORTS: u32 = 6;
-/// If not that share of them is left then, less is right; else they are taken for the path's own for so long.
+/// What gets through in all, a little less for certainty.
+const ALL_OF_IT: f32 = 0.95;
+/// If no more than that share is left of the losses that a queue would no longer cause, less is right; else they are taken for the path's own for so long.
 const HELPED: f32 = 0.3;
 const OWN_LOSS_FOR: Duration = Duration::from_secs(60);
 /// What was changed shows in reports from here on...
@@ -204,7 +206,8 @@ enum Rate {
     TryingLess {
         bps: f32,
         before_bps: Option<f32>,
-        loss: f32,
+        /// Losses up to here show that it helped.
+        enough: f32,
     },
 }
 
@@ -302,11 +305,11 @@ impl PathAdapter {
             Rate::TryingLess {
                 bps,
                 before_bps,
-                loss,
+                enough,
             } => {
                 let mean = self.lost_since_change / self.reports_since_change as f32;
                 let done = self.reports_since_change >= SUSPICIOUS_REPORTS;
-                if done && mean > loss * HELPED {
+                if done && mean > enough {
                     // Less didn't help, so it isn't us.
                     self.own_loss_until = Some(now + OWN_LOSS_FOR);
                     let before = before_bps.map_or(Rate::All, |bps| Rate::Held { bps });
@@ -419,20 +422,25 @@ impl PathAdapter {
         );
     }
 
+    /// No less than what gets through, and no longer frames where that can be helped: it is a question, not an answer.
     fn try_less(&mut self, now: Instant, loss: f32) {
         let before_bps = self.rate_bps();
         let sent = before_bps.unwrap_or_else(|| self.all_bps());
+        let carried = sent * (1.0 - loss);
+        let shortest = self.shortest().max(FrameLength::Ms20);
+        let good = (GOOD_BPS.min(self.wanted.bitrate_bps) + overhead_bps(shortest)) as f32;
         let least = (LEAST_BPS + overhead_bps(FrameLength::Ms60)) as f32;
-        let bps = (sent * (1.0 - loss) * HEADROOM)
-            .max(sent * LEAST_SHARE)
-            .max(least);
+        let least = if sent > good { good } else { least };
+        let bps = (carried * ALL_OF_IT).max(least);
         if bps < sent {
+            let hoped = (1.0 - carried / bps).max(0.0);
+            let enough = hoped + (loss - hoped) * HELPED;
             self.change(
                 now,
                 Rate::TryingLess {
                     bps,
                     before_bps,
-                    loss,
+                    enough,
                 },
             );
         }
