@@ -61,7 +61,7 @@ def summary(scores):
     return result
 
 
-def score_ways(folder):
+def score_ways(folder, with_visqol):
     files = sorted(folder.glob("*.wav"))
     jobs = []
     for file in files:
@@ -81,7 +81,7 @@ def score_ways(folder):
         pairs = [
             (clip, way, (folder / f"{clip}.reference.wav", file))
             for clip, way, file in jobs
-            if way != "reference" and (folder / f"{clip}.reference.wav").exists()
+            if with_visqol and way != "reference" and (folder / f"{clip}.reference.wav").exists()
         ]
         try:
             for (clip, way, _), score in zip(pairs, pool.map(visqol, [pair[2] for pair in pairs])):
@@ -89,6 +89,8 @@ def score_ways(folder):
         except Exception as error:
             likeness.clear()
             missing.append(f"ViSQOL: {error}")
+    if not with_visqol:
+        missing.append("ViSQOL: not asked for")
     result = {"plcmos": summary(marks), "visqol": summary(likeness), "missing": missing}
     print(f"{'way':<12}{'PLCMOS':>16}{'ViSQOL':>16}{'clips':>8}")
     for way, mark in sorted(result["plcmos"].items(), key=lambda item: -item[1]["mean"]):
@@ -122,4 +124,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "--echo":
         score_echo(Path(sys.argv[2]))
     else:
-        score_ways(Path(sys.argv[1]))
+        score_ways(Path(sys.argv[-1]), with_visqol=sys.argv[1] != "--plcmos")

@@ -15,11 +15,14 @@ use voxhall_protocol::{
     voice::{Datagram, HopReceiver, Opener, RtpHeader, Sealer, SessionKeys},
 };
 use voxhall_session::{
-    FrameLength, Intent, Transmit,
+    FrameLength, Intent, Microphone, Transmit,
     audio::{ClockedDevice, SAMPLE_RATE},
 };
 use voxhall_testkit::{process::ServerProcess, speech, wav};
-use voxhall_voice::{ReceiverConfig, SenderConfig, Stereo, VoiceReceiver, VoiceSender, from_mono};
+use voxhall_voice::{
+    NoiseSuppression, Processing, Processor, ReceiverConfig, SenderConfig, Stereo, VoiceReceiver,
+    VoiceSender, from_mono,
+};
 
 use crate::{
     client::Client,
@@ -36,6 +39,38 @@ const WARM_UP: Duration = Duration::from_secs(4);
 const STAGE_SECONDS: usize = 60;
 /// Reported, not measured here.
 const MUMBLE: &str = "Mumble on Linux is said to take 10-13 % of a core (not measured here)";
+
+/// Beside the stages: what the app turns on, and each part of it alone. They share a filter bank, so the parts sum to more.
+const PROCESSING: [(&str, Processing); 4] = [
+    (ALL_PROCESSING, ALL_ON),
+    (
+        "echo_alone",
+        Processing {
+            echo: true,
+            ..Processing::OFF
+        },
+    ),
+    (
+        "noise_alone",
+        Processing {
+            noise: NoiseSuppression::High,
+            ..Processing::OFF
+        },
+    ),
+    (
+        "gain_alone",
+        Processing {
+            gain: true,
+            ..Processing::OFF
+        },
+    ),
+];
+const ALL_PROCESSING: &str = "echo_noise_gain";
+const ALL_ON: Processing = Processing {
+    echo: true,
+    noise: NoiseSuppression::High,
+    gain: true,
+};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -118,7 +153,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         muted_idle_core_percent: muted_idle.voice(),
         talking,
         muted_idle,
-        stages_sum: stages.values().sum(),
+        stages_sum: stages
+            .iter()
+            .filter(|(name, _)| !name.ends_with("_alone"))
+            .map(|(_, percent)| percent)
+            .sum(),
         stages,
         load,
     };
@@ -197,6 +236,10 @@ pub fn run_client(args: &ClientArgs) -> anyhow::Result<()> {
         Transmit::VoiceActivity,
     )?;
     client.session.send(Intent::SetMuted(args.muted));
+    // As the app has it.
+    client
+        .session
+        .send(Intent::SetMicrophone(Microphone::Speech(ALL_ON)));
     let said = if args.muted { vec![0.0] } else { said()? };
     let mut at = 0;
     let device = ClockedDevice::start(
@@ -255,6 +298,10 @@ fn stages(said: &[f32], speakers: usize) -> anyhow::Result<BTreeMap<&'static str
     stages.insert("encode", percent(encode));
     stages.insert("level_and_detector", percent(whole.saturating_sub(encode)));
 
+    for (name, processing) in PROCESSING {
+        stages.insert(name, percent(cleaning(said, processing)));
+    }
+
     let (sealing, opening) = sealing(&frames)?;
     stages.insert("seal", percent(sealing));
     stages.insert("open", percent(opening) * speakers as f64);
@@ -264,6 +311,24 @@ fn stages(said: &[f32], speakers: usize) -> anyhow::Result<BTreeMap<&'static str
     stages.insert("decode", percent(decode));
     stages.insert("jitter_and_mix", percent(receive.saturating_sub(decode)));
     Ok(stages)
+}
+
+/// What is played is what another person says; each part alone, and all together.
+fn cleaning(said: &[f32], processing: Processing) -> Duration {
+    let mut processor = Processor::new(processing);
+    let (near, far) = said.split_at(said.len() / 2);
+    let played: Vec<Stereo> = far.iter().copied().map(from_mono).collect();
+    let start = cpu_time();
+    for _ in 0..2 {
+        for (near, far) in near.chunks(PERIOD).zip(played.chunks(PERIOD)) {
+            processor.played(far);
+            let mut near = near;
+            while !near.is_empty() {
+                std::hint::black_box(processor.take(&mut near));
+            }
+        }
+    }
+    cpu_time() - start
 }
 
 type Frame = (u32, bool, Vec<u8>);
@@ -358,7 +423,11 @@ fn show(figures: &Figures) {
     for (name, percent) in &figures.stages {
         row(name, format!("{percent:.2} %"), "");
     }
-    row("sum", format!("{:.2} %", figures.stages_sum), "");
+    row(
+        "sum, without parts alone",
+        format!("{:.2} %", figures.stages_sum),
+        "",
+    );
     heading("A real client among real speakers, its threads by the scheduler's clock");
     let show = |name: &str, threads: &Threads, most: f64| {
         let goal = if threads.voice() > most {

@@ -98,11 +98,11 @@ enum Way {
     Plc,
     /// libopus alone, with in-band FEC and the same concealment: what most voice programs do.
     Fec,
-    /// Our receiver; the sender isn't told of losses.
+    /// Ours, but the sender isn't told of losses.
     DeepPlc,
     /// Our receiver, and in-band FEC.
     FecDeep,
-    /// Ours as it is.
+    /// Ours as it is: redundancy, bitrate and frame length follow the path.
     Dred,
 }
 

@@ -72,6 +72,7 @@ pub fn hear(
             .map(|clip| clip.from + lookahead)
             .collect(),
         packets: packets.len(),
+        sent_samples: packets.len() * FRAME,
         lost: packets.iter().filter(|packet| packet.is_none()).count(),
         payload_bytes,
         concealed: concealed as u64,

@@ -7,10 +7,11 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use voxhall_protocol::{Ssrc, voice::ReportBlock};
 use voxhall_testkit::wav;
 use voxhall_voice::{
-    FrameLength, MAX_PAYLOAD_BYTES, ReceiverConfig, SenderConfig, Stereo, TransmitMode,
-    VoiceReceiver, VoiceSender, from_mono, to_mono,
+    FrameLength, MAX_PAYLOAD_BYTES, PathAdapter, PathReport, ReceiverConfig, ReceptionReport,
+    SenderConfig, Stereo, TransmitMode, VoiceReceiver, VoiceSender, Wanted, from_mono, to_mono,
 };
 
 use super::{FRAME, RATE_HZ, plain};
@@ -28,6 +29,7 @@ const PULL: usize = 240;
 /// The network: 20 +- 0.5 ms.
 const DELAY: i64 = 20 * MS;
 const SPREAD: i64 = MS / 2;
+const ROUND_TRIP: Duration = Duration::from_millis(40);
 const REPORT_EVERY: i64 = SECOND;
 
 /// What is said.
@@ -61,6 +63,7 @@ pub struct Heard {
     /// Where each clip begins in it.
     pub starts: Vec<usize>,
     pub packets: usize,
+    pub sent_samples: usize,
     pub lost: usize,
     pub payload_bytes: usize,
     pub concealed: u64,
@@ -70,7 +73,7 @@ pub struct Heard {
 
 impl Heard {
     pub fn payload_kbps(&self) -> f64 {
-        let seconds = (self.packets * FRAME) as f64 / f64::from(RATE_HZ);
+        let seconds = self.sent_samples as f64 / f64::from(RATE_HZ);
         self.payload_bytes as f64 * 8.0 / 1e3 / seconds.max(1e-9)
     }
 }
@@ -114,7 +117,7 @@ impl Talk {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Told {
     Nothing,
-    /// The receiver's reports, once a second.
+    /// The receiver's reports, once a second, and the round trip.
     Reports,
 }
 
@@ -127,7 +130,18 @@ pub fn ours(talk: &Talk, fate: &Fate, bitrate_bps: u32, told: Told) -> anyhow::R
         ..SenderConfig::default()
     })
     .context("no encoder")?;
-    call(talk, fate, &mut Ours { sender, told })
+    let wanted = Wanted {
+        bitrate_bps,
+        frame_length: FrameLength::Ms20,
+        fixed_length: false,
+    };
+    let mut ours = Ours {
+        sender,
+        wanted,
+        adapter: None,
+        told,
+    };
+    call(talk, fate, &mut ours)
 }
 
 /// From libopus with in-band FEC to the app's receiver.
@@ -149,32 +163,58 @@ pub fn fec_to_ours(
     )
 }
 
+type Send<'a> = dyn FnMut(u32, usize, bool, &[u8]) + 'a;
+
 /// One end of a call.
 trait Mouth {
-    /// Takes 20 ms; hands out packets: timestamp, marker, payload.
-    fn say(&mut self, frame: &[f32], send: &mut dyn FnMut(u32, bool, &[u8])) -> anyhow::Result<()>;
+    /// Takes 20 ms that are full at `now`; hands out packets: timestamp, samples, marker, payload.
+    fn say(&mut self, now: Instant, frame: &[f32], send: &mut Send<'_>) -> anyhow::Result<()>;
 
-    fn report(&mut self, lost: f32);
+    fn report(&mut self, now: Instant, report: &ReceptionReport);
 }
 
 struct Ours {
     sender: VoiceSender,
+    wanted: Wanted,
+    /// As in the app: redundancy, bitrate and frame length by what is seen of the path.
+    adapter: Option<PathAdapter>,
     told: Told,
 }
 
 impl Mouth for Ours {
-    fn say(&mut self, frame: &[f32], send: &mut dyn FnMut(u32, bool, &[u8])) -> anyhow::Result<()> {
+    fn say(&mut self, now: Instant, frame: &[f32], send: &mut Send<'_>) -> anyhow::Result<()> {
+        let adapter = self
+            .adapter
+            .get_or_insert_with(|| PathAdapter::new(self.wanted, now));
         let captured: Vec<Stereo> = frame.iter().copied().map(from_mono).collect();
         self.sender.push(&captured, |frame| {
-            send(frame.rtp_timestamp, frame.marker, frame.payload);
+            adapter.sent(now, frame.length);
+            let samples = frame.length.samples();
+            send(frame.rtp_timestamp, samples, frame.marker, frame.payload);
         });
         Ok(())
     }
 
-    fn report(&mut self, lost: f32) {
-        if self.told == Told::Reports {
-            self.sender.set_reported_loss(lost);
-        }
+    fn report(&mut self, now: Instant, report: &ReceptionReport) {
+        let Some(adapter) = self.adapter.as_mut().filter(|_| self.told == Told::Reports) else {
+            return;
+        };
+        adapter.round_trip(now, ROUND_TRIP);
+        adapter.report(
+            now,
+            PathReport::from(ReportBlock {
+                ssrc: Ssrc(report.ssrc),
+                fraction_lost: report.fraction_lost,
+                cumulative_lost: report.cumulative_lost,
+                highest_sequence: report.extended_highest_sequence,
+                jitter: report.jitter,
+                burst_loss: report.burst_loss,
+            }),
+        );
+        let sending = adapter.sending();
+        self.sender.set_bitrate_bps(sending.bitrate_bps);
+        self.sender.adapt_frame_length(sending.frame_length);
+        self.sender.protect(sending.protection);
     }
 }
 
@@ -185,14 +225,14 @@ struct Fec {
 }
 
 impl Mouth for Fec {
-    fn say(&mut self, frame: &[f32], send: &mut dyn FnMut(u32, bool, &[u8])) -> anyhow::Result<()> {
+    fn say(&mut self, _now: Instant, frame: &[f32], send: &mut Send<'_>) -> anyhow::Result<()> {
         let bytes = self.encoder.encode_float(frame, &mut self.payload)?;
-        send(self.at, self.at == 0, &self.payload[..bytes]);
+        send(self.at, frame.len(), self.at == 0, &self.payload[..bytes]);
         self.at += frame.len() as u32;
         Ok(())
     }
 
-    fn report(&mut self, _lost: f32) {}
+    fn report(&mut self, _now: Instant, _report: &ReceptionReport) {}
 }
 
 struct Packet {
@@ -217,6 +257,7 @@ fn call(talk: &Talk, fate: &Fate, mouth: &mut dyn Mouth) -> anyhow::Result<Heard
         sound: vec![0.0; talk.said.len()],
         starts: Vec::new(),
         packets: 0,
+        sent_samples: 0,
         lost: 0,
         payload_bytes: 0,
         concealed: 0,
@@ -249,26 +290,31 @@ fn call(talk: &Talk, fate: &Fate, mouth: &mut dyn Mouth) -> anyhow::Result<Heard
                 next_frame = i64::MAX;
                 continue;
             };
-            mouth.say(frame, &mut |timestamp, marker, payload| {
-                heard.packets += 1;
-                heard.payload_bytes += payload.len();
-                sequence = sequence.wrapping_add(1);
-                if fate.lost(timestamp as usize / FRAME) {
-                    heard.lost += 1;
-                    return;
-                }
-                let delay = DELAY + (rng.unit() * 2.0 * SPREAD as f64) as i64 - SPREAD;
-                sent += 1;
-                flying.insert(
-                    (now + delay, sent),
-                    Packet {
-                        sequence,
-                        timestamp,
-                        marker,
-                        payload: payload.to_vec(),
-                    },
-                );
-            })?;
+            mouth.say(
+                instant(start, now),
+                frame,
+                &mut |timestamp, samples, marker, payload| {
+                    heard.packets += 1;
+                    heard.sent_samples += samples;
+                    heard.payload_bytes += payload.len();
+                    sequence = sequence.wrapping_add(1);
+                    if fate.lost(timestamp as usize / FRAME) {
+                        heard.lost += 1;
+                        return;
+                    }
+                    let delay = DELAY + (rng.unit() * 2.0 * SPREAD as f64) as i64 - SPREAD;
+                    sent += 1;
+                    flying.insert(
+                        (now + delay, sent),
+                        Packet {
+                            sequence,
+                            timestamp,
+                            marker,
+                            payload: payload.to_vec(),
+                        },
+                    );
+                },
+            )?;
         } else {
             let at = next_pull as usize;
             receiver.pull(instant(start, now), &mut pulled);
@@ -282,7 +328,7 @@ fn call(talk: &Talk, fate: &Fate, mouth: &mut dyn Mouth) -> anyhow::Result<Heard
             if now >= next_report {
                 next_report += REPORT_EVERY;
                 if let Some(report) = receiver.report(SSRC) {
-                    mouth.report(f32::from(report.fraction_lost) / 256.0);
+                    mouth.report(instant(start, now), &report);
                 }
             }
             if let Some(clip) = talk.clips.get(heard.starts.len())
