@@ -250,7 +250,8 @@ fn nothing_said_before_the_key_was_pressed_is_sent() {
             };
             let mut sender = sender(Sound::Speech(processing), mode(false), FrameLength::Ms10);
             sender.set_muted(mute);
-            let secret = stereo(&speech(2, SECOND));
+            // It ends within a frame.
+            let secret = stereo(&speech(2, SECOND + 300));
             assert_eq!(send(&mut sender, &secret, 480).len(), 0);
             sender.set_mode(mode(true));
             sender.set_muted(false);
@@ -261,6 +262,23 @@ fn nothing_said_before_the_key_was_pressed_is_sent() {
             let loudest = heard.iter().map(|s| s[0].abs()).fold(0.0, f32::max);
             assert!(loudest < 2e-3, "{processing:?}: {loudest}");
         }
+    }
+}
+
+#[test]
+fn nothing_said_to_the_last_channel_is_on_its_way_to_the_next() {
+    for processing in [Processing::default(), Processing::OFF] {
+        let mut sender = sender(
+            Sound::Speech(processing),
+            TransmitMode::Open,
+            FrameLength::Ms10,
+        );
+        send(&mut sender, &stereo(&speech(2, SECOND + 300)), 480);
+        sender.interrupt();
+        let sent = send(&mut sender, &vec![[0.0; 2]; SECOND / 2], 480);
+        let heard = decode(&sent);
+        let loudest = heard.iter().map(|s| s[0].abs()).fold(0.0, f32::max);
+        assert!(loudest < 2e-3, "{processing:?}: {loudest}");
     }
 }
 

@@ -137,6 +137,71 @@ fn nothing_from_before_the_key_or_the_mute_gets_out() {
     assert!(sent.iter().all(|frame| frame.timestamp >= unmuted_at));
 }
 
+/// Wherever in a frame the microphone is opened.
+#[test]
+fn nothing_of_an_unfinished_frame_gets_out_when_the_microphone_is_opened() {
+    let key = |held| TransmitMode::PushToTalk { held };
+    let mute_key = |held| TransmitMode::PushToMute { held };
+    for (closed, open, muted) in [
+        (TransmitMode::Open, TransmitMode::Open, true),
+        (key(false), key(true), false),
+        (mute_key(true), mute_key(false), false),
+    ] {
+        let mut sender = sender(closed);
+        sender.set_muted(muted);
+        assert_eq!(send(&mut sender, &speech(6, 9_900), 480), []);
+        sender.set_mode(open);
+        sender.set_muted(false);
+        let sent = send(&mut sender, &[0.0; 9_600], 480);
+        assert_eq!(sent[0].timestamp, 9_900, "{open:?}");
+    }
+}
+
+/// Speech detected, in the pre-roll, in an unfinished frame: none of it is for the next channel.
+#[test]
+fn nothing_from_before_an_interruption_is_sent_after_it() {
+    for mode in [TransmitMode::VoiceActivity, TransmitMode::Open] {
+        for before in [9_900, 48_300] {
+            let mut sender = sender(mode);
+            let mut said = vec![0.0; 4_800];
+            vowel(&mut Rng(4), &mut said);
+            let mut said = [vec![0.0; before], said].concat();
+            said.truncate(before + 700);
+            send(&mut sender, &said, 480);
+            sender.interrupt();
+            assert!(!sender.transmitting());
+            let mut after = vec![0.0; 24_000];
+            vowel(&mut Rng(4), &mut after[4_800..19_200]);
+            let sent = send(&mut sender, &after, 480);
+            let first = sent.first().expect("speech goes on");
+            assert!(first.marker);
+            assert!(first.timestamp as usize >= said.len(), "{mode:?}");
+        }
+    }
+}
+
+#[test]
+fn an_interruption_closes_what_speech_had_opened() {
+    let mut sender = sender(TransmitMode::VoiceActivity);
+    let mut said = vec![0.0; 48_000];
+    vowel(&mut Rng(4), &mut said[24_000..]);
+    assert!(!send(&mut sender, &said, 480).is_empty());
+    sender.interrupt();
+    let after = send(&mut sender, &[0.0; 24_000], 480);
+    assert!(after.len() < 75, "no hangover of before: {}", after.len());
+    assert!(after.iter().all(|frame| frame.timestamp >= 48_000));
+}
+
+#[test]
+fn the_timestamp_counts_what_was_thrown_away() {
+    let mut sender = sender(TransmitMode::Open);
+    send(&mut sender, &[0.1; 700], 480);
+    sender.skipped(1_000);
+    sender.device_changed();
+    sender.set_frame_length(FrameLength::Ms20);
+    assert_eq!(send(&mut sender, &[0.1; 960], 480)[0].timestamp, 1_700);
+}
+
 #[test]
 fn muting_ends_a_talkspurt_at_once() {
     let said = speech(6, 96_000);

@@ -146,6 +146,9 @@ impl Worker {
                 self.capture = capture;
             }
             Command::Path(path) => {
+                // What was said so far is for those who heard it until now.
+                self.work();
+                self.sender.interrupt();
                 self.path = path.map(|path| ActivePath {
                     adapter: PathAdapter::new(
                         wanted(path.bitrate_bps, &self.settings),
@@ -190,10 +193,19 @@ impl Worker {
             Transmit::PushToMute => TransmitMode::PushToMute { held },
             Transmit::Open => TransmitMode::Open,
         };
+        let muted = settings.muted || settings.deafened;
+        let changes = self.sender.mode() != mode || self.sender.muted() != muted;
+        let closed = matches!(
+            mode,
+            TransmitMode::PushToTalk { held: false } | TransmitMode::PushToMute { held: true }
+        );
+        if changes && !muted && !closed {
+            // What waits in the ring was captured before the microphone was opened.
+            self.work();
+        }
         if self.sender.mode() != mode {
             self.sender.set_mode(mode);
         }
-        let muted = settings.muted || settings.deafened;
         if self.sender.muted() != muted {
             self.sender.set_muted(muted);
         }
@@ -363,4 +375,68 @@ pub fn is_broken(error: &std::io::Error) -> bool {
         error.kind(),
         AddrNotAvailable | HostUnreachable | NetworkDown | NetworkUnreachable
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::{DeviceEnds, seam};
+
+    fn worker() -> (Worker, DeviceEnds) {
+        let (_, commands) = std::sync::mpsc::channel();
+        let mut worker = Worker::new(commands, Arc::new(Meters::default())).expect("an encoder");
+        let (ends, capture, _) = seam();
+        worker.command(Command::Attach(Some(capture)));
+        (worker, ends)
+    }
+
+    fn configured(transmit: Transmit, muted: bool, talk_key: bool) -> Command {
+        Command::Configure(Box::new(Voice {
+            transmit,
+            muted,
+            talk_key,
+            ..Voice::default()
+        }))
+    }
+
+    #[test]
+    fn what_waits_in_the_ring_when_the_microphone_is_opened_is_not_sent() {
+        for (closed, open) in [
+            (
+                configured(Transmit::Open, true, false),
+                configured(Transmit::Open, false, false),
+            ),
+            (
+                configured(Transmit::PushToTalk, false, false),
+                configured(Transmit::PushToTalk, false, true),
+            ),
+            (
+                configured(Transmit::PushToMute, false, true),
+                configured(Transmit::PushToMute, false, false),
+            ),
+        ] {
+            let (mut worker, mut ends) = worker();
+            worker.command(closed);
+            ends.input.write(&[[0.3; 2]; 2_000]);
+            worker.command(open);
+            worker.work();
+            assert_eq!(worker.sender.stats().frames, 0);
+            ends.input.write(&[[0.3; 2]; 1_920]);
+            worker.work();
+            assert!(worker.sender.stats().frames > 0);
+        }
+    }
+
+    #[test]
+    fn what_waits_in_the_ring_when_the_channel_is_left_is_not_for_the_next() {
+        let (mut worker, mut ends) = worker();
+        worker.command(configured(Transmit::Open, false, false));
+        ends.input.write(&[[0.3; 2]; 2_000]);
+        worker.command(Command::Path(None));
+        let sent = worker.sender.stats().frames;
+        worker.work();
+        assert_eq!(worker.sender.stats().frames, sent);
+        assert_eq!(worker.sender.frame_length().1, 0, "no unfinished frame");
+        assert!(!worker.sender.transmitting());
+    }
 }

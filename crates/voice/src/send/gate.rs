@@ -75,6 +75,21 @@ impl Gate {
         self.hold = 0;
     }
 
+    /// What is captured just now is sent.
+    pub(crate) fn is_open(&self) -> bool {
+        match self.mode {
+            TransmitMode::VoiceActivity => self.hold > 0,
+            TransmitMode::PushToTalk { held } => held || self.hold > 0,
+            TransmitMode::PushToMute { held } => !held,
+            TransmitMode::Open => true,
+        }
+    }
+
+    /// It is open, or speech opens it.
+    pub(crate) fn may_open(&self) -> bool {
+        self.is_open() || self.mode == TransmitMode::VoiceActivity
+    }
+
     /// 0 wants clear speech, 1 opens at almost anything; 0.5 is the detector's own advice.
     pub(crate) fn set_sensitivity(&mut self, sensitivity: f32) {
         self.threshold = 0.95 - 0.9 * sensitivity.clamp(0.0, 1.0);

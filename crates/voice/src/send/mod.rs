@@ -211,10 +211,21 @@ impl VoiceSender {
     /// Captured sound was thrown away instead of being pushed.
     pub fn skipped(&mut self, samples: usize) {
         self.processor.skip(samples);
+        self.timestamp = self.timestamp.wrapping_add(samples as u32);
+    }
+
+    /// What is pushed from here on goes to others: nothing of what was pushed before may be heard by them. A talkspurt
+    /// is broken off.
+    pub fn interrupt(&mut self) {
+        self.withhold();
+        self.preroll.clear();
+        self.gate.close();
+        self.state = State::Silent;
     }
 
     /// What is pushed from here on comes from another device.
     pub fn device_changed(&mut self) {
+        self.interrupt();
         self.processor.restart();
         self.clipping = ClippingDetector::default();
     }
@@ -293,11 +304,7 @@ impl VoiceSender {
         // Nothing said while muted, or before the key was pressed, may ever be sent.
         let secret = self.withheld > 0;
         if self.muted || (!open && !detects) {
-            self.withheld = if self.processor.is_on() {
-                processing::DELAY
-            } else {
-                0
-            };
+            self.withheld = self.processor.delay();
         } else {
             self.withheld = self.withheld.saturating_sub(count);
         }
@@ -365,7 +372,11 @@ impl VoiceSender {
     }
 
     pub fn set_mode(&mut self, mode: TransmitMode) {
+        let was_open = self.gate.is_open();
         self.gate.set_mode(mode);
+        if !was_open && self.gate.may_open() {
+            self.withhold();
+        }
         if mode != TransmitMode::VoiceActivity && self.state == State::Silent {
             self.preroll.clear();
         }
@@ -418,6 +429,12 @@ impl VoiceSender {
         self.timestamp = self.timestamp.wrapping_add(dropped as u32);
     }
 
+    /// Nothing captured so far is sent from here on, wherever on its way it is.
+    fn withhold(&mut self) {
+        self.drop_unfinished();
+        self.withheld = self.processor.delay();
+    }
+
     /// The next frame starts a talkspurt of its own.
     fn new_encoder(&mut self) {
         self.preroll.clear();
@@ -436,9 +453,9 @@ impl VoiceSender {
         self.output.count_error(&done);
     }
 
-    /// Muted, nothing is sent from the next frame on; the meter and the detector keep running.
+    /// Muted, nothing is sent from here on; the meter and the detector keep running.
     pub fn set_muted(&mut self, muted: bool) {
-        if self.processor.is_on() && muted != self.muted {
+        if muted != self.muted {
             self.drop_unfinished();
         }
         self.muted = muted;

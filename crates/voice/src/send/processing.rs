@@ -17,7 +17,7 @@ pub(crate) const BLOCK: usize = 10 * SAMPLES_PER_MS;
 /// The library's 15 dB would drive a microphone at the usual level into the limiter for seconds.
 const INITIAL_GAIN_DB: f32 = 6.0;
 /// What was captured comes out this much later with all parts on (15 ms: `tests/room.rs`), rounded up, samples.
-pub(crate) const DELAY: usize = 16 * SAMPLES_PER_MS;
+const DELAY: usize = 16 * SAMPLES_PER_MS;
 const MONO: StreamConfig = StreamConfig::new(SAMPLE_RATE_HZ, 1);
 
 /// What is done to the microphone's sound before it is sent.
@@ -109,6 +109,11 @@ impl Processor {
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.engine.is_some()
+    }
+
+    /// How much later what is captured comes out, at most, samples.
+    pub(crate) fn delay(&self) -> usize {
+        if self.is_on() { DELAY } else { 0 }
     }
 
     /// Takes effect with the next block. Turning a part on or off makes the echo canceller learn the room anew.
