@@ -41,6 +41,8 @@ pub(crate) struct FrameDecoder {
     pcm: Box<[f32; 2 * MAX_FRAME_SAMPLES]>,
     /// Half their difference, when two channels were decoded.
     side: Box<[f32; MAX_FRAME_SAMPLES]>,
+    /// What both were decoded to, whatever the decoder makes next.
+    made: Channels,
 }
 
 impl FrameDecoder {
@@ -59,6 +61,7 @@ impl FrameDecoder {
             mono_packets: 0,
             pcm: Box::new([0.0; 2 * MAX_FRAME_SAMPLES]),
             side: Box::new([0.0; MAX_FRAME_SAMPLES]),
+            made: Channels::Mono,
         })
     }
 
@@ -101,7 +104,7 @@ impl FrameDecoder {
     pub(crate) fn sound(&self, part: Range<usize>) -> Sound<'_> {
         Sound {
             mid: &self.pcm[part.clone()],
-            side: (self.decoder.channels() == Channels::Stereo).then(|| &self.side[part]),
+            side: (self.made == Channels::Stereo).then(|| &self.side[part]),
         }
     }
 
@@ -215,6 +218,7 @@ impl FrameDecoder {
         if let Some(samples) = self.checked(decoded) {
             return samples;
         }
+        self.made = self.decoder.channels();
         self.pcm[..step].fill(0.0);
         self.side[..step].fill(0.0);
         step
@@ -235,7 +239,8 @@ impl FrameDecoder {
                 0.0
             }
         };
-        match self.decoder.channels() {
+        self.made = self.decoder.channels();
+        match self.made {
             Channels::Mono => {
                 for sample in &mut self.pcm[..samples] {
                     *sample = sane(*sample);
@@ -256,6 +261,54 @@ impl FrameDecoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// 100 frames of 10 ms, of a tone on the left.
+    fn packets(channels: Channels) -> Vec<Vec<u8>> {
+        let channels = match channels {
+            Channels::Mono => opus::Channels::Mono,
+            Channels::Stereo => opus::Channels::Stereo,
+        };
+        let mut encoder =
+            opus::Encoder::new(SAMPLE_RATE_HZ, channels, opus::Application::LowDelay).unwrap();
+        encoder.set_bitrate(opus::Bitrate::Bits(128_000)).unwrap();
+        let frame: Vec<f32> = (0..480)
+            .flat_map(|i| {
+                let sample = (i as f32 / 480.0 * 4.0 * std::f32::consts::TAU).sin() * 0.3;
+                [sample, 0.0].into_iter().take(channels as usize)
+            })
+            .collect();
+        (0..100)
+            .map(|_| encoder.encode_vec_float(&frame, 1_275).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn the_seam_between_mono_and_stereo_has_the_channels_of_what_was_before() {
+        let (mono, stereo) = (packets(Channels::Mono), packets(Channels::Stereo));
+        let mut decoder = FrameDecoder::new().unwrap();
+        let mut play = |payload: &[u8]| {
+            let seam = decoder.prepare(payload);
+            let side = decoder.sound(0..seam).side.map(<[f32]>::to_vec);
+            decoder.decode(payload).unwrap();
+            (seam, side)
+        };
+        for payload in &mono {
+            play(payload);
+        }
+        let (seam, side) = play(&stereo[0]);
+        assert!(seam > 0 && side.is_none(), "it was mono");
+        for payload in &stereo[1..] {
+            play(payload);
+        }
+        let (seam, side) = mono
+            .iter()
+            .cycle()
+            .take(MONO_AGAIN as usize + 2)
+            .map(|payload| play(payload))
+            .find(|(seam, _)| *seam > 0)
+            .expect("mono again");
+        assert_eq!(side.map(|side| side.len()), Some(seam));
+    }
 
     #[test]
     fn packet_lengths_come_from_the_first_byte() {

@@ -2,7 +2,7 @@
 
 use crate::frame::{SAMPLE_RATE_HZ, SAMPLES_PER_MS, Stereo};
 
-/// A gain travels from 0 to 1 in this many samples (10 ms).
+/// A gain arrives within this many samples (10 ms), and takes all of them from 0 to 1.
 const RAMP: f32 = (10 * SAMPLES_PER_MS) as f32;
 /// Up to here (-3 dBFS) the limiter changes nothing.
 const KNEE: f32 = 0.7;
@@ -16,6 +16,8 @@ const RELEASE_S: f32 = 0.25;
 pub(crate) struct Gain {
     current: f32,
     target: f32,
+    /// Change in a sample at most.
+    step: f32,
 }
 
 impl Gain {
@@ -23,16 +25,20 @@ impl Gain {
         Self {
             current: gain,
             target: gain,
+            step: 1.0 / RAMP,
         }
     }
 
     pub(crate) fn set(&mut self, gain: f32) {
-        self.target = gain;
+        if gain != self.target {
+            self.target = gain;
+            self.step = (gain - self.current).abs().max(1.0) / RAMP;
+        }
     }
 
     /// The gain of the next sample.
     fn step(&mut self) -> f32 {
-        let change = (self.target - self.current).clamp(-1.0 / RAMP, 1.0 / RAMP);
+        let change = (self.target - self.current).clamp(-self.step, self.step);
         self.current += change;
         self.current
     }
@@ -128,6 +134,18 @@ mod tests {
                 .all(|pair| pair[0][0] - pair[1][0] < 0.003)
         );
         assert_eq!(samples[599], [0.0; 2]);
+    }
+
+    #[test]
+    fn a_boosted_speaker_is_muted_as_fast_as_others() {
+        let mut gain = Gain::new(4.0);
+        let mut samples = [from_mono(0.1); 481];
+        for chunk in samples.chunks_mut(120) {
+            gain.set(0.0);
+            gain.apply(chunk);
+        }
+        assert!(samples[480][0].abs() < 1e-4, "{:?}", samples[480]);
+        assert!(samples[240][0] > 0.1, "not at once");
     }
 
     #[test]
