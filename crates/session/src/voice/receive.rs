@@ -321,8 +321,13 @@ impl Worker {
     /// Someone left.
     fn forget(&mut self, speaker: Speaker) {
         let loudness = self.receiver.loudness(speaker.ssrc.0);
-        let room = self.loudness.len() < MAX_REMEMBERED;
-        if loudness.lufs().is_some() && (room || self.loudness.contains_key(&speaker.user)) {
+        if loudness.lufs().is_some() {
+            if self.loudness.len() >= MAX_REMEMBERED
+                && !self.loudness.contains_key(&speaker.user)
+                && let Some(&other) = self.loudness.keys().next()
+            {
+                self.loudness.remove(&other);
+            }
             self.loudness.insert(speaker.user, loudness);
         }
         self.receiver.remove(speaker.ssrc.0);
