@@ -370,6 +370,12 @@ impl PathAdapter {
     pub fn path_changed(&mut self) {
         self.round_trips = RoundTrips::default();
         self.calm_jitter_ms = f32::MAX;
+        self.own_loss_until = None;
+        self.pause = FIRST_STEP;
+        self.full_at = None;
+        self.standing_since = None;
+        self.reports_since_change = 0;
+        self.lost_since_change = 0.0;
     }
 
     // ---- how much ----
