@@ -181,18 +181,6 @@ fn nothing_from_before_an_interruption_is_sent_after_it() {
 }
 
 #[test]
-fn an_interruption_closes_what_speech_had_opened() {
-    let mut sender = sender(TransmitMode::VoiceActivity);
-    let mut said = vec![0.0; 48_000];
-    vowel(&mut Rng(4), &mut said[24_000..]);
-    assert!(!send(&mut sender, &said, 480).is_empty());
-    sender.interrupt();
-    let after = send(&mut sender, &[0.0; 24_000], 480);
-    assert!(after.len() < 75, "no hangover of before: {}", after.len());
-    assert!(after.iter().all(|frame| frame.timestamp >= 48_000));
-}
-
-#[test]
 fn the_timestamp_counts_what_was_thrown_away() {
     let mut sender = sender(TransmitMode::Open);
     send(&mut sender, &[0.1; 700], 480);
