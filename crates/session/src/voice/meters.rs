@@ -61,6 +61,13 @@ impl Meters {
         self.redundancy.store(redundancy as u8, Relaxed);
     }
 
+    /// Nothing is sent any more.
+    pub fn stopped_sending(&self) {
+        self.bitrate_bps.store(0, Relaxed);
+        self.frame_ms.store(0.0);
+        self.redundancy.store(Redundancy::None as u8, Relaxed);
+    }
+
     /// As [`publish`](Self::publish), for the send worker.
     pub fn publish_microphone(&self, meter: MicrophoneMeter) {
         if let Ok(mut microphone) = self.microphone.try_lock() {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::audio::{CallbackClock, SAMPLE_RATE};
 
 /// A device that called back this long ago has stopped.
-const STALLED: Duration = Duration::from_millis(200);
+pub const STALLED: Duration = Duration::from_millis(200);
 /// How soon to look again when a callback is overdue.
 const OVERDUE_POLL: Duration = Duration::from_micros(250);
 /// Least and most time before a playout callback at which its samples are in the ring.

@@ -22,7 +22,7 @@ use voxhall_voice::{
 
 use super::{
     meters::{Meters, Smoothed},
-    pacing,
+    pacing::{self, STALLED},
 };
 use crate::{
     Microphone, MicrophoneMeter, Transmit, Voice,
@@ -92,6 +92,8 @@ pub struct Worker {
     settings: Voice,
     meter: MicrophoneMeter,
     capture: Option<CaptureEnd>,
+    /// When the microphone was last seen to deliver something.
+    captured_at: Option<Instant>,
     path: Option<ActivePath>,
     datagram: Datagram,
     encode: Smoothed,
@@ -107,6 +109,7 @@ impl Worker {
             settings: Voice::default(),
             meter: MicrophoneMeter::default(),
             capture: None,
+            captured_at: None,
             path: None,
             datagram: Datagram::new(),
             encode: Smoothed::default(),
@@ -144,11 +147,15 @@ impl Worker {
                 }
                 self.sender.device_changed();
                 self.capture = capture;
+                self.captured_at = None;
             }
             Command::Path(path) => {
                 // What was said so far is for those who heard it until now.
                 self.work();
                 self.sender.interrupt();
+                if path.is_none() {
+                    self.meters.stopped_sending();
+                }
                 self.path = path.map(|path| ActivePath {
                     adapter: PathAdapter::new(
                         wanted(path.bitrate_bps, &self.settings),
@@ -247,6 +254,17 @@ impl Worker {
             active.switch_key_if_due(now);
         }
 
+        let last = capture.clock.capture.last();
+        if let (Some(before), Some(last)) = (self.captured_at, last)
+            && last.saturating_duration_since(before) >= STALLED
+            && capture.ring.slots() < MAX_BACKLOG_SAMPLES
+        {
+            // It stood still, rather than this worker: another device may be behind the same end now.
+            self.sender.device_changed();
+        }
+        self.captured_at = last;
+        let stands = last.is_none_or(|last| now.saturating_duration_since(last) >= STALLED);
+
         let stale = capture.ring.slots().saturating_sub(MAX_BACKLOG_SAMPLES);
         if let Ok(chunk) = capture.ring.read_chunk(stale) {
             chunk.commit_all();
@@ -254,8 +272,10 @@ impl Worker {
         let played = capture.reference.slots();
         if let Ok(chunk) = capture.reference.read_chunk(played) {
             let (first, second) = chunk.as_slices();
-            self.sender.played(first);
-            self.sender.played(second);
+            if !stands {
+                self.sender.played(first);
+                self.sender.played(second);
+            }
             chunk.commit_all();
         }
         self.sender.skipped(stale);
