@@ -111,6 +111,15 @@ impl FromStr for FrameLength {
     }
 }
 
+/// A sample as sound: devices may deliver anything.
+pub(crate) fn tame(sample: f32) -> f32 {
+    if sample.is_finite() {
+        sample.clamp(-1.0, 1.0)
+    } else {
+        0.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

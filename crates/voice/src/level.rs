@@ -1,5 +1,7 @@
 //! Loudness of a stretch of samples, shared by the microphone meter, the RTP audio level and the speaking rings.
 
+use crate::frame::{Stereo, tame};
+
 /// What a meter shows for complete silence, dBFS.
 pub const SILENCE_DBFS: f32 = -127.0;
 
@@ -14,15 +16,25 @@ impl Level {
     /// Measures `samples`; an empty slice is silence.
     #[must_use]
     pub fn of(samples: &[f32]) -> Self {
+        Self::measure(samples.iter().copied())
+    }
+
+    /// Of what a device delivers, which may be anything.
+    pub(crate) fn of_captured(samples: &[Stereo]) -> Self {
+        Self::measure(samples.as_flattened().iter().copied().map(tame))
+    }
+
+    fn measure(samples: impl ExactSizeIterator<Item = f32>) -> Self {
+        let count = samples.len().max(1);
         let mut peak = 0.0_f32;
         let mut energy = 0.0_f32;
-        for &sample in samples {
+        for sample in samples {
             peak = peak.max(sample.abs());
             energy += sample * sample;
         }
         Self {
             peak,
-            rms: (energy / samples.len().max(1) as f32).sqrt(),
+            rms: (energy / count as f32).sqrt(),
         }
     }
 

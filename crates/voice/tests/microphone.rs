@@ -4,8 +4,8 @@ mod support;
 
 use support::{Rng, fricative, speech, stereo, vowel};
 use voxhall_voice::{
-    Channels, FrameLength, NoiseSuppression, Processing, SenderConfig, Sound, Stereo, TransmitMode,
-    VoiceSender,
+    Channels, FrameLength, NoiseSuppression, OpusMode, Processing, Protection, SenderConfig, Sound,
+    Stereo, TransmitMode, VoiceSender,
 };
 
 const SECOND: usize = 48_000;
@@ -465,4 +465,35 @@ fn keys_and_music_from_the_speakers_rarely_open_the_microphone() {
         println!("{name} from the speakers: open {before:.2} of the time, processed {after:.2}");
         assert!(after < 0.1);
     }
+}
+
+#[test]
+fn nothing_is_detected_in_music_and_broken_samples_leave_the_meter_alone() {
+    let mut sender = sender(
+        Sound::Music(Channels::Stereo),
+        TransmitMode::VoiceActivity,
+        FrameLength::Ms10,
+    );
+    let mut frames = 0;
+    sender.push(&[[f32::INFINITY, 3e30]; 960], |frame| {
+        frames += 1;
+        assert!(!frame.voice);
+    });
+    assert_eq!(frames, 2);
+    assert!(!sender.speech());
+    assert_eq!(sender.captured_level().peak, 1.0);
+    sender.push(&[[f32::NAN; 2]; 480], |_| {});
+    assert_eq!(sender.captured_level().rms, 0.0);
+}
+
+#[test]
+fn protection_outlasts_an_interlude_of_music() {
+    let speech_sound = Sound::Speech(Processing::OFF);
+    let mut sender = sender(speech_sound, TransmitMode::Open, FrameLength::Ms10);
+    sender.protect(Protection::Fec { loss_percent: 5 });
+    sender.set_sound(Sound::Music(Channels::Stereo));
+    sender.push(&[[0.1; 2]; 960], |_| {});
+    sender.set_sound(speech_sound);
+    sender.push(&[[0.1; 2]; 960], |_| {});
+    assert_eq!(sender.opus_mode(), OpusMode::Protected);
 }

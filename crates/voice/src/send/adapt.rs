@@ -245,10 +245,16 @@ impl PathAdapter {
             None => (self.wanted.bitrate_bps, self.shortest()),
             Some(rate_bps) => self.fit(rate_bps as u32),
         };
+        // Neither music nor frames this short have any (see `FrameEncoder`).
+        let unprotected = self.wanted.fixed_length || frame_length < FrameLength::Ms10;
         Sending {
             bitrate_bps,
             frame_length,
-            protection: self.protection,
+            protection: if unprotected {
+                Protection::None
+            } else {
+                self.protection
+            },
         }
     }
 
@@ -389,9 +395,15 @@ impl PathAdapter {
         }
     }
 
+    /// What is sent at most, if less was wanted since it was held.
+    fn sent_bps(&self) -> f32 {
+        let all = self.all_bps();
+        self.rate_bps().map_or(all, |bps| bps.min(all))
+    }
+
     /// What waits on the path beside our own packets: one of them, and the request that measures it.
     fn queue(&self, now: Instant) -> Duration {
-        let rate_bps = self.rate_bps().unwrap_or_else(|| self.all_bps());
+        let rate_bps = self.sent_bps();
         let length = self.sending().frame_length.samples() as f32 / SAMPLE_RATE_HZ as f32;
         let own = length + (ASK_BYTES * 8) as f32 / rate_bps;
         let queue = self.round_trips.over_least(now);
@@ -411,7 +423,7 @@ impl PathAdapter {
         {
             return;
         }
-        let sent = self.rate_bps().unwrap_or_else(|| self.all_bps());
+        let sent = self.sent_bps();
         let carried = sent * (1.0 - loss) / (1.0 + growth);
         let bps = (carried * HEADROOM).max(sent * LEAST_SHARE);
         let least = if loss < SOME_LOSS && self.queue(now) < LARGE_QUEUE {
@@ -431,7 +443,7 @@ impl PathAdapter {
     /// No less than what gets through, and no longer frames where that can be helped: it is a question, not an answer.
     fn try_less(&mut self, now: Instant, loss: f32) {
         let before_bps = self.rate_bps();
-        let sent = before_bps.unwrap_or_else(|| self.all_bps());
+        let sent = self.sent_bps();
         let carried = sent * (1.0 - loss);
         let shortest = self.shortest().max(FrameLength::Ms20);
         let good = (GOOD_BPS.min(self.wanted.bitrate_bps) + overhead_bps(shortest)) as f32;
@@ -456,7 +468,7 @@ impl PathAdapter {
         self.full_at = Some(now);
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         let least = (LEAST_BPS + overhead_bps(FrameLength::Ms60)) as f32;
-        let bps = (before_bps * AFTER_FAILURE).max(least);
+        let bps = (before_bps.min(self.all_bps()) * AFTER_FAILURE).max(least);
         self.change(now, Rate::Held { bps });
     }
 
@@ -488,7 +500,7 @@ impl PathAdapter {
                 if drained && since >= pause && self.spoken_since_change >= pause / 3 {
                     let trying = Rate::TryingMore {
                         bps: (bps * STEP).min(self.all_bps()),
-                        before_bps: bps,
+                        before_bps: self.sent_bps(),
                         loss: self.losses.loss,
                     };
                     self.change(now, trying);

@@ -5,7 +5,7 @@
 //! captured. Where none is there, silence is made up, after which there is more in reserve; what is never needed of
 //! the reserve is given up again.
 
-use crate::frame::{SAMPLES_PER_MS, Stereo, to_mono};
+use crate::frame::{SAMPLES_PER_MS, Stereo, tame, to_mono};
 
 /// Half a second, the canceller's reach.
 const CAPACITY: usize = 500 * SAMPLES_PER_MS;
@@ -25,7 +25,9 @@ pub(crate) struct FarEnd {
     watched: usize,
     creeping: bool,
     slipped: u64,
-    /// Something was played: before that, silence is no slip.
+    /// Samples that were missing in a row.
+    missing: usize,
+    /// Something was played of late: where nothing is, silence is no slip.
     started: bool,
 }
 
@@ -39,6 +41,7 @@ impl FarEnd {
             watched: 0,
             creeping: false,
             slipped: 0,
+            missing: 0,
             started: false,
         }
     }
@@ -49,11 +52,7 @@ impl FarEnd {
             if self.len == CAPACITY {
                 self.drop_oldest(1);
             }
-            self.ring[(self.first + self.len) % CAPACITY] = if sample.is_finite() {
-                sample.clamp(-1.0, 1.0)
-            } else {
-                0.0
-            };
+            self.ring[(self.first + self.len) % CAPACITY] = tame(sample);
             self.len += 1;
         }
     }
@@ -73,6 +72,15 @@ impl FarEnd {
         }
         self.first = (self.first + ready) % CAPACITY;
         self.len -= ready;
+        self.missing = if ready > 0 {
+            0
+        } else {
+            self.missing + out.len()
+        };
+        if self.missing > WATCH {
+            // The speakers were closed.
+            self.started = false;
+        }
         if self.started {
             self.slipped += (out.len() - ready) as u64;
         }
@@ -159,6 +167,14 @@ mod tests {
         far.take(&mut out);
         assert_eq!(out, [0.0; BLOCK]);
         assert_eq!(far.slipped(), 0);
+    }
+
+    #[test]
+    fn speakers_that_were_closed_are_no_slip() {
+        let mut far = FarEnd::new();
+        run(&mut far, 10, BLOCK);
+        run(&mut far, 1_000, 0);
+        assert!(far.slipped() <= WATCH as u64, "{}", far.slipped());
     }
 
     #[test]

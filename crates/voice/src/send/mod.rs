@@ -151,7 +151,14 @@ pub struct VoiceSender {
     timestamp: u32,
     level: Level,
     complexity: u8,
-    loss: f32,
+    told: Told,
+}
+
+/// What was last said of the path's losses, for an encoder that is made anew.
+#[derive(Debug, Clone, Copy)]
+enum Told {
+    Loss(f32),
+    Protection(Protection),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,7 +206,7 @@ impl VoiceSender {
             timestamp: config.first_timestamp,
             level: Level::default(),
             complexity: config.complexity.min(10),
-            loss: 0.0,
+            told: Told::Loss(0.0),
         })
     }
 
@@ -256,7 +263,7 @@ impl VoiceSender {
         self.output.stats.captured_samples += samples.len() as u64;
         self.clipping.push(samples);
         if !samples.is_empty() {
-            self.captured = Level::of(samples.as_flattened());
+            self.captured = Level::of_captured(samples);
         }
         if self.sound.channels() == Channels::Stereo {
             let mut interleaved = samples.as_flattened();
@@ -315,7 +322,7 @@ impl VoiceSender {
             length: self.length,
             timestamp: self.timestamp,
             level: self.level,
-            voice: self.gate.speech(),
+            voice: self.speech(),
             dtx: self.gate.leaves_silence_to_dtx(),
         };
         self.timestamp = self.timestamp.wrapping_add(count as u32);
@@ -448,7 +455,10 @@ impl VoiceSender {
         );
         let done = made.and_then(|encoder| {
             self.output.encoder = encoder;
-            self.output.encoder.set_loss(self.loss)
+            match self.told {
+                Told::Loss(fraction) => self.output.encoder.set_loss(fraction),
+                Told::Protection(protection) => self.output.encoder.protect(protection),
+            }
         });
         self.output.count_error(&done);
     }
@@ -522,6 +532,7 @@ impl VoiceSender {
 
     /// Redundancy as [`PathAdapter`] wants it; takes effect as [`set_reported_loss`](Self::set_reported_loss) does.
     pub fn protect(&mut self, protection: Protection) {
+        self.told = Told::Protection(protection);
         let done = self.output.encoder.protect(protection);
         self.output.count_error(&done);
     }
@@ -529,7 +540,7 @@ impl VoiceSender {
     /// The share of this speaker's packets that listeners miss, 0..1, for who knows no more of the path. Any loss
     /// switches to [`OpusMode::Protected`] at the next talkspurt or after a second, ten seconds without switch back.
     pub fn set_reported_loss(&mut self, fraction: f32) {
-        self.loss = fraction;
+        self.told = Told::Loss(fraction);
         let done = self.output.encoder.set_loss(fraction);
         self.output.count_error(&done);
     }
@@ -563,10 +574,10 @@ impl VoiceSender {
         self.processor.echo()
     }
 
-    /// The detector hears speech, even when muted: "you are muted".
+    /// The detector hears speech, even when muted: "you are muted". It doesn't listen to music.
     #[must_use]
     pub fn speech(&self) -> bool {
-        self.gate.speech()
+        matches!(self.sound, Sound::Speech(_)) && self.gate.speech()
     }
 
     #[must_use]

@@ -10,7 +10,7 @@ use sonora::config::{
 use sonora::{AudioProcessing, Config, StreamConfig};
 
 use super::far_end::FarEnd;
-use crate::frame::{SAMPLE_RATE_HZ, SAMPLES_PER_MS, Stereo};
+use crate::frame::{SAMPLE_RATE_HZ, SAMPLES_PER_MS, Stereo, tame};
 
 /// The library's only block length.
 pub(crate) const BLOCK: usize = 10 * SAMPLES_PER_MS;
@@ -121,6 +121,10 @@ impl Processor {
         if settings == self.settings {
             return;
         }
+        if settings.echo && !self.settings.echo {
+            // What is left there was played long ago.
+            self.far_end = FarEnd::new();
+        }
         self.settings = settings;
         if settings == Processing::OFF {
             self.engine = None;
@@ -205,15 +209,6 @@ impl Processor {
             return_loss_enhancement_db: stats.echo_return_loss_enhancement.map(|db| db as f32),
             slipped_samples: self.far_end.slipped(),
         })
-    }
-}
-
-/// Devices may deliver anything.
-fn tame(sample: f32) -> f32 {
-    if sample.is_finite() {
-        sample.clamp(-1.0, 1.0)
-    } else {
-        0.0
     }
 }
 

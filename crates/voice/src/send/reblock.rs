@@ -1,6 +1,6 @@
 //! Cuts capture chunks of any length into frames.
 
-use crate::frame::{Channels, FrameLength, MAX_FRAME_SAMPLES};
+use crate::frame::{Channels, FrameLength, MAX_FRAME_SAMPLES, tame};
 
 pub(crate) struct Reblocker {
     /// Interleaved.
@@ -45,11 +45,7 @@ impl Reblocker {
         }
         let (taken, rest) = input.split_at(input.len().min(self.frame - self.filled));
         for (to, &from) in self.buffer[self.filled..].iter_mut().zip(taken) {
-            *to = if from.is_finite() {
-                from.clamp(-1.0, 1.0)
-            } else {
-                0.0
-            };
+            *to = tame(from);
         }
         self.filled += taken.len();
         *input = rest;
