@@ -403,7 +403,7 @@ mod tests {
     use crate::audio::{DeviceEnds, seam};
 
     fn worker() -> (Worker, DeviceEnds) {
-        let (_, commands) = std::sync::mpsc::channel();
+        let (_, commands) = std::sync::mpsc::sync_channel(1);
         let mut worker = Worker::new(commands, Arc::new(Meters::default())).expect("an encoder");
         let (ends, capture, _) = seam();
         worker.command(Command::Attach(Some(capture)));
