@@ -68,7 +68,6 @@ pub struct App {
     guest: Option<String>,
     overrides: (Option<String>, Option<String>),
     talk_key_down: bool,
-    attached: bool,
     running: bool,
     company: BTreeSet<UserId>,
     reported: Instant,
@@ -138,7 +137,6 @@ impl App {
             guest: None,
             overrides,
             talk_key_down: false,
-            attached: false,
             running: false,
             company: BTreeSet::new(),
             reported: Instant::now(),
@@ -326,15 +324,6 @@ impl App {
 
     /// Devices are open while one is in voice, or looking at their meters.
     fn tend_devices(&mut self) {
-        let in_voice = self.state.voice.channel().is_some();
-        if in_voice != self.attached {
-            self.attached = in_voice;
-            let ends = in_voice.then(|| self.session.attach_audio());
-            if ends.is_none() {
-                self.session.detach_audio();
-            }
-            self.audio.attach(ends);
-        }
         let meters = matches!(
             self.memory.dialog,
             Some(Dialog::Preferences(Tab::Audio | Tab::Voice))
@@ -344,9 +333,14 @@ impl App {
             self.listed = Instant::now();
             self.audio.refresh();
         }
-        let run = in_voice || meters;
+        let run = self.state.voice.channel().is_some() || meters;
         if run != self.running {
             self.running = run;
+            let ends = run.then(|| self.session.attach_audio());
+            if ends.is_none() {
+                self.session.detach_audio();
+            }
+            self.audio.attach(ends);
             self.audio.run(run);
         }
     }
@@ -474,7 +468,7 @@ impl App {
 
     /// For whoever looks into a bad connection: `VOXHALL_LOG=voxhall=debug`.
     fn report(&mut self) {
-        if self.attached && self.reported.elapsed() > REPORT {
+        if self.state.voice.channel().is_some() && self.reported.elapsed() > REPORT {
             self.reported = Instant::now();
             tracing::debug!(meters = ?self.session.meters(), "voice");
         }
@@ -539,7 +533,9 @@ impl App {
             |wait: Duration| next = Some(next.map_or(wait, |next: Duration| next.min(wait)));
         if self.running {
             let loud = self.levels.0 > QUIET_DBFS
-                && (meters.transmitting || !self.attached || self.memory.dialog.is_some());
+                && (meters.transmitting
+                    || self.state.voice.channel().is_none()
+                    || self.memory.dialog.is_some());
             let lively = loud
                 || self.levels.1 > QUIET_DBFS
                 || meters.speakers.iter().any(|speaker| speaker.speaking);

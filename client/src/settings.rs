@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use voxhall_protocol::{UserId, link::Link};
 use voxhall_session::{
-    Channels, FrameLength, Microphone, Music, Processing, StoredLogin, Transmit,
+    Channels, FrameLength, Microphone, Music, NoiseSuppression, Processing, StoredLogin, Transmit,
 };
 
 use crate::audio::Choice;
@@ -39,6 +39,8 @@ pub struct Settings {
     pub release_tail_ms: u32,
     /// What is done to the microphone's sound, but for music.
     pub processing: Processing,
+    /// How much noise is suppressed when it is switched on again.
+    pub noise_when_on: NoiseSuppression,
     pub music: MusicSettings,
     pub frame_ms: f32,
     /// 0.0: least delay, 1.0: fewest gaps.
@@ -65,6 +67,7 @@ impl Default for Settings {
             talk_key: "F8".to_owned(),
             release_tail_ms: 200,
             processing: Processing::default(),
+            noise_when_on: NoiseSuppression::default(),
             music: MusicSettings::default(),
             frame_ms: 10.0,
             stability: 0.3,
@@ -405,7 +408,6 @@ fn private_file(path: &Path) -> io::Result<fs::File> {
 #[cfg(test)]
 mod tests {
     use voxhall_protocol::control::{User, UserKind};
-    use voxhall_session::NoiseSuppression;
 
     use super::*;
 

@@ -93,15 +93,17 @@ pub fn quick_switches_ui(ui: &mut Ui, settings: &mut Settings) {
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
         let (processing, music) = (&mut settings.processing, &mut settings.music.on);
+        let noise_when_on = &mut settings.noise_when_on;
         ui.add_enabled_ui(!*music, |ui| {
             chip(ui, &mut processing.echo, "Echo", "Cancel echoes");
             let mut quiet = processing.noise != NoiseSuppression::Off;
             if chip(ui, &mut quiet, "Noise", "Suppress noise").changed() {
-                processing.noise = if quiet {
-                    NoiseSuppression::default()
+                if quiet {
+                    processing.noise = *noise_when_on;
                 } else {
-                    NoiseSuppression::Off
-                };
+                    *noise_when_on =
+                        std::mem::replace(&mut processing.noise, NoiseSuppression::Off);
+                }
             }
             chip(ui, &mut processing.gain, "Gain", "Set the gain by itself");
         });
