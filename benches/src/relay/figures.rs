@@ -38,6 +38,8 @@ pub struct Measured<'a> {
     pub report: &'a Report,
     pub server: &'a Cost,
     pub bare: &'a Cost,
+    pub mumble: &'a Cost,
+    pub mumble_rss_kib_per_user: f64,
     pub rss_kib_per_user: f64,
     pub joined_s: f64,
     pub load_before: Option<f64>,
@@ -66,6 +68,7 @@ pub struct Figures {
     baseline_cpu_s_per_million: f64,
     baseline_delay_us: Quantiles,
     baseline_delivery: f64,
+    mumble: Option<Mumble>,
     pacing_late_us: Quantiles,
     kernel_drops_server: u64,
     kernel_drops_all: u64,
@@ -84,6 +87,20 @@ struct Added {
     p999: f64,
 }
 
+/// Mumble's server under the same load, and ours beside it.
+#[derive(Serialize)]
+struct Mumble {
+    delivery: f64,
+    cpu_s_per_million_frames: f64,
+    delay_us: Quantiles,
+    rss_kib_per_user: f64,
+    /// Ours divided by Mumble's.
+    cpu_ratio: f64,
+    delay_p50_ratio: f64,
+    delay_p99_ratio: f64,
+    rss_ratio: f64,
+}
+
 pub fn figures(measured: &Measured<'_>) -> Figures {
     let Measured {
         args,
@@ -99,7 +116,22 @@ pub fn figures(measured: &Measured<'_>) -> Figures {
         not_measured.push("what the server adds: the bare forwarder could not keep up");
     }
     let per_million = |cpu: Duration, frames: u64| cpu.as_secs_f64() / frames.max(1) as f64 * 1e6;
+    let cpu = per_million(measured.server.total, server.frames);
+    let mumble = measured.report.mumble.as_ref().map(|seen| {
+        let theirs = per_million(measured.mumble.total, seen.frames);
+        Mumble {
+            delivery: delivery(seen),
+            cpu_s_per_million_frames: theirs,
+            delay_us: seen.delay_us,
+            rss_kib_per_user: measured.mumble_rss_kib_per_user,
+            cpu_ratio: cpu / theirs,
+            delay_p50_ratio: server.delay_us.p50 / seen.delay_us.p50,
+            delay_p99_ratio: server.delay_us.p99 / seen.delay_us.p99,
+            rss_ratio: measured.rss_kib_per_user / measured.mumble_rss_kib_per_user,
+        }
+    });
     Figures {
+        mumble,
         users: args.users,
         channels: args.channels,
         speakers: args.speakers,
@@ -118,7 +150,7 @@ pub fn figures(measured: &Measured<'_>) -> Figures {
         delay_us: server.delay_us,
         server_cpu_s: measured.server.total.as_secs_f64(),
         media_thread_cpu_s: measured.server.media.as_secs_f64(),
-        cpu_s_per_million_frames: per_million(measured.server.total, server.frames),
+        cpu_s_per_million_frames: cpu,
         media_thread_cpu_s_per_million_frames: per_million(measured.server.media, server.frames),
         rss_kib_per_user: measured.rss_kib_per_user,
         baseline_cpu_s_per_million: per_million(measured.bare.total, bare.frames),
@@ -248,6 +280,46 @@ pub fn print(figures: &Figures, report: &Report) {
         format!("{:.0} KiB", figures.rss_kib_per_user),
         format!("all joined in {:.1} s", figures.joined_s),
     );
+    if let Some(mumble) = &figures.mumble {
+        heading("Mumble's server, the same load in the same run: theirs, ours, ours to theirs");
+        row(
+            "CPU a million frames out",
+            format!("{:.2} s", mumble.cpu_s_per_million_frames),
+            format!(
+                "{:.2} s: {:.2} x",
+                figures.cpu_s_per_million_frames, mumble.cpu_ratio
+            ),
+        );
+        for (name, theirs, ours, ratio) in [
+            (
+                "delay, median",
+                mumble.delay_us.p50,
+                figures.delay_us.p50,
+                mumble.delay_p50_ratio,
+            ),
+            (
+                "delay, 99 %",
+                mumble.delay_us.p99,
+                figures.delay_us.p99,
+                mumble.delay_p99_ratio,
+            ),
+        ] {
+            row(name, us(theirs), format!("{}: {ratio:.2} x", us(ours)));
+        }
+        row(
+            "memory a user",
+            format!("{:.0} KiB", mumble.rss_kib_per_user),
+            format!(
+                "{:.0} KiB: {:.2} x",
+                figures.rss_kib_per_user, mumble.rss_ratio
+            ),
+        );
+        row(
+            "delivery",
+            percent(mumble.delivery),
+            percent(figures.delivery),
+        );
+    }
     heading("Under what conditions");
     row(
         "load average before",

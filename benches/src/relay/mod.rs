@@ -7,6 +7,7 @@
 mod bare;
 mod figures;
 mod load;
+mod mumble;
 mod start;
 mod talk;
 
@@ -20,6 +21,7 @@ pub use load::run as run_load;
 
 use crate::proc_fs::{self, CpuTime, UdpDrops};
 use figures::{Cost, Measured};
+use mumble::MumbleServer;
 use talk::{Child, FromLoad, Plan, Target};
 
 /// No turn is longer, so that server and bare forwarder meet the same weather.
@@ -52,6 +54,9 @@ pub struct Args {
     /// How datagrams travel.
     #[arg(long, default_value = "udp", value_parser = ["udp"])]
     carrier: String,
+    /// Another server that gets the same load in the same run.
+    #[arg(long, value_enum)]
+    against: Option<Against>,
     /// Tell the server that the clients can't read bundles.
     #[arg(long)]
     no_bundles: bool,
@@ -60,14 +65,24 @@ pub struct Args {
     json: bool,
 }
 
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq)]
+enum Against {
+    /// Debian's `mumble-server`.
+    Mumble,
+}
+
 pub fn run(args: &Args) -> anyhow::Result<()> {
     check(args)?;
     let server = start::server(args.users, args.channels)?;
     let rss_before_kib = proc_fs::rss_kib(server.id())?;
+    let mumble = match args.against {
+        Some(Against::Mumble) => Some(MumbleServer::start(args.users)?),
+        None => None,
+    };
     let load_before = proc_fs::load_average();
 
     let mut load = Child::start("relay-load")?;
-    load.tell(&plan(args, server.invite()))?;
+    load.tell(&plan(args, server.invite(), mumble.as_ref()))?;
     println!("{} users join …", args.users);
     let FromLoad::Joined {
         addresses,
@@ -81,9 +96,21 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     bare.tell(&addresses)?;
     load.tell(&bare.hear::<talk::BareAddress>()?)?;
 
-    println!("measuring for 2 x {} s …", args.seconds);
+    let mut mumble_rss_kib = 0;
+    if let Some(mumble) = &mumble {
+        let before = proc_fs::rss_kib(mumble.id())?;
+        println!("{} users join Mumble's server …", args.users);
+        let FromLoad::JoinedMumble { .. } = load.hear()? else {
+            bail!("the load did not join Mumble's server");
+        };
+        mumble_rss_kib = proc_fs::rss_kib(mumble.id())?.saturating_sub(before);
+    }
+
+    let targets = 2 + u64::from(mumble.is_some());
+    println!("measuring for {targets} x {} s …", args.seconds);
     let mut server_cost = Cost::default();
     let mut bare_cost = Cost::default();
+    let mut mumble_cost = Cost::default();
     let server_port = server.udp_address().port();
     let report = loop {
         match load.hear()? {
@@ -91,6 +118,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 let (pid, cost) = match target {
                     Target::Server => (server.id(), &mut server_cost),
                     Target::Bare => (bare.id(), &mut bare_cost),
+                    Target::Mumble => {
+                        let mumble = mumble.as_ref().context("nobody is on Mumble's server")?;
+                        (mumble.id(), &mut mumble_cost)
+                    }
                 };
                 let (cpu, drops) = (CpuTime::of(pid)?, UdpDrops::now(server_port));
                 if FromLoad::Ends(target) != load.hear()? {
@@ -102,7 +133,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 );
             }
             FromLoad::Done(report) => break *report,
-            FromLoad::Joined { .. } | FromLoad::Ends(_) => bail!("the load lost its thread"),
+            FromLoad::Joined { .. } | FromLoad::JoinedMumble { .. } | FromLoad::Ends(_) => {
+                bail!("the load lost its thread")
+            }
         }
     };
     let figures = figures::figures(&Measured {
@@ -110,6 +143,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         report: &report,
         server: &server_cost,
         bare: &bare_cost,
+        mumble: &mumble_cost,
+        mumble_rss_kib_per_user: mumble_rss_kib as f64 / args.users as f64,
         rss_kib_per_user: rss_after_kib.saturating_sub(rss_before_kib) as f64 / args.users as f64,
         joined_s,
         load_before,
@@ -147,7 +182,7 @@ fn check(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn plan(args: &Args, link: &str) -> Plan {
+fn plan(args: &Args, link: &str, mumble: Option<&MumbleServer>) -> Plan {
     let whole = Duration::from_secs(args.seconds);
     let turns = whole.as_millis().div_ceil(LONGEST_TURN.as_millis()) as u32;
     Plan {
@@ -160,5 +195,6 @@ fn plan(args: &Args, link: &str) -> Plan {
         bundles: !args.no_bundles,
         turns,
         turn_ms: (whole / turns).as_millis() as u64,
+        mumble: mumble.map(|server| server.at().clone()),
     }
 }

@@ -9,6 +9,8 @@ use std::{
 use anyhow::Context;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::mumble::MumbleAddress;
+
 /// What the load is to do.
 #[derive(Serialize, Deserialize)]
 pub struct Plan {
@@ -23,6 +25,8 @@ pub struct Plan {
     /// Server and bare forwarder get so many turns each.
     pub turns: u32,
     pub turn_ms: u64,
+    /// The same people are to be there too.
+    pub mumble: Option<MumbleAddress>,
 }
 
 /// Users' UDP addresses, by channel.
@@ -31,16 +35,25 @@ pub type Addresses = Vec<Vec<SocketAddr>>;
 #[derive(Serialize, Deserialize)]
 pub struct BareAddress(pub SocketAddr);
 
-#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
     Server,
     Bare,
+    Mumble,
+}
+
+impl Target {
+    pub const ALL: [Self; 3] = [Self::Server, Self::Bare, Self::Mumble];
 }
 
 #[derive(Serialize, Deserialize, Debug, PartialEq)]
 pub enum FromLoad {
     Joined {
         addresses: Addresses,
+        joined_s: f64,
+    },
+    /// Everybody is on Mumble's server too.
+    JoinedMumble {
         joined_s: f64,
     },
     /// From now on what is sent to this target is measured.
@@ -54,6 +67,7 @@ pub enum FromLoad {
 pub struct Report {
     pub server: Seen,
     pub bare: Seen,
+    pub mumble: Option<Seen>,
     /// Anything that should not have happened, and how often.
     pub oddities: Vec<(String, u64)>,
 }

@@ -1,5 +1,6 @@
 //! Every user at once, in one process: they join for real, some speak, all listen.
 
+mod mumble;
 mod people;
 mod receive;
 mod send;
@@ -27,6 +28,18 @@ pub fn run() -> anyhow::Result<()> {
     })?;
     let BareAddress(bare) = read(&mut stdin)?;
 
+    let mut on_mumble = match &plan.mumble {
+        None => None,
+        Some(at) => {
+            let people = mumble::People::join(&plan, at, &listeners)?;
+            say(&FromLoad::JoinedMumble {
+                joined_s: people.joined_s(),
+            })?;
+            let sender = Sender::new(&plan, people.speakers()?);
+            Some((people, sender, at.address))
+        }
+    };
+
     let mut sender = Sender::new(&plan, people.speakers());
     listeners.expect(sender.expects())?;
     for _ in 0..plan.turns {
@@ -34,12 +47,16 @@ pub fn run() -> anyhow::Result<()> {
         listeners.rest();
         sender.turn(Target::Bare, bare)?;
         listeners.rest();
+        if let Some((_, sender, address)) = &mut on_mumble {
+            sender.turn(Target::Mumble, *address)?;
+            listeners.rest();
+        }
     }
     let mut tally = listeners.finish()?;
     let mut oddities = tally.oddities();
     oddities.extend(people.oddities());
     oddities.extend(sender.oddities());
-    let mut seen = |target| {
+    let mut seen = |sender: &mut Sender, target| {
         let heard = tally.take(target);
         let sent = sender.take(target);
         Seen {
@@ -54,9 +71,15 @@ pub fn run() -> anyhow::Result<()> {
             late_us: sent.late(),
         }
     };
+    let mumble = on_mumble.as_mut().map(|(people, sender, _)| {
+        oddities.extend(people.oddities());
+        oddities.extend(sender.oddities());
+        seen(sender, Target::Mumble)
+    });
     say(&FromLoad::Done(Box::new(Report {
-        server: seen(Target::Server),
-        bare: seen(Target::Bare),
+        server: seen(&mut sender, Target::Server),
+        bare: seen(&mut sender, Target::Bare),
+        mumble,
         oddities,
     })))
 }

@@ -16,8 +16,8 @@ use voxhall_protocol::{
 };
 
 use super::{
-    receive::{Listener, Listeners},
-    send::Speaker,
+    receive::{Ear, Listener, Listeners},
+    send::{Speaker, Voice, VoxhallVoice},
     user::{self, Told},
 };
 use crate::relay::talk::{Addresses, Plan};
@@ -121,8 +121,7 @@ impl People {
                 let listeners = self.of_channel(channel).count() - 1;
                 speakers.push(Speaker::new(
                     Arc::clone(&joined.socket),
-                    joined.grant.ssrc,
-                    sealer,
+                    Voice::Voxhall(Box::new(VoxhallVoice::new(joined.grant.ssrc, sealer))),
                     listeners as u64,
                 ));
             }
@@ -159,16 +158,14 @@ impl People {
                 self.server = server;
                 let keys = SessionKeys::derive(&grant.secret);
                 let socket = listeners.socket(user)?;
-                listeners.add(
-                    user,
-                    Listener::new(
-                        Arc::clone(&socket),
-                        server,
-                        grant.ssrc,
-                        PathClient::new(grant.voice_session, keys.stun.clone(), Instant::now()),
-                        RtcpSender::new(keys.hop_up.clone()),
-                    ),
-                )?;
+                let listener = Listener::new(
+                    Arc::clone(&socket),
+                    server,
+                    grant.ssrc,
+                    PathClient::new(grant.voice_session, keys.stun.clone(), Instant::now()),
+                    RtcpSender::new(keys.hop_up.clone()),
+                );
+                listeners.add(user, Ear::Voxhall(Box::new(listener)))?;
                 let joined = Joined {
                     key: grant.key.clone(),
                     keys,

@@ -1,6 +1,7 @@
 //! The listeners: one thread over all UDP sockets keeps the paths open, opens every frame and takes its delay.
 
 use std::{
+    collections::BTreeMap,
     io::{self, IoSliceMut},
     net::SocketAddr,
     os::fd::AsRawFd,
@@ -27,7 +28,10 @@ use voxhall_protocol::{
     },
 };
 
-use super::send::{Mark, wall_clock_ns};
+use super::{
+    mumble::MumbleEar,
+    send::{Mark, wall_clock_ns},
+};
 use crate::relay::talk::{Quantiles, Target};
 
 const WAKE: Token = Token(usize::MAX);
@@ -41,7 +45,94 @@ const LONGEST_REST: Duration = Duration::from_secs(10);
 const MAX_DATAGRAM: usize = 2_048;
 const QUEUE: usize = 1_024;
 
-/// One user's ear.
+/// One user's ear, on either server.
+pub enum Ear {
+    Voxhall(Box<Listener>),
+    Mumble(Box<MumbleEar>),
+}
+
+impl Ear {
+    fn socket(&self) -> &UdpSocket {
+        match self {
+            Self::Voxhall(listener) => &listener.socket,
+            Self::Mumble(ear) => ear.socket(),
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        match self {
+            Self::Voxhall(listener) => listener.path.is_open(),
+            Self::Mumble(ear) => ear.is_open(),
+        }
+    }
+
+    /// Whether it opened the path for the first time.
+    fn take(
+        &mut self,
+        datagram: &mut [u8],
+        dice: &SystemRandom,
+        arrival: &mut Arrival<'_>,
+    ) -> bool {
+        match self {
+            Self::Voxhall(listener) => listener.take(datagram, dice, arrival),
+            Self::Mumble(ear) => ear.take(datagram, arrival),
+        }
+    }
+
+    fn keep_up(&mut self, now: Instant, dice: &SystemRandom) {
+        match self {
+            Self::Voxhall(listener) => listener.keep_up(now, dice),
+            Self::Mumble(ear) => ear.keep_up(now),
+        }
+    }
+}
+
+/// One datagram as it is taken in.
+pub struct Arrival<'a> {
+    received_ns: u64,
+    received: &'a AtomicUsize,
+    tally: &'a mut Tally,
+    target: Option<Target>,
+    frames: u32,
+}
+
+impl Arrival<'_> {
+    /// An opened frame.
+    pub fn frame(&mut self, payload: &[u8], in_order: bool) {
+        self.received.fetch_add(1, Ordering::Relaxed);
+        let Some(mark) = Mark::read(payload) else {
+            return;
+        };
+        let Some(target) = mark.target else { return };
+        self.target = Some(target);
+        self.frames += 1;
+        let heard = self.tally.of(target);
+        heard.frames += 1;
+        heard.reordered += u64::from(!in_order);
+        if mark.timed {
+            let delay_ns = self.received_ns.saturating_sub(mark.sent_ns);
+            heard.delay_ns.push(delay_ns.min(u32::MAX.into()) as u32);
+        }
+    }
+
+    pub fn unopened_mumble(&mut self) {
+        self.tally.unopened_mumble += 1;
+    }
+
+    pub fn strange(&mut self) {
+        self.tally.strange += 1;
+    }
+
+    fn end(self) {
+        if let Some(target) = self.target {
+            let heard = self.tally.of(target);
+            heard.datagrams += 1;
+            heard.bundles += u64::from(self.frames > 1);
+        }
+    }
+}
+
+/// One user's ear on our own server.
 pub struct Listener {
     socket: Arc<UdpSocket>,
     server: SocketAddr,
@@ -104,8 +195,8 @@ impl Heard {
 
 #[derive(Default)]
 pub struct Tally {
-    server: Heard,
-    bare: Heard,
+    heard: BTreeMap<Target, Heard>,
+    unopened_mumble: u64,
     unopened: [u64; OpenError::ALL.len()],
     strange: u64,
     unstamped: u64,
@@ -132,6 +223,10 @@ impl Tally {
                     "datagrams without the kernel's time, whose delay includes our own".to_owned(),
                     self.unstamped,
                 ),
+                (
+                    "datagrams of Mumble's server not opened".to_owned(),
+                    self.unopened_mumble,
+                ),
                 ("paths lost at the end".to_owned(), self.paths_lost),
             ])
             .filter(|(_, count)| *count > 0)
@@ -139,15 +234,12 @@ impl Tally {
     }
 
     fn of(&mut self, target: Target) -> &mut Heard {
-        match target {
-            Target::Server => &mut self.server,
-            Target::Bare => &mut self.bare,
-        }
+        self.heard.entry(target).or_default()
     }
 }
 
 enum Command {
-    Add(usize, Box<Listener>),
+    Add(usize, Ear),
     Opener(usize, Box<Opener>),
     /// So many delays are to come for each target.
     Expect(usize),
@@ -173,7 +265,7 @@ impl Listeners {
         let open_paths = Arc::new(AtomicUsize::new(0));
         let received = Arc::new(AtomicUsize::new(0));
         let worker = Worker {
-            listeners: Vec::new(),
+            ears: Vec::new(),
             open_paths: Arc::clone(&open_paths),
             received: Arc::clone(&received),
             tally: Tally::default(),
@@ -203,8 +295,8 @@ impl Listeners {
         Ok(Arc::new(socket))
     }
 
-    pub fn add(&self, user: usize, listener: Listener) -> anyhow::Result<()> {
-        self.command(Command::Add(user, Box::new(listener)))
+    pub fn add(&self, user: usize, ear: Ear) -> anyhow::Result<()> {
+        self.command(Command::Add(user, ear))
     }
 
     pub fn give_opener(&self, user: usize, opener: Opener) -> anyhow::Result<()> {
@@ -251,7 +343,7 @@ impl Listeners {
 
 struct Worker {
     /// By user.
-    listeners: Vec<Option<Box<Listener>>>,
+    ears: Vec<Option<Ear>>,
     open_paths: Arc<AtomicUsize>,
     received: Arc<AtomicUsize>,
     tally: Tally,
@@ -276,15 +368,18 @@ impl Worker {
                     WAKE => {
                         while let Ok(command) = commands.try_recv() {
                             match command {
-                                Command::Add(user, listener) => self.add(user, listener),
+                                Command::Add(user, ear) => self.add(user, ear),
                                 Command::Opener(user, opener) => {
-                                    if let Some(Some(listener)) = self.listeners.get_mut(user) {
+                                    if let Some(Some(Ear::Voxhall(listener))) =
+                                        self.ears.get_mut(user)
+                                    {
                                         listener.opener = *opener;
                                     }
                                 }
                                 Command::Expect(delays) => {
-                                    self.tally.server.delay_ns.reserve(delays);
-                                    self.tally.bare.delay_ns.reserve(delays);
+                                    for target in Target::ALL {
+                                        self.tally.of(target).delay_ns.reserve(delays);
+                                    }
                                 }
                                 Command::Finish => return Ok(self.finish()),
                             }
@@ -297,75 +392,48 @@ impl Worker {
             let now = Instant::now();
             if now >= next_look {
                 next_look = now + LOOK_EVERY;
-                for listener in self.listeners.iter_mut().flatten() {
-                    listener.keep_up(now, &self.dice);
+                for ear in self.ears.iter_mut().flatten() {
+                    ear.keep_up(now, &self.dice);
                 }
             }
         }
     }
 
-    fn add(&mut self, user: usize, listener: Box<Listener>) {
-        if self.listeners.len() <= user {
-            self.listeners.resize_with(user + 1, || None);
+    fn add(&mut self, user: usize, ear: Ear) {
+        if self.ears.len() <= user {
+            self.ears.resize_with(user + 1, || None);
         }
-        self.listeners[user] = Some(listener);
+        self.ears[user] = Some(ear);
     }
 
     fn finish(mut self) -> Tally {
-        let open = self
-            .listeners
-            .iter()
-            .flatten()
-            .filter(|listener| listener.path.is_open())
-            .count();
-        self.tally.paths_lost = (self.listeners.len() - open) as u64;
+        let ears = self.ears.iter().flatten();
+        self.tally.paths_lost = ears.filter(|ear| !ear.is_open()).count() as u64;
         self.tally
     }
 
     /// The poll tells of new datagrams only, so everything there is is taken.
     fn drain(&mut self, user: usize, buffer: &mut [u8]) {
-        let Some(Some(listener)) = self.listeners.get_mut(user) else {
+        let Some(Some(ear)) = self.ears.get_mut(user) else {
             return;
         };
         // Anything but "nothing there" is an echo of an earlier send that failed.
-        while let Ok((len, stamp_ns)) = receive(&listener.socket, buffer, &mut self.control) {
+        while let Ok((len, stamp_ns)) = receive(ear.socket(), buffer, &mut self.control) {
             let received_ns = stamp_ns.unwrap_or_else(|| {
                 self.tally.unstamped += 1;
                 wall_clock_ns()
             });
-            let datagram = &mut buffer[..len];
-            let mut target = None;
-            match classify(datagram) {
-                DatagramKind::Stun => {
-                    if listener.take_stun(Instant::now(), datagram, &self.dice) {
-                        self.open_paths.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-                DatagramKind::Rtp => {
-                    target =
-                        listener.take_frame(datagram, received_ns, &self.received, &mut self.tally);
-                }
-                DatagramKind::Bundle => {
-                    let whole = Bundle::for_each_mut(datagram, |packet| {
-                        target = listener.take_frame(
-                            packet,
-                            received_ns,
-                            &self.received,
-                            &mut self.tally,
-                        );
-                    });
-                    self.tally.strange += u64::from(whole.is_err());
-                    if let Some(target) = target {
-                        self.tally.of(target).bundles += 1;
-                    }
-                }
-                // The server's reports steer an encoder, which is not here.
-                DatagramKind::Rtcp => {}
-                DatagramKind::Quic | DatagramKind::Unknown => self.tally.strange += 1,
+            let mut arrival = Arrival {
+                received_ns,
+                received: &self.received,
+                tally: &mut self.tally,
+                target: None,
+                frames: 0,
+            };
+            if ear.take(&mut buffer[..len], &self.dice, &mut arrival) {
+                self.open_paths.fetch_add(1, Ordering::Relaxed);
             }
-            if let Some(target) = target {
-                self.tally.of(target).datagrams += 1;
-            }
+            arrival.end();
         }
     }
 }
@@ -434,6 +502,29 @@ impl Speaker {
 }
 
 impl Listener {
+    fn take(
+        &mut self,
+        datagram: &mut [u8],
+        dice: &SystemRandom,
+        arrival: &mut Arrival<'_>,
+    ) -> bool {
+        match classify(datagram) {
+            DatagramKind::Stun => return self.take_stun(Instant::now(), datagram, dice),
+            DatagramKind::Rtp => self.take_frame(datagram, arrival),
+            DatagramKind::Bundle => {
+                if Bundle::for_each_mut(datagram, |packet| self.take_frame(packet, arrival))
+                    .is_err()
+                {
+                    arrival.strange();
+                }
+            }
+            // The server's reports steer an encoder, which is not here.
+            DatagramKind::Rtcp => {}
+            DatagramKind::Quic | DatagramKind::Unknown => arrival.strange(),
+        }
+        false
+    }
+
     /// Whether the path opened for the first time.
     fn take_stun(&mut self, now: Instant, datagram: &[u8], dice: &SystemRandom) -> bool {
         let event = self.path.handle(now, datagram);
@@ -445,44 +536,24 @@ impl Listener {
         opened
     }
 
-    /// Says to which target it was sent, if it is one to measure.
-    fn take_frame(
-        &mut self,
-        packet: &mut [u8],
-        received_ns: u64,
-        received: &AtomicUsize,
-        tally: &mut Tally,
-    ) -> Option<Target> {
-        let opened = match self.opener.open(packet) {
-            Ok(opened) => opened,
+    fn take_frame(&mut self, packet: &mut [u8], arrival: &mut Arrival<'_>) {
+        let (header, payload) = match self.opener.open(packet) {
+            Ok(opened) => (opened.header, opened.payload),
             Err(error) => {
-                tally.unopened[error.index()] += 1;
-                return None;
+                arrival.tally.unopened[error.index()] += 1;
+                return;
             }
         };
-        received.fetch_add(1, Ordering::Relaxed);
-        let header = opened.header;
-        let mark = Mark::read(opened.payload)?;
-        let in_order = self.note(header.ssrc, header.sequence);
-        let target = mark.target?;
-        let heard = tally.of(target);
-        heard.frames += 1;
-        heard.reordered += u64::from(!in_order);
-        if mark.timed {
-            let delay_ns = received_ns.saturating_sub(mark.sent_ns);
-            heard.delay_ns.push(delay_ns.min(u32::MAX.into()) as u32);
-        }
-        Some(target)
-    }
-
-    /// Whether the frame is newer than all before it of its speaker.
-    fn note(&mut self, ssrc: Ssrc, sequence: u16) -> bool {
-        let at = self.heard.iter().position(|speaker| speaker.ssrc == ssrc);
+        let at = self
+            .heard
+            .iter()
+            .position(|speaker| speaker.ssrc == header.ssrc);
         let at = at.unwrap_or_else(|| {
-            self.heard.push(Speaker::new(ssrc, sequence));
+            self.heard.push(Speaker::new(header.ssrc, header.sequence));
             self.heard.len() - 1
         });
-        self.heard[at].note(sequence)
+        let in_order = self.heard[at].note(header.sequence);
+        arrival.frame(payload, in_order);
     }
 
     /// Sends the keepalive and the report, where due. What is not sent is due again soon.

@@ -1,6 +1,7 @@
 //! The speakers: packets spread evenly in time, never in bursts of the load's own making.
 
 use std::{
+    collections::BTreeMap,
     io,
     net::SocketAddr,
     sync::Arc,
@@ -13,6 +14,7 @@ use voxhall_protocol::{
     voice::{AudioLevel, Datagram, OPUS_CLOCK_HZ, RtpHeader, Sealer},
 };
 
+use super::mumble::MumbleVoice;
 use crate::relay::talk::{FromLoad, Plan, Quantiles, Target, say};
 
 /// Send time, target and whether the delay is to be taken.
@@ -44,9 +46,10 @@ impl Mark {
         Some(Self {
             sent_ns: u64::from_be_bytes(*sent),
             target: match target {
-                0 => None,
                 1 => Some(Target::Server),
-                _ => Some(Target::Bare),
+                2 => Some(Target::Bare),
+                3 => Some(Target::Mumble),
+                _ => None,
             },
             timed: timed != 0,
         })
@@ -58,6 +61,7 @@ impl Mark {
             None => 0,
             Some(Target::Server) => 1,
             Some(Target::Bare) => 2,
+            Some(Target::Mumble) => 3,
         };
         payload[9] = self.timed.into();
     }
@@ -71,24 +75,61 @@ pub fn wall_clock_ns() -> u64 {
 
 pub struct Speaker {
     socket: Arc<UdpSocket>,
-    ssrc: Ssrc,
-    sealer: Sealer,
-    sequence: u16,
-    timestamp: u32,
+    voice: Voice,
     /// In its channel, without itself.
     listeners: u64,
 }
 
+/// How a frame becomes a datagram.
+pub enum Voice {
+    Voxhall(Box<VoxhallVoice>),
+    Mumble(MumbleVoice),
+}
+
+pub struct VoxhallVoice {
+    ssrc: Ssrc,
+    sealer: Sealer,
+    sequence: u16,
+    timestamp: u32,
+}
+
 impl Speaker {
-    pub fn new(socket: Arc<UdpSocket>, ssrc: Ssrc, sealer: Sealer, listeners: u64) -> Self {
+    pub fn new(socket: Arc<UdpSocket>, voice: Voice, listeners: u64) -> Self {
         Self {
             socket,
+            voice,
+            listeners,
+        }
+    }
+}
+
+impl VoxhallVoice {
+    pub fn new(ssrc: Ssrc, sealer: Sealer) -> Self {
+        Self {
             ssrc,
             sealer,
             sequence: 0,
             timestamp: 0,
-            listeners,
         }
+    }
+
+    fn write(&mut self, payload: &[u8], pps: u32, out: &mut Vec<u8>) -> anyhow::Result<()> {
+        let header = RtpHeader {
+            marker: false,
+            sequence: self.sequence,
+            timestamp: self.timestamp,
+            ssrc: self.ssrc,
+            audio_level: Some(AudioLevel {
+                voice: true,
+                minus_dbov: 30,
+            }),
+        };
+        self.sequence = self.sequence.wrapping_add(1);
+        self.timestamp = self.timestamp.wrapping_add(OPUS_CLOCK_HZ / pps);
+        let mut datagram = Datagram::new();
+        self.sealer.seal(&header, payload, &mut datagram)?;
+        out.extend_from_slice(datagram.as_slice());
+        Ok(())
     }
 }
 
@@ -113,9 +154,9 @@ pub struct Sender {
     pps: u32,
     measured: Duration,
     turns: u32,
-    server: Sent,
-    bare: Sent,
+    sent: BTreeMap<Target, Sent>,
     payload: Vec<u8>,
+    datagram: Vec<u8>,
     refused: u64,
 }
 
@@ -126,8 +167,8 @@ impl Sender {
             pps: plan.pps,
             measured: Duration::from_millis(plan.turn_ms),
             turns: plan.turns,
-            server: Sent::default(),
-            bare: Sent::default(),
+            sent: BTreeMap::new(),
+            datagram: Vec::new(),
             // Sound as Opus codes it looks like noise.
             payload: (0..plan.bytes)
                 .map(|at| (at as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0])
@@ -197,27 +238,21 @@ impl Sender {
     ) -> anyhow::Result<()> {
         let speaker = &mut self.speakers[speaker];
         let listeners = speaker.listeners;
-        let header = RtpHeader {
-            marker: false,
-            sequence: speaker.sequence,
-            timestamp: speaker.timestamp,
-            ssrc: speaker.ssrc,
-            audio_level: Some(AudioLevel {
-                voice: true,
-                minus_dbov: 30,
-            }),
-        };
-        speaker.sequence = speaker.sequence.wrapping_add(1);
-        speaker.timestamp = speaker.timestamp.wrapping_add(OPUS_CLOCK_HZ / self.pps);
         let now = Instant::now();
         Mark {
             sent_ns: wall_clock_ns(),
             ..mark
         }
         .write(&mut self.payload);
-        let mut datagram = Datagram::new();
-        speaker.sealer.seal(&header, &self.payload, &mut datagram)?;
-        match speaker.socket.send_to(datagram.as_slice(), address) {
+        self.datagram.clear();
+        match &mut speaker.voice {
+            Voice::Voxhall(voice) => voice.write(&self.payload, self.pps, &mut self.datagram)?,
+            Voice::Mumble(voice) => {
+                let frames_of_10_ms = (100 / self.pps).max(1).into();
+                voice.write(&self.payload, frames_of_10_ms, &mut self.datagram);
+            }
+        }
+        match speaker.socket.send_to(&self.datagram, address) {
             Ok(_) => {}
             // It counts as sent: what never left was not delivered either.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.refused += 1,
@@ -235,10 +270,7 @@ impl Sender {
     }
 
     fn sent(&mut self, target: Target) -> &mut Sent {
-        match target {
-            Target::Server => &mut self.server,
-            Target::Bare => &mut self.bare,
-        }
+        self.sent.entry(target).or_default()
     }
 }
 
@@ -248,7 +280,12 @@ mod tests {
 
     #[test]
     fn a_mark_is_read_as_it_was_written() {
-        for target in [None, Some(Target::Server), Some(Target::Bare)] {
+        for target in [
+            None,
+            Some(Target::Server),
+            Some(Target::Bare),
+            Some(Target::Mumble),
+        ] {
             for timed in [false, true] {
                 let mark = Mark {
                     sent_ns: 1 << 40,
