@@ -111,7 +111,11 @@ impl<W: FnMut(&[Stereo])> Capture<W> {
     }
 }
 
-/// The playout callback: `read` fills what the device shall play, `sounds` are the app's own and are mixed in.
+/// Adds the app's own sounds to what is read.
+pub type MixIn<'a> = &'a mut dyn FnMut(&mut [Stereo]);
+
+/// The playout callback: `read` fills what the device shall play, and has the app's own `sounds` mixed in, so that the echo
+/// canceller hears of them.
 pub struct Playout<R> {
     read: R,
     sounds: Lent<Consumer<f32>>,
@@ -121,7 +125,7 @@ pub struct Playout<R> {
     scratch: Box<[Stereo]>,
 }
 
-impl<R: FnMut(&mut [Stereo])> Playout<R> {
+impl<R: FnMut(&mut [Stereo], MixIn<'_>)> Playout<R> {
     /// # Errors
     /// The rate is no audio rate.
     pub fn new(
@@ -149,10 +153,11 @@ impl<R: FnMut(&mut [Stereo])> Playout<R> {
             let samples = &mut self.scratch[..frames.len() / self.channels];
             let (read, sounds) = (&mut self.read, &mut self.sounds);
             self.rate.run(samples, |samples| {
-                read(samples);
-                if let Some(sounds) = sounds.get() {
-                    mix_in(sounds, samples);
-                }
+                read(samples, &mut |samples| {
+                    if let Some(sounds) = sounds.get() {
+                        mix_in(sounds, samples);
+                    }
+                });
             });
             self.peak.raise(samples);
             for (frame, sample) in frames.chunks_exact_mut(self.channels).zip(samples) {
@@ -282,7 +287,7 @@ mod tests {
         assert_eq!(heard.as_flattened(), recorded);
 
         let mut next = 0.0;
-        let read = |samples: &mut [Stereo]| {
+        let read = |samples: &mut [Stereo], _: MixIn<'_>| {
             for sample in samples {
                 *sample = from_mono(next / 40_000.0);
                 next += 1.0;
@@ -303,7 +308,10 @@ mod tests {
         }
         let mut played = [0.0_f32; 3];
         Playout::new(
-            |samples: &mut [Stereo]| samples.fill([0.5; 2]),
+            |samples: &mut [Stereo], also: MixIn<'_>| {
+                samples.fill([0.5; 2]);
+                also(samples);
+            },
             sounds,
             MONO,
             Arc::default(),
@@ -317,7 +325,7 @@ mod tests {
     fn what_was_lent_comes_home() {
         let (_producer, sounds, returned) = sounds();
         drop(Playout::new(
-            |_: &mut [Stereo]| (),
+            |_: &mut [Stereo], _: MixIn<'_>| (),
             sounds,
             MONO,
             Arc::default(),

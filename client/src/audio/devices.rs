@@ -11,7 +11,7 @@ use voxhall_session::audio::SAMPLE_RATE;
 use voxhall_voice::Stereo;
 
 use super::{
-    callback::{Capture, DeviceFormat, Peak, Playout},
+    callback::{Capture, DeviceFormat, MixIn, Peak, Playout},
     resample::RateError,
 };
 
@@ -248,7 +248,7 @@ impl Found {
         on_error: impl FnMut(cpal::Error) + Send + 'static,
     ) -> Result<cpal::Stream, DeviceError>
     where
-        R: FnMut(&mut [Stereo]) + Send + 'static,
+        R: FnMut(&mut [Stereo], MixIn<'_>) + Send + 'static,
     {
         let (config, format) = self.config(frames)?;
         let playout = playout(device_format(&config)).map_err(|error| self.refused(&error))?;
@@ -304,7 +304,7 @@ impl Found {
     ) -> Result<cpal::Stream, cpal::Error>
     where
         T: SizedSample + FromSample<f32>,
-        R: FnMut(&mut [Stereo]) + Send + 'static,
+        R: FnMut(&mut [Stereo], MixIn<'_>) + Send + 'static,
     {
         let callback = move |frames: &mut [T], _: &cpal::OutputCallbackInfo| playout.run(frames);
         self.device

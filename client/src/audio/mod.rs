@@ -19,7 +19,7 @@ use std::{
 use voxhall_session::audio::{DeviceEnds, DeviceInput, DeviceOutput};
 use voxhall_voice::Stereo;
 
-use callback::{Lent, Peak};
+use callback::{Lent, MixIn, Peak};
 pub use devices::{DeviceError, DeviceInfo, Direction};
 pub use sounds::Sound;
 
@@ -172,9 +172,12 @@ pub(crate) fn write_to(
 /// Where the playout callback has its samples from.
 pub(crate) fn read_from(
     mut end: Option<Lent<DeviceOutput>>,
-) -> impl FnMut(&mut [Stereo]) + Send + 'static {
-    move |samples| match end.as_mut().and_then(Lent::get) {
-        Some(end) => end.read(samples),
-        None => samples.fill([0.0; 2]),
+) -> impl FnMut(&mut [Stereo], MixIn<'_>) + Send + 'static {
+    move |samples, also| match end.as_mut().and_then(Lent::get) {
+        Some(end) => end.read_with(samples, also),
+        None => {
+            samples.fill([0.0; 2]);
+            also(samples);
+        }
     }
 }

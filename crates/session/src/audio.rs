@@ -57,6 +57,11 @@ pub struct DeviceOutput {
 impl DeviceOutput {
     /// Fills `out`, one call a callback: its length is what the next one is foreseen by. Samples that are not there in time are faded silence, counted as an underrun.
     pub fn read(&mut self, out: &mut [Stereo]) {
+        self.read_with(out, |_| ());
+    }
+
+    /// As [`read`](Self::read), with what `also` adds for the speakers: the echo canceller has to know of it too.
+    pub fn read_with(&mut self, out: &mut [Stereo], also: impl FnOnce(&mut [Stereo])) {
         let ready = self.ring.slots().min(out.len());
         let (filled, missing) = out.split_at_mut(ready);
         if let Ok(chunk) = self.ring.read_chunk(ready) {
@@ -74,6 +79,7 @@ impl DeviceOutput {
             *sample = self.last;
         }
         let short = if self.started { missing.len() } else { 0 };
+        also(out);
         // Nobody takes it where no microphone is open; then it is left out.
         let fits = self.reference.slots().min(out.len());
         if let Ok(chunk) = self.reference.write_chunk_uninit(fits) {
@@ -236,6 +242,17 @@ mod tests {
     use assert_no_alloc::assert_no_alloc;
 
     use super::*;
+
+    #[test]
+    fn what_is_played_besides_is_in_the_reference_and_not_in_an_underrun() {
+        let (mut ends, mut capture, _playout) = seam();
+        let mut out = [[0.0; 2]; 4];
+        ends.output.read_with(&mut out, |out| out.fill([0.5; 2]));
+        assert_eq!(out, [[0.5; 2]; 4]);
+        assert_eq!(capture.reference.pop(), Ok([0.5; 2]));
+        ends.output.read(&mut out);
+        assert_eq!(out, [[0.0; 2]; 4]);
+    }
 
     #[test]
     fn callbacks_move_samples_without_allocating() {
