@@ -36,6 +36,8 @@ pub const SPEAKING_OFF_AFTER: Duration = Duration::from_millis(300);
 const LOOK_AT_SPEAKER_EVERY: Duration = Duration::from_millis(40);
 /// How often a speaker is told what its listeners report.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// A listener reports every second; more often it has no say.
+const REPORTS_APART: Duration = Duration::from_millis(500);
 /// Before a path moves its old address is asked so often, and given so much time for each answer.
 const ASKS: u8 = 3;
 const ASK_EVERY: Duration = Duration::from_millis(100);
@@ -243,9 +245,16 @@ impl Relay {
             return Err(DropReason::RateLimited);
         }
 
+        let session = self.members.live(slot)?;
+        if now < session.next_report {
+            return Err(DropReason::RateLimited);
+        }
+        session.next_report = now + REPORTS_APART;
+
         let Self {
             members, reported, ..
         } = self;
+        let due = now + REPORT_EVERY;
         let mut forged = false;
         parse_reports(compound, |says, block| {
             if says != reporter {
@@ -257,9 +266,9 @@ impl Relay {
                 && speaker != slot
                 && let Ok(session) = members.live(speaker)
                 && session.channel == channel
-                && session.report.get_or_insert_default().add(block)
+                && session.report.get_or_insert_default().add(slot, block, due)
             {
-                reported.push_back((now + REPORT_EVERY, speaker));
+                reported.push_back((due, speaker));
             }
         })?;
         if forged {
@@ -333,7 +342,8 @@ impl Relay {
                     asked: 0,
                     next: now,
                 };
-                self.asking.push_back((now, slot));
+                // Before those that are due later.
+                self.asking.push_front((now, slot));
             }
         }
     }
@@ -446,14 +456,14 @@ impl Relay {
     }
 
     fn send_reports(&mut self, now: Instant, out: &mut Sends) {
-        while let Some((_, slot)) = self.reported.pop_front_if(|(due, _)| *due <= now) {
+        while let Some((due, slot)) = self.reported.pop_front_if(|(due, _)| *due <= now) {
             let Ok(session) = self.members.live(slot) else {
                 continue;
             };
-            let (Some(block), Some(to)) = (
-                session.report.as_mut().and_then(|report| report.take()),
-                session.path,
-            ) else {
+            let Some(report) = session.report.as_mut().filter(|report| report.is_due(due)) else {
+                continue;
+            };
+            let (Some(block), Some(to)) = (report.take(), session.path) else {
                 continue;
             };
             self.scratch.clear();

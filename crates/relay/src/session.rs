@@ -46,6 +46,8 @@ pub(crate) struct Session {
     pub timed_out: bool,
     /// Made with the first report, as most say nothing.
     pub report: Option<Box<SpeakerReport>>,
+    /// Before that, what it says of others counts for nothing.
+    pub next_report: Instant,
     unproven: Unproven,
 }
 
@@ -94,6 +96,7 @@ impl Session {
             speaking: false,
             timed_out: false,
             report: None,
+            next_report: now,
             unproven: Unproven {
                 from: None,
                 bytes: 0,

@@ -2,7 +2,8 @@
 //! is there in batches, sends what comes out, and never blocks on a send, a lock or the control plane.
 //!
 //! The control plane keeps a [`Routes`](voxhall_relay::Routes), publishes its changes into the thread's [`RouteFeed`], and reads
-//! [`Event`]s and counters. A change is in use at the latest [`TICK`] after it was published.
+//! [`Event`]s and counters. A change is in use with the next batch, at the latest [`TICK`] after it was published;
+//! of a storm of them, as many as [`CHANGES_FOR`] allows are taken before each batch.
 
 mod report;
 mod stats;
@@ -31,6 +32,9 @@ pub use stats::{MediaStats, MediaTotal};
 /// How often the relay looks at the time when no datagram comes.
 pub const TICK: Duration = Duration::from_millis(20);
 
+/// How long changes of routes may keep a batch waiting: some thousands of them, so that whoever was muted with ten thousand others is
+/// silent within a few batches.
+const CHANGES_FOR: Duration = Duration::from_millis(2);
 /// Datagrams taken before anything is sent: what arrives together can be bundled, and nobody waits long.
 const BATCH: usize = 64;
 /// More than any voice datagram, so that a longer one is seen as too long and not as cut.
@@ -192,6 +196,9 @@ impl MediaLoop {
             }
             let now = Instant::now();
             more_routes = self.relay.apply(now);
+            while more_routes && now.elapsed() < CHANGES_FOR {
+                more_routes = self.relay.apply(now);
+            }
             let received;
             (received, readable) = if readable {
                 self.receive(now, &mut buffer)

@@ -103,3 +103,47 @@ fn forged_reports_and_those_from_elsewhere_are_worth_nothing() {
     world.wait(Duration::from_secs(2));
     assert!(world.clients.iter().all(|client| client.reports.is_empty()));
 }
+
+#[test]
+fn who_reports_more_often_than_listeners_do_is_not_heard_more() {
+    let mut world = World::new();
+    let (ann, ben) = (world.enter(LOUNGE), world.enter(LOUNGE));
+    let (speaker, reporter) = (world.clients[ann].route.ssrc, world.clients[ben].route.ssrc);
+    for lost in [0, 200, 200] {
+        // And one report that says the same thing many times.
+        let blocks = [block(speaker, lost, 1); 31];
+        let bytes = report(&mut world, ben, reporter, &blocks);
+        world.deliver(ben, &bytes);
+        world.wait(Duration::from_millis(100));
+    }
+    assert_eq!(world.dropped(DropReason::RateLimited), 2);
+    world.wait(Duration::from_secs(2));
+    assert_eq!(world.clients[ann].reports, [block(speaker, 0, 1)]);
+}
+
+#[test]
+fn whoever_takes_the_place_of_someone_who_left_is_told_once_a_second() {
+    let mut world = World::new();
+    let (ann, ben) = (world.enter(LOUNGE), world.enter(LOUNGE));
+    let reporter = world.clients[ben].route.ssrc;
+    let old = world.clients[ann].route.ssrc;
+    let bytes = report(&mut world, ben, reporter, &[block(old, 3, 1)]);
+    world.deliver(ben, &bytes);
+    world.leave(ann);
+    let cleo = world.enter(LOUNGE);
+    let speaker = world.clients[cleo].route.ssrc;
+    // Between the appointment of who left and the own one.
+    world.wait(Duration::from_millis(600));
+    for _ in 0..4 {
+        let bytes = report(&mut world, ben, reporter, &[block(speaker, 3, 1)]);
+        world.deliver(ben, &bytes);
+        world.wait(Duration::from_millis(500));
+        // The first of two reports of a second waits for the other.
+        let bytes = report(&mut world, ben, reporter, &[block(speaker, 3, 1)]);
+        world.deliver(ben, &bytes);
+        world.wait(Duration::from_millis(500));
+    }
+    world.wait(Duration::from_secs(2));
+    let told = world.clients[cleo].reports.len();
+    assert!((4..=5).contains(&told), "told {told} times in 4 s");
+}
