@@ -2,10 +2,7 @@
 //! for a shorter stretch. What it decodes, and when, its decoder tells; so its delay is counted as that of the others.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
@@ -24,7 +21,6 @@ const RATE_HZ: u32 = 48_000;
 const PAYLOAD_TYPE: u8 = 111;
 /// It gives out 10 ms at a time.
 const PULL: i64 = 10 * MS;
-const NOTHING: usize = usize::MAX;
 
 pub struct Covered {
     /// In the order of the profiles asked for.
@@ -106,8 +102,8 @@ struct Listener {
     tally: Tally,
     next_arrival: usize,
     next_pull: i64,
-    /// The packet that was decoded last, and nothing once that is booked.
-    decoded: Arc<AtomicUsize>,
+    /// The packets decoded since the last look.
+    decoded: Arc<Mutex<Vec<usize>>>,
     /// Samples made up in a row.
     gap: i64,
     /// The first packet was decoded.
@@ -121,7 +117,7 @@ impl Listener {
             ..NetEqConfig::default()
         })
         .context("no NetEQ")?;
-        let decoded = Arc::new(AtomicUsize::new(NOTHING));
+        let decoded = Arc::new(Mutex::new(Vec::new()));
         neteq.register_decoder(
             PAYLOAD_TYPE,
             Box::new(Decoder {
@@ -183,14 +179,14 @@ impl Listener {
         let Ok(sound) = self.neteq.get_audio() else {
             return;
         };
-        let packet = self.decoded.swap(NOTHING, Relaxed);
-        if let Some(packet) = self.trace.packets.get(packet)
-            && let Some(arrived) = packet.arrived
-        {
-            self.began = true;
-            let frame = self.trace.frame;
-            self.tally
-                .emit(now, frame, (now - arrived).max(0), now - packet.sent);
+        let frame = self.trace.frame;
+        for packet in self.decoded.lock().expect("one thread").drain(..) {
+            let packet = &self.trace.packets[packet];
+            if let Some(arrived) = packet.arrived {
+                self.began = true;
+                self.tally
+                    .emit(now, frame, (now - arrived).max(0), now - packet.sent);
+            }
         }
         if !self.began {
             return;
@@ -214,7 +210,7 @@ impl Listener {
 
 struct Decoder {
     sounds: Arc<[Vec<f32>]>,
-    decoded: Arc<AtomicUsize>,
+    decoded: Arc<Mutex<Vec<usize>>>,
 }
 
 impl AudioDecoder for Decoder {
@@ -228,7 +224,7 @@ impl AudioDecoder for Decoder {
 
     fn decode(&mut self, encoded: &[u8]) -> neteq::Result<Vec<f32>> {
         let packet = encoded.first_chunk().copied().map_or(0, u64::from_le_bytes) as usize;
-        self.decoded.store(packet, Relaxed);
+        self.decoded.lock().expect("one thread").push(packet);
         Ok(self.sounds[packet % self.sounds.len()].clone())
     }
 }

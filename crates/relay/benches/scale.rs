@@ -21,6 +21,7 @@ const PER_CHANNEL: u32 = 10;
 const STAGE: u32 = 10_000;
 /// As the media thread takes them.
 const BATCH: usize = 64;
+const CHANGES_FOR: Duration = Duration::from_millis(2);
 const TICK: Duration = Duration::from_millis(20);
 /// Speakers whose packets one thread can send: 50 a second of each, to 9 others.
 const HOT: u32 = 600;
@@ -48,9 +49,10 @@ fn grow(sessions: u32) {
         "\n{sessions} sessions in {} channels",
         sessions / PER_CHANNEL
     );
+    let [mut derive, mut publish, mut apply, mut open] =
+        [(); 4].map(|()| Times::with_room(sessions as usize));
     let before = rss_bytes();
     let mut world = World::new();
-    let [mut derive, mut publish, mut apply, mut open] = [(); 4].map(|()| Times::default());
     for n in 0..sessions {
         let keys = derive.time(|| keys(n));
         publish.time(|| world.insert(n, keys, ChannelId((n / PER_CHANNEL).into())));
@@ -232,15 +234,15 @@ fn storm(sessions: u32) {
                 .iter_mut()
                 .map(|(n, sealer)| (*n, frame(sealer, *n, sequence)))
                 .collect();
-            // One apply before each batch, as the media thread does.
             for batch in frames.chunks(BATCH) {
-                pauses.time(|| world.relay.apply(world.now));
+                pauses.time(|| world.take_changes());
                 batches.time(|| world.forward(batch));
                 calls += 1;
             }
             world.tick();
         }
-        while world.relay.apply(world.now) {}
+        // What is left is to be counted too.
+        while pauses.time(|| world.take_changes()) {}
         let sent = world.counters.total(Total::FramesOut) - sent_before;
         let expected = u64::from(SPEAKERS * 9 * SECONDS * TICKS_PER_S);
         println!(
@@ -309,6 +311,17 @@ impl World {
 
     fn apply(&mut self) {
         while self.relay.apply(self.now) {}
+    }
+
+    /// As the media thread does before each batch; says whether there are more.
+    fn take_changes(&mut self) -> bool {
+        let start = Instant::now();
+        loop {
+            let more = self.relay.apply(self.now);
+            if !more || start.elapsed() >= CHANGES_FOR {
+                return more;
+            }
+        }
     }
 
     fn open_path(&mut self, n: u32, keys: SessionKeys) {
@@ -403,6 +416,16 @@ struct Times {
 }
 
 impl Times {
+    /// Takes its memory now, so that it isn't counted as somebody else's.
+    fn with_room(calls: usize) -> Self {
+        let mut all = vec![Duration::MAX; calls];
+        all.clear();
+        Self {
+            all,
+            ..Self::default()
+        }
+    }
+
     fn time<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let (cpu, start) = (thread_time(), Instant::now());
         let result = work();

@@ -9,7 +9,10 @@ mod priority;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicU32, AtomicU64,
+            Ordering::{Acquire, Relaxed},
+        },
     },
     time::{Duration, Instant},
 };
@@ -62,6 +65,8 @@ impl DeviceOutput {
 
     /// As [`read`](Self::read), with what `also` adds for the speakers: the echo canceller has to know of it too.
     pub fn read_with(&mut self, out: &mut [Stereo], also: impl FnOnce(&mut [Stereo])) {
+        // Looked at before the ring: who ends the rest has filled that first.
+        let rests = self.clock.rests.load(Acquire);
         let ready = self.ring.slots().min(out.len());
         let (filled, missing) = out.split_at_mut(ready);
         if let Ok(chunk) = self.ring.read_chunk(ready) {
@@ -78,7 +83,10 @@ impl DeviceOutput {
             self.last = self.last.map(|side| side * 0.97);
             *sample = self.last;
         }
-        let short = if self.started { missing.len() } else { 0 };
+        let short = match self.started && !rests {
+            true => missing.len(),
+            false => 0,
+        };
         also(out);
         // Nobody takes it where no microphone is open; then it is left out.
         let fits = self.reference.slots().min(out.len());
@@ -108,6 +116,8 @@ pub(crate) struct PlayoutEnd {
 pub(crate) struct DeviceClock {
     pub capture: CallbackClock,
     pub playout: CallbackClock,
+    /// Nothing is to be heard, so the playout ring is left empty: what is missing in it is silence and no underrun.
+    pub rests: AtomicBool,
 }
 
 /// One callback's timing, written by it alone.
@@ -176,6 +186,7 @@ pub(crate) fn seam() -> (DeviceEnds, CaptureEnd, PlayoutEnd) {
     let clock = Arc::new(DeviceClock {
         capture: CallbackClock::new(origin),
         playout: CallbackClock::new(origin),
+        rests: AtomicBool::new(false),
     });
     let (capture_in, capture_out) = RingBuffer::new(RING_SAMPLES);
     let (playout_in, playout_out) = RingBuffer::new(RING_SAMPLES);
@@ -302,6 +313,21 @@ mod tests {
             "{heard:?}"
         );
         assert_eq!(capture.clock.playout.xruns(), 1);
+    }
+
+    #[test]
+    fn an_empty_ring_is_no_underrun_while_nothing_is_to_be_heard() {
+        let (mut ends, _capture, mut playout) = seam();
+        playout.ring.push([0.5; 2]).unwrap();
+        let mut heard = [[0.0; 2]; 64];
+        ends.output.read(&mut heard);
+        assert_eq!(playout.clock.playout.xruns(), 1);
+        playout.clock.rests.store(true, Relaxed);
+        ends.output.read(&mut heard);
+        assert_eq!(playout.clock.playout.xruns(), 1);
+        playout.clock.rests.store(false, Relaxed);
+        ends.output.read(&mut heard);
+        assert_eq!(playout.clock.playout.xruns(), 2);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Several speakers, one listener: volumes, mutes, seats, reports.
 
+mod support;
+
 use std::time::{Duration, Instant};
 
+use support::{Rng, speech, stereo};
 use voxhall_voice::{
     Level, ReceiverConfig, SenderConfig, Stereo, TransmitMode, VoiceReceiver, VoiceSender,
     from_mono, to_mono,
@@ -330,4 +333,61 @@ fn a_change_between_mono_and_stereo_is_no_click() {
         .fold(0.0, f32::max);
     // The tone's own largest step is 0.018.
     assert!(step < 0.08, "{step}");
+}
+
+#[test]
+fn pulls_can_be_left_out_while_nothing_is_to_be_heard() {
+    for seed in 1..=3 {
+        let mut rng = Rng(seed);
+        let mut sender = VoiceSender::new(SenderConfig::default()).expect("an encoder");
+        let receiver = || VoiceReceiver::new(ReceiverConfig::default()).expect("a decoder");
+        let (mut pulled, mut rested) = (receiver(), receiver());
+        let start = Instant::now();
+        let mut said = Vec::new();
+        for pause in [30_000, 90_000, 260_000] {
+            said.extend(speech(seed + pause as u64, 72_000));
+            said.resize(said.len() + pause, 0.0);
+        }
+        let mut flying: Vec<(usize, u16, u32, bool, Vec<u8>)> = Vec::new();
+        let (mut sequence, mut left_out, mut heard) = (65_000_u16, 0, 0);
+        for (step, chunk) in said.chunks_exact(240).enumerate() {
+            sender.push(&stereo(chunk), |frame| {
+                sequence = sequence.wrapping_add(1);
+                if rng.below(20) > 0 {
+                    let arrives = step + 4 + rng.below(6) as usize;
+                    let (timestamp, marker) = (frame.rtp_timestamp, frame.marker);
+                    let payload = frame.payload.to_vec();
+                    flying.push((arrives, sequence, timestamp, marker, payload));
+                }
+            });
+            let now = start + Duration::from_millis(5) * step as u32;
+            flying.retain(|(arrives, sequence, timestamp, marker, payload)| {
+                if *arrives <= step {
+                    for receiver in [&mut pulled, &mut rested] {
+                        receiver.packet(now, 1, *sequence, *timestamp, *marker, payload);
+                    }
+                }
+                *arrives > step
+            });
+            let (mut one, mut other) = ([[0.0; 2]; 240], [[0.0; 2]; 240]);
+            pulled.pull(now, &mut one);
+            // Time counts from the first pull.
+            if step > 0 && rested.rests() {
+                left_out += 1;
+            } else {
+                rested.pull(now, &mut other);
+            }
+            assert!(one == other, "seed {seed}, step {step}");
+            heard += usize::from(one != [[0.0; 2]; 240]);
+        }
+        assert_eq!(pulled.stats(1), rested.stats(1), "seed {seed}");
+        println!(
+            "seed {seed}: {left_out} of {} left out, {heard} heard",
+            said.len() / 240
+        );
+        assert!(
+            left_out > 900 && heard > 500,
+            "seed {seed}: {left_out}, {heard}"
+        );
+    }
 }

@@ -331,48 +331,57 @@ fn the_delay_that_each_part_adds() {
 
 #[test]
 fn after_odd_pieces_and_a_device_that_stood_still_the_echo_is_gone_again() {
-    let played = talk("speech", 1, 24);
-    let room = Room {
-        delay_ms: 40,
-        gain_db: -6.0,
-        rt60_ms: 200,
-        distorted: false,
-    };
-    let echo = room.echo(&played, 5);
-    let captured = add(&echo, &noise(3, -75.0, echo.len()));
-    let mut processor = Processor::new(ECHO);
-    let mut rng = Rng(9);
-    let (mut out, mut at) = (Vec::new(), 0);
-    let (mut told, mut taken) = (0, 0);
-    while at < played.len() {
-        at += 128 + rng.below(700) as usize;
-        let now = at.min(played.len());
-        // The playout callback comes with 15 ms at a time.
-        let callback = now / 720 * 720;
-        if callback > told {
-            processor.played(&stereo(&played[told..callback]));
-            told = callback;
+    for seed in [1, 3] {
+        let played = talk("speech", seed, 24);
+        let room = Room {
+            delay_ms: 40,
+            gain_db: -6.0,
+            rt60_ms: 200,
+            distorted: false,
+        };
+        let echo = room.echo(&played, 5);
+        let captured = add(&echo, &noise(3, -75.0, echo.len()));
+        let mut processor = Processor::new(ECHO);
+        let mut rng = Rng(8 + seed);
+        let (mut out, mut at) = (Vec::new(), 0);
+        let (mut told, mut taken) = (0, 0);
+        while at < played.len() {
+            at += 128 + rng.below(700) as usize;
+            let now = at.min(played.len());
+            // The playout callback comes with 15 ms at a time.
+            let callback = now / 720 * 720;
+            if callback > told {
+                processor.played(&stereo(&played[told..callback]));
+                told = callback;
+            }
+            // The microphone is not read for 300 ms, and then what is older than 100 ms is thrown away.
+            if (8 * SECOND..8 * SECOND + 300 * 48).contains(&now) {
+                continue;
+            }
+            let stale = (now - taken).saturating_sub(4_800);
+            processor.skip(stale);
+            out.resize(out.len() + stale, 0.0);
+            let mut chunk = &captured[taken + stale..now];
+            taken = now;
+            while let Some(block) = processor.take(&mut chunk) {
+                out.extend_from_slice(block);
+            }
         }
-        // The microphone is not read for 300 ms, and then what is older than 100 ms is thrown away.
-        if (8 * SECOND..8 * SECOND + 300 * 48).contains(&now) {
-            continue;
-        }
-        let stale = (now - taken).saturating_sub(4_800);
-        processor.skip(stale);
-        out.resize(out.len() + stale, 0.0);
-        let mut chunk = &captured[taken + stale..now];
-        taken = now;
-        while let Some(block) = processor.take(&mut chunk) {
-            out.extend_from_slice(block);
-        }
+        let down = suppression_db(&echo, &out);
+        println!(
+            "odd pieces, seed {seed}: {} dB; {:?}",
+            line(&down),
+            processor.echo()
+        );
+        assert!(down[3..8].iter().all(|&db| db > 25.0), "{down:?}");
+        assert!(
+            down[12..].iter().all(|&db| db > 25.0),
+            "seed {seed}, after the stop: {down:?}"
+        );
+        // A reserve that goes down and up again would cost the canceller its alignment each time.
+        let slipped = processor.echo().expect("it is on").slipped_samples;
+        assert!(slipped < 1_000, "seed {seed}: {slipped} samples slipped");
     }
-    let down = suppression_db(&echo, &out);
-    println!("odd pieces: {} dB; {:?}", line(&down), processor.echo());
-    assert!(down[3..8].iter().all(|&db| db > 25.0), "{down:?}");
-    assert!(
-        down[12..].iter().all(|&db| db > 25.0),
-        "after the stop: {down:?}"
-    );
 }
 
 #[test]

@@ -5,7 +5,10 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{
+            AtomicBool,
+            Ordering::{Relaxed, Release},
+        },
         mpsc::{Receiver, SyncSender, TryRecvError},
     },
     time::{Duration, Instant},
@@ -52,6 +55,8 @@ const BATCH: usize = 64;
 const MAX_REMEMBERED: usize = 1_024;
 /// Samples mixed at once.
 const CHUNK: usize = 960;
+/// How often the worker looks for commands while nothing is to be heard and no datagram comes.
+const REST: Duration = Duration::from_millis(20);
 
 pub enum Command {
     Attach(Option<PlayoutEnd>),
@@ -186,13 +191,23 @@ impl Worker {
                 Err(TryRecvError::Empty) => {}
             }
             let now = Instant::now();
-            let mut wake = self.play(now);
+            let rested = self.rests();
+            let mut wake = if rested {
+                self.rest();
+                now + REST
+            } else {
+                self.play(now)
+            };
             if let Some(path) = &mut self.path {
                 path.receive_all(&mut self.receiver, &self.meters, &self.send, &self.events);
                 let ask_every = self.meters.round_trip_every.load();
                 let next = path.keep_up(now, ask_every, &self.random, &self.send, &self.events);
                 path.report_if_due(now, &mut self.receiver);
                 wake = wake.min(next);
+            }
+            if rested && !self.receiver.rests() {
+                // Somebody begins to speak: when it has to be played is to be seen first.
+                continue;
             }
             self.publish_if_due(now);
             self.wait(wake);
@@ -333,6 +348,18 @@ impl Worker {
         self.receiver.remove(speaker.ssrc.0);
     }
 
+    /// Nothing is to be heard until the next packet, and nobody listens to each speaker's silence.
+    fn rests(&self) -> bool {
+        self.tap.is_none() && self.receiver.rests()
+    }
+
+    /// Lets the device play silence by itself.
+    fn rest(&mut self) {
+        if let Some(playout) = &self.playout {
+            playout.clock.rests.store(true, Relaxed);
+        }
+    }
+
     /// Puts into the ring what the next callbacks will take, and says when to do so again.
     fn play(&mut self, now: Instant) -> Instant {
         let Some(playout) = &mut self.playout else {
@@ -355,6 +382,7 @@ impl Worker {
                 chunk.fill_from_iter(samples.iter().copied());
             }
             missing -= samples.len();
+            playout.clock.rests.store(false, Release);
         }
         if wanted > held {
             let filled = Instant::now();

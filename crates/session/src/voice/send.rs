@@ -5,7 +5,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
-        mpsc::{Receiver, TryRecvError},
+        mpsc::{Receiver, RecvTimeoutError},
     },
     time::{Duration, Instant},
 };
@@ -35,6 +35,8 @@ const SWITCH_AFTER: Duration = Duration::from_millis(400);
 const METER_FALL_DB_PER_S: f32 = 40.0;
 /// A microphone that was not looked at for this long is caught up with, not sent late.
 const MAX_BACKLOG_SAMPLES: usize = 4_800;
+/// How often the microphone is looked at for the meters alone. What opens it wakes the worker.
+const CLOSED_LOOK: Duration = Duration::from_millis(40);
 
 pub enum Command {
     Attach(Option<CaptureEnd>),
@@ -118,22 +120,27 @@ impl Worker {
 
     pub fn run(&mut self) {
         raise_current_thread();
+        let mut wake = Instant::now();
         loop {
-            // Without a microphone there is nothing to do but to wait for one.
-            let command = match &self.capture {
-                None => self.commands.recv().map_err(|_| TryRecvError::Disconnected),
-                Some(_) => self.commands.try_recv(),
-            };
-            match command {
-                Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return,
+            match self.next_command(wake) {
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(command) => {
                     self.command(command);
-                    continue;
+                    wake = Instant::now();
                 }
-                Err(TryRecvError::Empty) => {}
+                Err(RecvTimeoutError::Timeout) => wake = self.work(),
             }
-            let wake = self.work();
-            std::thread::sleep(wake.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    /// Until `wake`; without a microphone there is nothing to do but to wait for a command.
+    fn next_command(&self, wake: Instant) -> Result<Command, RecvTimeoutError> {
+        match &self.capture {
+            None => Ok(self.commands.recv()?),
+            Some(_) => {
+                let timeout = wake.saturating_duration_since(Instant::now());
+                self.commands.recv_timeout(timeout)
+            }
         }
     }
 
@@ -311,11 +318,11 @@ impl Worker {
         self.meters
             .capture_xruns
             .store(capture.clock.capture.xruns(), Relaxed);
-        pacing::capture_wake(
-            &capture.clock.capture,
-            Instant::now(),
-            self.sender.missing_samples(),
-        )
+        let now = Instant::now();
+        if self.sender.is_closed() {
+            return now + CLOSED_LOOK;
+        }
+        pacing::capture_wake(&capture.clock.capture, now, self.sender.missing_samples())
     }
 }
 

@@ -196,6 +196,10 @@ impl PacketBuffer {
         None
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting == 0
+    }
+
     pub(crate) fn payload(&self, packet: &Waiting) -> Option<&[u8]> {
         let kept = self.written - packet.position <= LOG_BYTES as u64;
         let start = (packet.position % LOG_BYTES as u64) as usize;

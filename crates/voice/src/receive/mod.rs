@@ -135,6 +135,10 @@ impl Seat {
             self.volume
         }
     }
+
+    fn is_lit(&self, now: i64) -> bool {
+        self.loud_at.is_some_and(|at| now - at < SPEAKING_HOLD)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -270,6 +274,13 @@ impl VoiceReceiver {
         self.level = Level::of(out.as_flattened());
     }
 
+    /// Until the next packet comes pulls bring silence and change nothing, so that they may be left out.
+    #[must_use]
+    pub fn rests(&self) -> bool {
+        let rests = |seat: &Seat| seat.speaker.rests(self.now) && !seat.is_lit(self.now);
+        self.level.peak == 0.0 && self.seats.iter().all(|seat| !seat.taken || rests(seat))
+    }
+
     /// Forgets a speaker who left, and their volume.
     pub fn remove(&mut self, ssrc: u32) {
         for seat in &mut self.seats {
@@ -344,7 +355,7 @@ impl VoiceReceiver {
             let setting = self.setting(ssrc);
             SpeakerState {
                 ssrc,
-                speaking: seat.loud_at.is_some_and(|at| self.now - at < SPEAKING_HOLD),
+                speaking: seat.is_lit(self.now),
                 level: seat.level,
                 gain: setting.gain,
                 muted: setting.muted,

@@ -11,7 +11,9 @@ use crate::frame::{SAMPLES_PER_MS, Stereo, tame, to_mono};
 const CAPACITY: usize = 500 * SAMPLES_PER_MS;
 /// How long the reserve is watched, samples.
 const WATCH: usize = 250 * SAMPLES_PER_MS;
-/// What isn't needed beyond this is given up a sample at a time (clocks drift), which the canceller can follow.
+/// Clocks drift slowly, and the moment that needs most of the reserve is rare: that is watched for so many spans.
+const LONG_WATCH: u32 = 16;
+/// What isn't needed beyond this is given up a sample at a time, which the canceller can follow.
 const SPARE: usize = 2 * SAMPLES_PER_MS;
 /// Beyond this, a device stood still, and it is given up at once: what was played must not come after its echo.
 const EXCESS: usize = 20 * SAMPLES_PER_MS;
@@ -23,6 +25,9 @@ pub(crate) struct FarEnd {
     /// Least that was left since `watched` began.
     least: usize,
     watched: usize,
+    /// The same over all of the long watch, and how many spans of it there were.
+    least_long: usize,
+    spans: u32,
     creeping: bool,
     slipped: u64,
     /// Samples that were missing in a row.
@@ -39,6 +44,8 @@ impl FarEnd {
             len: 0,
             least: usize::MAX,
             watched: 0,
+            least_long: usize::MAX,
+            spans: 0,
             creeping: false,
             slipped: 0,
             missing: 0,
@@ -107,9 +114,18 @@ impl FarEnd {
             self.drop_oldest(self.least);
             self.least = 0;
         }
-        self.creeping = self.least > SPARE;
+        self.least_long = self.least_long.min(self.least);
         self.least = usize::MAX;
         self.watched = 0;
+        self.spans += 1;
+        // What isn't there can't be given up.
+        if self.spans == LONG_WATCH || self.least_long <= SPARE {
+            self.creeping = self.least_long > SPARE;
+        }
+        if self.spans == LONG_WATCH {
+            self.least_long = usize::MAX;
+            self.spans = 0;
+        }
     }
 
     fn drop_oldest(&mut self, samples: usize) {

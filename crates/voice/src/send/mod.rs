@@ -478,6 +478,12 @@ impl VoiceSender {
         self.muted
     }
 
+    /// Nothing is being sent, and nothing captured can change that: it is muted, or waits for a key.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.state == State::Silent && (self.muted || !self.gate.may_open())
+    }
+
     /// How long push to talk goes on after the key is released; at most 2 s.
     pub fn set_release_tail_ms(&mut self, ms: u32) {
         self.gate.set_release_tail_ms(ms);
