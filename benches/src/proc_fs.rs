@@ -12,6 +12,8 @@ pub struct CpuTime(HashMap<String, Thread>);
 struct Thread {
     name: String,
     time: Duration,
+    /// How often it got a core; nothing where the kernel doesn't count.
+    runs: u64,
 }
 
 impl CpuTime {
@@ -24,15 +26,19 @@ impl CpuTime {
             // A thread may end while we look.
             let read = |file: &str| fs::read_to_string(task.path().join(file)).ok();
             let precise = read("schedstat").and_then(|text| {
-                let ns = text.split(' ').next()?.parse().ok()?;
-                Some(Duration::from_nanos(ns))
+                let mut fields = text.split_whitespace();
+                let ns = fields.next()?.parse().ok()?;
+                let runs = fields.nth(1)?.parse().ok()?;
+                Some((Duration::from_nanos(ns), runs))
             });
             let Some(stat) = read("stat") else { continue };
             let Some(thread) = parse_stat(&stat) else {
                 continue;
             };
+            let (time, runs) = precise.unwrap_or((thread.time, 0));
             let thread = Thread {
-                time: precise.unwrap_or(thread.time),
+                time,
+                runs,
                 ..thread
             };
             threads.insert(task.file_name().to_string_lossy().into_owned(), thread);
@@ -42,28 +48,19 @@ impl CpuTime {
 
     /// What each thread spent since `before`. Threads that ended meanwhile are not in it: the server's do so when idle.
     pub fn since(&self, before: &Self) -> Self {
-        let spent = |id: &String, thread: &Thread| {
-            let earlier = before
+        let spent = |(id, thread): (&String, &Thread)| {
+            let (time, runs) = before
                 .0
                 .get(id)
-                .map_or(Duration::ZERO, |thread| thread.time);
-            thread.time.saturating_sub(earlier)
+                .map_or((Duration::ZERO, 0), |thread| (thread.time, thread.runs));
+            let spent = Thread {
+                name: thread.name.clone(),
+                time: thread.time.saturating_sub(time),
+                runs: thread.runs.saturating_sub(runs),
+            };
+            (id.clone(), spent)
         };
-        Self(
-            self.0
-                .iter()
-                .map(|(id, thread)| {
-                    let time = spent(id, thread);
-                    (
-                        id.clone(),
-                        Thread {
-                            time,
-                            ..thread.clone()
-                        },
-                    )
-                })
-                .collect(),
-        )
+        Self(self.0.iter().map(spent).collect())
     }
 
     pub fn total(&self) -> Duration {
@@ -72,11 +69,18 @@ impl CpuTime {
 
     /// Of the threads whose name starts so.
     pub fn named(&self, start: &str) -> Duration {
+        self.threads(start).map(|thread| thread.time).sum()
+    }
+
+    /// How often they were run, which is how often they woke up on a machine with nothing else to do.
+    pub fn runs_of(&self, start: &str) -> u64 {
+        self.threads(start).map(|thread| thread.runs).sum()
+    }
+
+    fn threads(&self, start: &str) -> impl Iterator<Item = &Thread> {
         self.0
             .values()
-            .filter(|thread| thread.name.starts_with(start))
-            .map(|thread| thread.time)
-            .sum()
+            .filter(move |thread| thread.name.starts_with(start))
     }
 }
 
@@ -88,7 +92,11 @@ fn parse_stat(stat: &str) -> Option<Thread> {
     // utime and stime, fields 14 and 15 of the line; a tick is 10 ms on every Linux there is.
     let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
     let time = Duration::from_millis((ticks(11)? + ticks(12)?) * 10);
-    Some(Thread { name, time })
+    Some(Thread {
+        name,
+        time,
+        runs: 0,
+    })
 }
 
 pub fn rss_kib(pid: u32) -> anyhow::Result<u64> {

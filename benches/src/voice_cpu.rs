@@ -114,6 +114,10 @@ struct Figures {
 struct Threads {
     voice_send: f64,
     voice_receive: f64,
+    /// Of both voice threads.
+    wakes_per_s: f64,
+    /// What as many wakes cost a thread that does nothing else.
+    wakes_alone: f64,
     /// Control connection and state.
     session: f64,
     /// Whoever was heard.
@@ -262,9 +266,12 @@ pub fn run_client(args: &ClientArgs) -> anyhow::Result<()> {
     let heard = client.session.meters().speakers;
     drop(device);
     let percent = |thread: &str| 100.0 * spent.named(thread).as_secs_f64() / seconds;
+    let wakes_per_s = spent.runs_of("voice-") as f64 / seconds;
     let threads = Threads {
         voice_send: percent("voice-send"),
         voice_receive: percent("voice-receive"),
+        wakes_per_s,
+        wakes_alone: 100.0 * wakes_per_s * bare_wake().as_secs_f64(),
         session: percent("session"),
         speakers: heard
             .iter()
@@ -273,6 +280,16 @@ pub fn run_client(args: &ClientArgs) -> anyhow::Result<()> {
     };
     println!("{}", serde_json::to_string(&threads)?);
     Ok(())
+}
+
+/// What it costs to sleep and wake up, on this machine at this time.
+fn bare_wake() -> Duration {
+    const WAKES: u32 = 200;
+    let before = cpu_time();
+    for _ in 0..WAKES {
+        thread::sleep(Duration::from_millis(5));
+    }
+    (cpu_time() - before) / WAKES
 }
 
 /// Each stage alone over a minute of speech, by the CPU time of this thread, percent of a core.
@@ -441,6 +458,11 @@ fn show(figures: &Figures) {
             "  voice-receive",
             format!("{:.2} %", threads.voice_receive),
             "",
+        );
+        row(
+            "  of it wakes alone",
+            format!("{:.2} %", threads.wakes_alone),
+            format!("{:.0} a second", threads.wakes_per_s),
         );
         row(
             "  session (control, not in it)",

@@ -325,6 +325,42 @@ fn deep_redundancy_restores_bursts() {
 }
 
 #[test]
+fn the_end_of_a_long_burst_is_restored_while_the_packet_after_it_waits() {
+    for seed in SEEDS {
+        let mut call = Call::new(seed, 20.0);
+        call.frame = FrameLength::Ms20;
+        call.reported_loss = 0.2;
+        let mut bursts = 0;
+        // Three in a row every 300 ms, so that packets wait; and every 2 s nine, more than can be made up.
+        let heard = call.run(|packet, _, _| {
+            let long = packet > 400 && packet % 100 >= 91;
+            bursts += u64::from(long && packet % 100 == 91);
+            let bad = long || packet > 150 && packet % 15 < 3;
+            if bad { vec![] } else { vec![20.0] }
+        });
+        show("nine of 100 lost, DRED", &call, &heard);
+        let mut without = Call::new(seed, 20.0);
+        without.frame = FrameLength::Ms20;
+        without.reported_loss = 0.2;
+        let short = without.run(|packet, _, _| {
+            let long = packet > 400 && packet % 100 >= 91;
+            let bad = packet > 150 && packet % 15 < 3;
+            // As short a loss in place of the long one.
+            if bad && !long { vec![] } else { vec![20.0] }
+        });
+        let restored = |heard: &Heard| {
+            (heard.stats.dred_recovered_samples + heard.stats.fec_recovered * 960) as i64
+        };
+        let more = restored(&heard) - restored(&short);
+        println!("seed {seed}: {more} samples of {bursts} long bursts");
+        assert!(
+            more > bursts as i64 * 960,
+            "seed {seed}: {more} of {bursts}"
+        );
+    }
+}
+
+#[test]
 fn redundancy_that_is_not_worth_waiting_for_is_not_waited_for() {
     for seed in SEEDS {
         let mut call = Call::new(seed, 20.0);

@@ -3,10 +3,12 @@
 //! Neither takes a lock it could wait for, and audio callbacks never wake them (that would be a system call): each
 //! worker foresees the next callback from the times of the last ones. With no device and no channel both sleep.
 
+mod arrivals;
 mod meters;
 mod pacing;
 mod receive;
 mod send;
+mod wake;
 
 use std::{
     net::SocketAddr,
@@ -25,6 +27,7 @@ use crate::{
     audio::{CaptureEnd, PlayoutEnd},
 };
 use meters::Meters;
+use wake::Waker;
 
 /// Commands a worker may be behind; the session's thread waits beyond it, which a stalled worker alone can cause.
 const COMMAND_QUEUE: usize = 256;
@@ -41,6 +44,7 @@ pub enum VoiceEvent {
 pub struct VoiceEngine {
     send: SyncSender<send::Command>,
     receive: SyncSender<receive::Command>,
+    waker: Arc<Waker>,
     meters: Arc<Meters>,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
@@ -52,11 +56,13 @@ impl VoiceEngine {
     ) -> std::io::Result<Self> {
         let (send, send_commands) = sync_channel(COMMAND_QUEUE);
         let (receive, receive_commands) = sync_channel(COMMAND_QUEUE);
+        let (waker, woken) = wake::waker()?;
         let meters = Arc::new(Meters::default());
         let mut sender =
             send::Worker::new(send_commands, Arc::clone(&meters)).map_err(std::io::Error::other)?;
         let mut receiver = receive::Worker::new(
             receive_commands,
+            woken,
             send.clone(),
             events,
             tap,
@@ -74,6 +80,7 @@ impl VoiceEngine {
         Ok(Self {
             send,
             receive,
+            waker: Arc::new(waker),
             meters,
             threads: Arc::new(Mutex::new(threads)),
         })
@@ -147,5 +154,6 @@ impl VoiceEngine {
 
     fn to_receive(&self, command: receive::Command) {
         let _ = self.receive.send(command);
+        self.waker.wake();
     }
 }

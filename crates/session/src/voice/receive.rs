@@ -30,9 +30,11 @@ use voxhall_voice::{Loudness, ReceiverConfig, ReceiverError, Stereo, VoiceReceiv
 
 use super::{
     VoiceEvent,
+    arrivals::{self, Arrivals},
     meters::{Meters, Smoothed},
     pacing::{PlayoutPacer, duration_of},
     send,
+    wake::Woken,
 };
 use crate::{
     Latency, SpeakerMeter, SpeakerTap, Voice,
@@ -55,8 +57,8 @@ const BATCH: usize = 64;
 const MAX_REMEMBERED: usize = 1_024;
 /// Samples mixed at once.
 const CHUNK: usize = 960;
-/// How often the worker looks for commands while nothing is to be heard and no datagram comes.
-const REST: Duration = Duration::from_millis(20);
+/// How long the worker sleeps at most while nothing is to be heard; datagrams and commands wake it.
+const REST: Duration = Duration::from_secs(1);
 
 pub enum Command {
     Attach(Option<PlayoutEnd>),
@@ -94,6 +96,7 @@ impl From<&VoiceState> for Speaker {
 
 pub struct Worker {
     commands: Receiver<Command>,
+    woken: Woken,
     send: SyncSender<send::Command>,
     events: mpsc::Sender<VoiceEvent>,
     tap: Option<SpeakerTap>,
@@ -104,6 +107,8 @@ pub struct Worker {
     loudness: HashMap<UserId, Loudness>,
     playout: Option<PlayoutEnd>,
     pacer: PlayoutPacer,
+    /// The device plays silence by itself.
+    resting: bool,
     path: Option<ActivePath>,
     waiting: Smoothed,
     next_meters: Instant,
@@ -114,6 +119,9 @@ pub struct Worker {
 struct ActivePath {
     server: SocketAddr,
     socket: UdpSocket,
+    /// Datagrams may wait in the socket until somebody has to be awake anyway: the system notes when they came.
+    stamped: bool,
+    arrivals: Arrivals,
     client: PathClient,
     opener: Opener,
     rtcp_out: RtcpSender,
@@ -149,6 +157,7 @@ struct LossWindow {
 impl Worker {
     pub fn new(
         commands: Receiver<Command>,
+        woken: Woken,
         send: SyncSender<send::Command>,
         events: mpsc::Sender<VoiceEvent>,
         tap: Option<SpeakerTap>,
@@ -156,6 +165,7 @@ impl Worker {
     ) -> Result<Self, ReceiverError> {
         Ok(Self {
             commands,
+            woken,
             send,
             events,
             tap,
@@ -165,6 +175,7 @@ impl Worker {
             loudness: HashMap::new(),
             playout: None,
             pacer: PlayoutPacer::new(),
+            resting: false,
             path: None,
             waiting: Smoothed::default(),
             next_meters: Instant::now(),
@@ -190,24 +201,24 @@ impl Worker {
                 }
                 Err(TryRecvError::Empty) => {}
             }
+            // What has come is heard with the samples that are made now.
+            let more = self.path.as_mut().is_some_and(|path| {
+                path.receive_all(&mut self.receiver, &self.meters, &self.send, &self.events)
+            });
             let now = Instant::now();
-            let rested = self.rests();
-            let mut wake = if rested {
-                self.rest();
-                now + REST
+            let mut wake = if self.nothing_to_hear() {
+                self.rest(now)
             } else {
                 self.play(now)
             };
+            if more {
+                wake = now;
+            }
             if let Some(path) = &mut self.path {
-                path.receive_all(&mut self.receiver, &self.meters, &self.send, &self.events);
                 let ask_every = self.meters.round_trip_every.load();
                 let next = path.keep_up(now, ask_every, &self.random, &self.send, &self.events);
                 path.report_if_due(now, &mut self.receiver);
                 wake = wake.min(next);
-            }
-            if rested && !self.receiver.rests() {
-                // Somebody begins to speak: when it has to be played is to be seen first.
-                continue;
             }
             self.publish_if_due(now);
             self.wait(wake);
@@ -295,7 +306,9 @@ impl Worker {
             }))));
         let mut path = ActivePath {
             server,
+            stamped: arrivals::stamp(&socket),
             socket,
+            arrivals: Arrivals::new(),
             client: PathClient::new(grant.voice_session, keys.stun, now),
             opener: Opener::new(),
             rtcp_out: RtcpSender::new(keys.hop_up),
@@ -348,20 +361,26 @@ impl Worker {
         self.receiver.remove(speaker.ssrc.0);
     }
 
-    /// Nothing is to be heard until the next packet, and nobody listens to each speaker's silence.
-    fn rests(&self) -> bool {
+    /// Until the next packet; and nobody listens to each speaker's silence.
+    fn nothing_to_hear(&self) -> bool {
         self.tap.is_none() && self.receiver.rests()
     }
 
     /// Lets the device play silence by itself.
-    fn rest(&mut self) {
+    fn rest(&mut self, now: Instant) -> Instant {
+        if !std::mem::replace(&mut self.resting, true) {
+            // Nobody is seen speaking meanwhile.
+            self.next_meters = now;
+        }
         if let Some(playout) = &self.playout {
             playout.clock.rests.store(true, Relaxed);
         }
+        now + REST
     }
 
     /// Puts into the ring what the next callbacks will take, and says when to do so again.
     fn play(&mut self, now: Instant) -> Instant {
+        self.resting = false;
         let Some(playout) = &mut self.playout else {
             return now + Duration::from_millis(10);
         };
@@ -444,20 +463,30 @@ impl Worker {
         });
     }
 
-    /// Until a datagram comes or `wake`.
+    /// Until `wake` or a command; and until a datagram comes, where that can't wait for `wake`.
     fn wait(&self, wake: Instant) {
         let timeout = wake.saturating_duration_since(Instant::now());
-        match &self.path {
-            None => std::thread::sleep(timeout),
-            Some(path) => {
-                let timeout = Timespec {
-                    tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(1),
-                    tv_nsec: timeout.subsec_nanos().into(),
-                };
-                let mut sockets = [PollFd::new(&path.socket, PollFlags::IN)];
-                // Interrupted or not: the loop looks at everything again.
+        let timeout = Timespec {
+            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(1),
+            tv_nsec: timeout.subsec_nanos().into(),
+        };
+        let woken = PollFd::new(self.woken.socket(), PollFlags::IN);
+        let plays = self.playout.is_some() && !self.resting;
+        // Interrupted or not: the loop looks at everything again.
+        let woken = match &self.path {
+            Some(path) if !(plays && path.stamped) => {
+                let mut sockets = [woken, PollFd::new(&path.socket, PollFlags::IN)];
                 let _ = rustix::event::poll(&mut sockets, Some(&timeout));
+                sockets[0].revents()
             }
+            _ => {
+                let mut sockets = [woken];
+                let _ = rustix::event::poll(&mut sockets, Some(&timeout));
+                sockets[0].revents()
+            }
+        };
+        if woken.contains(PollFlags::IN) {
+            self.woken.clear();
         }
     }
 }
@@ -484,18 +513,19 @@ impl ActivePath {
         }
     }
 
+    /// Takes a batch from the socket; says whether there may be more.
     fn receive_all(
         &mut self,
         receiver: &mut VoiceReceiver,
         meters: &Meters,
         send: &SyncSender<send::Command>,
         events: &mpsc::Sender<VoiceEvent>,
-    ) {
+    ) -> bool {
         let mut buffer = [0; MAX_DATAGRAM];
         for _ in 0..BATCH {
-            let len = match self.socket.recv(&mut buffer) {
-                Ok(len) => len,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+            let (len, now) = match self.arrivals.receive(&self.socket, &mut buffer) {
+                Ok(received) => received,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return false,
                 Err(error) => {
                     if send::is_broken(&error) {
                         self.broken.store(true, Relaxed);
@@ -504,7 +534,6 @@ impl ActivePath {
                     continue;
                 }
             };
-            let now = Instant::now();
             let datagram = &mut buffer[..len];
             match classify(datagram) {
                 DatagramKind::Rtp => self.open_packet(now, datagram, receiver),
@@ -519,6 +548,7 @@ impl ActivePath {
                 DatagramKind::Quic | DatagramKind::Unknown => self.refused_packets += 1,
             }
         }
+        true
     }
 
     fn open_packet(&mut self, now: Instant, packet: &mut [u8], receiver: &mut VoiceReceiver) {
@@ -648,6 +678,7 @@ impl ActivePath {
         let Ok(send_socket) = socket.try_clone() else {
             return;
         };
+        self.stamped = arrivals::stamp(&socket);
         self.socket = socket;
         let _ = send.try_send(send::Command::Socket(send_socket));
         self.client.probe(now);

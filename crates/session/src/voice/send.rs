@@ -36,7 +36,7 @@ const METER_FALL_DB_PER_S: f32 = 40.0;
 /// A microphone that was not looked at for this long is caught up with, not sent late.
 const MAX_BACKLOG_SAMPLES: usize = 4_800;
 /// How often the microphone is looked at for the meters alone. What opens it wakes the worker.
-const CLOSED_LOOK: Duration = Duration::from_millis(40);
+const CLOSED_LOOK: Duration = Duration::from_millis(60);
 
 pub enum Command {
     Attach(Option<CaptureEnd>),

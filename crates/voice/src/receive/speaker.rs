@@ -32,6 +32,8 @@ const LOSS_FORGIVEN: f32 = 0.002;
 const LOSS_SHARE: f32 = 0.005;
 /// Lost packets in a row that are waited for at most.
 const MOST_RESTORED: i64 = 12;
+/// How finely it is chosen with what is restored before a packet that waits to be played.
+const STEP: i64 = 120;
 /// Of silence that should have been speech at least so much is counted as concealed.
 const LONGEST_OUTAGE: i64 = 10_000 * MS;
 /// Length of the fade at the end of a talkspurt, samples.
@@ -385,11 +387,22 @@ impl Speaker {
         // a pattern whose grain is their common divisor.
         let grain = self.margins.grain(i64::from(packet.samples)) as usize;
         let first = places.start;
-        let from = places.find(|&place| {
-            let position = packet.timestamp - (before + place) as i64;
-            (place == first || place.is_multiple_of(grain))
-                && self.margins.fits(now - position, position, target)
-        })?;
+        let fits = |margins: &mut Margins, place: usize, restored: i64| {
+            let position = packet.timestamp - restored - (before + place) as i64;
+            margins.fits(now - position, position, target)
+        };
+        let (from, restored) = places
+            .find(|&place| {
+                (place == first || place.is_multiple_of(grain)) && fits(&mut self.margins, place, 0)
+            })
+            .map(|place| (place, 0))
+            .or_else(|| {
+                // While it has to wait, what it tells of the time before it can be heard.
+                let told = self.told_before(&packet);
+                let restored = (STEP..=told).step_by(STEP as usize);
+                let restored = { restored }.find(|&some| fits(&mut self.margins, first, some))?;
+                Some((first, restored))
+            })?;
 
         let missing = packet.sequence - self.packets.next();
         if self.unresolved > 0 {
@@ -407,8 +420,10 @@ impl Speaker {
         if packet.marker {
             self.decoder.reset();
         }
-        self.note_loss(missing);
-        self.packets.pass(packet.sequence - 1);
+        if restored == 0 {
+            self.note_loss(missing);
+            self.packets.pass(packet.sequence - 1);
+        }
         self.margins.clear();
         self.unresolved = 0;
         self.outage = 0;
@@ -416,7 +431,7 @@ impl Speaker {
         self.conceal_run = 0;
         self.cooldown = 0;
         self.since_cut = 0;
-        self.end = packet.timestamp;
+        self.end = packet.timestamp - restored;
         self.catching_up = burst;
         self.phase = Phase::Talking;
         Some(from)
@@ -438,7 +453,10 @@ impl Speaker {
             return;
         }
 
-        let lost = (missing * self.frame).min(gap).min(CONCEAL_END);
+        let mut lost = (missing * self.frame).min(gap);
+        if lost > CONCEAL_END && lost > CONCEAL_END + self.told_before(packet) {
+            lost = CONCEAL_END;
+        }
         if self.owed < lost && !self.may_skip(now, lost) {
             self.phase = Phase::Dry;
             if gap > lost || !self.recover(packet, lost) {
@@ -461,6 +479,18 @@ impl Speaker {
             self.end = packet.timestamp;
             self.owed -= lost;
             self.resume(now);
+        }
+    }
+
+    /// Samples before `packet` that were lost, and that its deep redundancy tells of.
+    fn told_before(&mut self, packet: &Waiting) -> i64 {
+        let missing = packet.sequence - self.packets.next();
+        let lost = (packet.timestamp - self.end).min(missing * self.frame);
+        match self.packets.payload(packet) {
+            Some(payload) if lost > 0 && !packet.marker => {
+                lost.min(self.decoder.dred_reach(packet.sequence, payload))
+            }
+            _ => 0,
         }
     }
 

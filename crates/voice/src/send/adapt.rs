@@ -44,9 +44,11 @@ const SUSPICIOUS_LOSS: f32 = 0.12;
 const SUSPICIOUS_REPORTS: u32 = 6;
 /// What gets through in all, a little less for certainty.
 const ALL_OF_IT: f32 = 0.95;
-/// If no more than that share is left of the losses that a queue would no longer cause, less is right; else they are taken for the path's own for so long.
+/// If no more than that share is left of the losses that a queue would no longer cause, less is right; else they are taken for the path's
+/// own for so long, twice as long each time.
 const HELPED: f32 = 0.3;
 const OWN_LOSS_FOR: Duration = Duration::from_secs(60);
+const OWN_LOSS_AT_MOST: Duration = Duration::from_secs(600);
 /// What was changed shows in reports from here on...
 const FIRST_REPORT: Duration = Duration::from_millis(1_500);
 /// ...and nothing is concluded from them before this.
@@ -79,8 +81,9 @@ const DEEP_UNTIL: f32 = 0.003;
 /// How far deep redundancy reaches back, as a multiple of the mean burst.
 const DEEP_REACH: f32 = 2.0;
 const DEEP_MS: std::ops::RangeInclusive<f32> = 100.0..=300.0;
-/// libopus gives deep redundancy too few bits when told of less loss.
-const DEEP_LOSS_PERCENT: u8 = 20;
+/// Told of less loss libopus gives deep redundancy too few bits, and told of all of it so many that the sound itself is the worse for it.
+const DEEP_LOSS_PERCENT: u8 = 12;
+const DEEP_LOSS_SHARE: f32 = 0.6;
 
 /// What the person and the channel want. No more is sent, and no shorter frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,7 +148,8 @@ impl Protection {
         }
         let reach_ms = (report.burst_ms * DEEP_REACH).clamp(*DEEP_MS.start(), *DEEP_MS.end());
         Self::Deep {
-            loss_percent: loss_percent.max(DEEP_LOSS_PERCENT),
+            loss_percent: ((f32::from(loss_percent) * DEEP_LOSS_SHARE) as u8)
+                .max(DEEP_LOSS_PERCENT),
             reach_ms: reach_ms as u16,
         }
     }
@@ -181,6 +185,7 @@ pub struct PathAdapter {
     full_at: Option<Instant>,
     pause: Duration,
     own_loss_until: Option<Instant>,
+    own_loss_for: Duration,
     sent_at: Option<Instant>,
     /// Sound sent since the last report, and since the last change.
     spoken: Duration,
@@ -227,6 +232,7 @@ impl PathAdapter {
             full_at: None,
             pause: FIRST_STEP,
             own_loss_until: None,
+            own_loss_for: OWN_LOSS_FOR,
             sent_at: None,
             spoken: Duration::ZERO,
             spoken_since_change: Duration::ZERO,
@@ -317,10 +323,12 @@ impl PathAdapter {
                 let done = self.reports_since_change >= SUSPICIOUS_REPORTS;
                 if done && mean > enough {
                     // Less didn't help, so it isn't us.
-                    self.own_loss_until = Some(now + OWN_LOSS_FOR);
+                    self.own_loss_until = Some(now + self.own_loss_for);
+                    self.own_loss_for = (self.own_loss_for * 2).min(OWN_LOSS_AT_MOST);
                     let before = before_bps.map_or(Rate::All, |bps| Rate::Held { bps });
                     self.change(now, before);
                 } else if done {
+                    self.own_loss_for = OWN_LOSS_FOR;
                     self.full_at = Some(now);
                     self.rate = Rate::Held { bps };
                 }
@@ -377,6 +385,7 @@ impl PathAdapter {
         self.round_trips = RoundTrips::default();
         self.calm_jitter_ms = f32::MAX;
         self.own_loss_until = None;
+        self.own_loss_for = OWN_LOSS_FOR;
         self.pause = FIRST_STEP;
         self.full_at = None;
         self.standing_since = None;

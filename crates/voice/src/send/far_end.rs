@@ -12,7 +12,7 @@ const CAPACITY: usize = 500 * SAMPLES_PER_MS;
 /// How long the reserve is watched, samples.
 const WATCH: usize = 250 * SAMPLES_PER_MS;
 /// Clocks drift slowly, and the moment that needs most of the reserve is rare: that is watched for so many spans.
-const LONG_WATCH: u32 = 16;
+const LONG_WATCH: u32 = 8;
 /// What isn't needed beyond this is given up a sample at a time, which the canceller can follow.
 const SPARE: usize = 2 * SAMPLES_PER_MS;
 /// Beyond this, a device stood still, and it is given up at once: what was played must not come after its echo.
@@ -198,7 +198,8 @@ mod tests {
         let mut far = FarEnd::new();
         // 2,000 ppm, far more than a crystal's.
         let reserve = run(&mut far, 3_000, BLOCK + 1);
-        assert!(reserve.iter().all(|&left| left < 4 * SPARE), "{reserve:?}");
+        let most = reserve.iter().max();
+        assert!(most < Some(&(5 * SPARE)), "{most:?}");
     }
 
     #[test]

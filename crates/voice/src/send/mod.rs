@@ -303,6 +303,7 @@ impl VoiceSender {
         let count = self.length.samples();
         self.level = Level::of(samples);
         let score = match self.sound {
+            Sound::Speech(_) if self.is_closed() && self.level.rms_dbfs() < SILENT_DBFS => 0.0,
             Sound::Speech(_) => self.detector.push(samples),
             Sound::Music(_) => 1.0,
         };
@@ -597,6 +598,8 @@ impl VoiceSender {
     }
 }
 
+/// Below this nobody asks a closed microphone whether it hears speech.
+const SILENT_DBFS: f32 = -60.0;
 /// Opus' DTX answers with this many bytes or fewer.
 const DTX_BYTES: usize = 2;
 
