@@ -681,6 +681,8 @@ async fn compare_one(
     if let Some(history) = history.filter(|it| with_messages && !it.messages.is_empty()) {
         let oldest = history.messages[0].id;
         let now = anew.load_all(channel).await.unwrap();
+        let state = anew.state();
+        let comparable = |message| comparable(message, &state);
         let now: Vec<_> = now
             .iter()
             .filter(|message| message.id >= oldest)
@@ -702,9 +704,18 @@ async fn compare_one(
     (compared, differences)
 }
 
-/// A message without the beginning of the one it answers, which is as of when it was told; reactions in any order.
-fn comparable(message: &Message) -> Message {
+/// A message without the beginning of the one it answers, which is as of when it was told; reactions in any order. Those who are gone are
+/// told of no more, so their names are as of when they went.
+fn comparable(message: &Message, state: &State) -> Message {
     let mut message = message.clone();
+    let replied = message.reply_to.as_mut();
+    let replied = replied.and_then(|replied| replied.author.as_mut());
+    for author in [Some(&mut message.author), replied].into_iter().flatten() {
+        let mut guilds = state.guilds.iter();
+        if !guilds.any(|guild| guild.members.contains_key(&author.id)) {
+            *author = User::new(author.id, "", author.kind);
+        }
+    }
     message.reactions.sort_by(|a, b| a.emoji.cmp(&b.emoji));
     if let Some(replied) = &mut message.reply_to {
         replied.excerpt.clear();

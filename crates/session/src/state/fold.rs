@@ -125,6 +125,10 @@ impl State {
             }
             Event::MemberJoined { guild_id, member }
             | Event::MemberUpdated { guild_id, member } => {
+                if matches!(event, Event::MemberJoined { .. }) {
+                    // Who was away may have another name by now, which nobody here was told.
+                    self.fold_user(&member.user);
+                }
                 self.in_guild(*guild_id, |guild| {
                     Arc::make_mut(&mut guild.members).insert(member.user.id, member.clone());
                 });

@@ -764,3 +764,36 @@ fn rights_are_those_of_roles_channels_and_timeouts() {
     let state = begun(&model);
     assert!(!may(&state, None, 99) && may(&state, None, 100));
 }
+
+#[test]
+fn who_comes_back_has_the_name_of_now_on_what_was_written_before() {
+    let model = Model::new();
+    let (author, channel) = (UserId(3), ChannelId(GUILD.0 * 10));
+    let by = model.users[&author].clone();
+    let message = Message::new(MessageId(1), channel, by, "hello", 0, "1");
+    let mut state = begun(&model);
+    let mut history = History::default();
+    let page = MessagePage {
+        messages: vec![message],
+        more: false,
+        more_after: false,
+    };
+    history.merge(page, Merge::Whole(None));
+    Arc::make_mut(&mut state.history).insert(channel, Arc::new(history));
+
+    let left = Event::MemberLeft {
+        guild_id: GUILD,
+        user_id: author,
+        why: GoneReason::Left,
+    };
+    let mut renamed = model.users[&author].clone();
+    renamed.display_name = Some("Cleo".into());
+    let joined = Event::MemberJoined {
+        guild_id: GUILD,
+        member: Member::new(renamed.clone()),
+    };
+    for event in [left, joined] {
+        state.fold(&event, Instant::now());
+    }
+    assert_eq!(state.history[&channel].messages[0].author, renamed);
+}
