@@ -339,6 +339,7 @@ fn lock_data_folder(data: &Path) -> Result<fs::File, StartError> {
 /// What a signal asks for.
 enum Asked {
     Stop,
+    #[cfg_attr(not(unix), expect(dead_code, reason = "SIGHUP asks for it"))]
     Reload,
 }
 

@@ -149,6 +149,10 @@ pub struct Scrape {
     pub counters: Arc<Counters>,
     pub media: Arc<MediaStats>,
     pub log: Arc<LogLimit>,
+    #[cfg_attr(
+        not(unix),
+        expect(dead_code, reason = "free space is only asked for where `statvfs` is")
+    )]
     pub data: PathBuf,
 }
 

@@ -58,6 +58,7 @@ use crate::{
 };
 use access::{InChannel, InGuild};
 use addresses::Addresses;
+#[cfg(unix)] // the console's socket
 pub use admin::Administrator;
 use at_once::AtOnce;
 pub use at_once::Running;

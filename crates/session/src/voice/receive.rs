@@ -466,10 +466,8 @@ impl Worker {
     /// Until `wake` or a command; and until a datagram comes, where that can't wait for `wake`.
     fn wait(&self, wake: Instant) {
         let timeout = wake.saturating_duration_since(Instant::now());
-        let timeout = Timespec {
-            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(1),
-            tv_nsec: timeout.subsec_nanos().into(),
-        };
+        // Within a second or so, which every system's kind of time can say.
+        let timeout = Timespec::try_from(timeout).unwrap_or_default();
         let woken = PollFd::new(self.woken.socket(), PollFlags::IN);
         let plays = self.playout.is_some() && !self.resting;
         // Interrupted or not: the loop looks at everything again.
