@@ -2,6 +2,7 @@
 
 mod disk;
 mod drain;
+mod hostile;
 mod killed;
 mod lost_control;
 mod slow_reader;
@@ -21,6 +22,7 @@ const FAULTS: &[(&str, Run)] = &[
     ("disk_full", disk::full),
     ("database_locked", disk::locked),
     ("drain", drain::run),
+    ("hostile", hostile::run),
 ];
 
 #[derive(clap::Args)]
@@ -33,6 +35,11 @@ pub struct Args {
     /// For how long the control connection is away.
     #[arg(long, default_value_t = 60)]
     cut_s: u64,
+    /// Hostile datagrams, and how many a second.
+    #[arg(long, default_value_t = 10_000_000)]
+    hostile: u64,
+    #[arg(long, default_value_t = 100_000)]
+    hostile_per_s: u64,
     /// Print one JSON object on the last line.
     #[arg(long)]
     json: bool,
