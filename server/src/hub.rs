@@ -427,6 +427,7 @@ fn apply(routes: &mut Routes, change: RouteChange) {
                 may_speak: route.may_speak,
                 deafened: route.deafened,
                 takes_bundles: route.bundles,
+                bitrate_bps: route.bitrate_bps,
             });
             if let Err(error) = added {
                 tracing::error!(%error, "a voice session can't be routed");

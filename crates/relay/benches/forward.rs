@@ -56,6 +56,7 @@ impl Channel {
                 may_speak: true,
                 deafened: false,
                 takes_bundles,
+                bitrate_bps: 1_000_000_000,
             };
             paths.push(PathClient::new(route.id, keys.stun, now));
             let mut sealer = Sealer::new(route.sender, keys.hop_up);

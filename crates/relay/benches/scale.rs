@@ -300,6 +300,7 @@ impl World {
             may_speak: true,
             deafened: false,
             takes_bundles: true,
+            bitrate_bps: 1_000_000_000,
         };
         self.routes.insert(route).expect("ids and SSRCs are unique");
     }

@@ -23,24 +23,44 @@ impl Default for Limits {
     }
 }
 
+/// Opus keeps its bitrate on average; what it sends more for a while is within this...
+const SOUND_HEADROOM: f64 = 1.5;
+/// ...and what waits for so long, s.
+const SOUND_BURST_S: f64 = 1.0;
+/// Frames of 2.5 ms have at least 6 bytes, whatever bitrate they were granted.
+const LEAST_SOUND_BPS: u32 = 19_200;
+
 #[derive(Debug)]
 pub(crate) struct SpeakerBudget {
     packets: f64,
     bytes: f64,
+    /// Bytes of sound, which the channel's bitrate limits.
+    sound: f64,
+    sound_per_s: f64,
     filled_at: Instant,
 }
 
+/// What a datagram costs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Price {
+    pub bytes: usize,
+    pub sound_bytes: usize,
+}
+
 impl SpeakerBudget {
-    pub fn full(limits: &Limits, now: Instant) -> Self {
+    pub fn full(limits: &Limits, bitrate_bps: u32, now: Instant) -> Self {
+        let sound_per_s = f64::from(bitrate_bps.max(LEAST_SOUND_BPS)) / 8.0 * SOUND_HEADROOM;
         Self {
             packets: limits.packets_burst.into(),
             bytes: limits.bytes_burst.into(),
+            sound: sound_per_s * SOUND_BURST_S,
+            sound_per_s,
             filled_at: now,
         }
     }
 
-    /// Pays for one packet of `len` bytes, or says that the budget is spent.
-    pub fn pay(&mut self, limits: &Limits, now: Instant, len: usize) -> bool {
+    /// Pays for one datagram, or says that the budget is spent.
+    pub fn pay(&mut self, limits: &Limits, now: Instant, price: Price) -> bool {
         let elapsed_s = now.saturating_duration_since(self.filled_at).as_secs_f64();
         self.filled_at = self.filled_at.max(now);
         let fill = |level: f64, per_s: u32, burst: u32| {
@@ -48,11 +68,15 @@ impl SpeakerBudget {
         };
         self.packets = fill(self.packets, limits.packets_per_s, limits.packets_burst);
         self.bytes = fill(self.bytes, limits.bytes_per_s, limits.bytes_burst);
-        if self.packets < 1.0 || self.bytes < len as f64 {
+        self.sound =
+            (self.sound + elapsed_s * self.sound_per_s).min(self.sound_per_s * SOUND_BURST_S);
+        let (bytes, sound) = (price.bytes as f64, price.sound_bytes as f64);
+        if self.packets < 1.0 || self.bytes < bytes || self.sound < sound {
             return false;
         }
         self.packets -= 1.0;
-        self.bytes -= len as f64;
+        self.bytes -= bytes;
+        self.sound -= sound;
         true
     }
 }
@@ -63,6 +87,14 @@ mod tests {
 
     use super::*;
 
+    /// Of which nothing is sound.
+    fn headers(bytes: usize) -> Price {
+        Price {
+            bytes,
+            sound_bytes: 0,
+        }
+    }
+
     #[test]
     fn a_burst_passes_and_then_the_rate() {
         let limits = Limits {
@@ -72,10 +104,11 @@ mod tests {
             bytes_burst: 1_000_000,
         };
         let start = Instant::now();
-        let mut budget = SpeakerBudget::full(&limits, start);
+        let mut budget = SpeakerBudget::full(&limits, 64_000, start);
         let mut passed = 0;
         for ms in 0..1_000 {
-            passed += u32::from(budget.pay(&limits, start + Duration::from_millis(ms), 100));
+            passed +=
+                u32::from(budget.pay(&limits, start + Duration::from_millis(ms), headers(100)));
         }
         assert!((108..=110).contains(&passed), "{passed}");
     }
@@ -88,9 +121,30 @@ mod tests {
             ..Limits::default()
         };
         let start = Instant::now();
-        let mut budget = SpeakerBudget::full(&limits, start);
-        assert!(budget.pay(&limits, start, 400));
-        assert!(!budget.pay(&limits, start, 400));
-        assert!(budget.pay(&limits, start + Duration::from_millis(300), 400));
+        let mut budget = SpeakerBudget::full(&limits, 64_000, start);
+        assert!(budget.pay(&limits, start, headers(400)));
+        assert!(!budget.pay(&limits, start, headers(400)));
+        assert!(budget.pay(&limits, start + Duration::from_millis(300), headers(400)));
+    }
+    #[test]
+    fn sound_keeps_to_the_channels_bitrate_whatever_the_headers_take() {
+        let limits = Limits::default();
+        let start = Instant::now();
+        // 10 ms frames for 20 s, at the bitrate, and at four times as much.
+        for (bytes, most) in [(80, 2_000), (320, 820)] {
+            let mut budget = SpeakerBudget::full(&limits, 64_000, start);
+            let price = Price {
+                bytes: bytes + 60,
+                sound_bytes: bytes,
+            };
+            let at = |n| start + Duration::from_millis(10 * n);
+            let passed = (0..2_000)
+                .filter(|n| budget.pay(&limits, at(*n), price))
+                .count();
+            assert!(
+                passed <= most && passed * 10 >= most * 9,
+                "{passed} of {bytes} bytes"
+            );
+        }
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     batch::Batch,
     counters::{Counters, DropReason, Total},
     members::Members,
-    rate::Limits,
+    rate::{Limits, Price},
     routes::RouteFeed,
     sends::Sends,
     session::{Moving, Session},
@@ -188,7 +188,11 @@ impl Relay {
         let packet = session.hop.receive(bytes)?;
         let challenge = session.wants_proof(now, from, bytes.len());
         let checked = check_frame(packet, session);
-        let within_budget = session.budget.pay(&self.limits, now, bytes.len());
+        let price = Price {
+            bytes: bytes.len(),
+            sound_bytes: *checked.as_ref().unwrap_or(&0),
+        };
+        let within_budget = session.budget.pay(&self.limits, now, price);
         let (channel, may_speak) = (session.channel, session.may_speak);
         self.members.heard(slot, now);
         if challenge {
@@ -235,7 +239,11 @@ impl Relay {
         let session = self.members.live(slot)?;
         let compound = session.rtcp_up.receive(bytes)?;
         let challenge = session.wants_proof(now, from, bytes.len());
-        let within_budget = session.budget.pay(&self.limits, now, bytes.len());
+        let price = Price {
+            bytes: bytes.len(),
+            sound_bytes: 0,
+        };
+        let within_budget = session.budget.pay(&self.limits, now, price);
         let (reporter, channel) = (session.ssrc, session.channel);
         self.members.heard(slot, now);
         if challenge {

@@ -25,6 +25,8 @@ pub struct SessionRoute {
     pub deafened: bool,
     /// The client reads bundles.
     pub takes_bundles: bool,
+    /// Of the sound it sends, as it was granted.
+    pub bitrate_bps: u32,
 }
 
 /// What the media threads are told.
@@ -180,6 +182,7 @@ mod tests {
             may_speak: true,
             deafened: false,
             takes_bundles: false,
+            bitrate_bps: 64_000,
         }
     }
 

@@ -90,7 +90,7 @@ impl Session {
             hop: HopReceiver::new(route.keys.hop_up.clone()),
             rtcp_up: RtcpReceiver::new(route.keys.hop_up.clone()),
             rtcp_down: RtcpSender::new(route.keys.hop_down.clone()),
-            budget: SpeakerBudget::full(limits, now),
+            budget: SpeakerBudget::full(limits, route.bitrate_bps, now),
             generation: 0,
             moving: Moving::Settled { before: None },
             speaking: false,

@@ -131,6 +131,7 @@ pub struct VoiceRoute {
     pub may_speak: bool,
     pub deafened: bool,
     pub bundles: bool,
+    pub bitrate_bps: u32,
 }
 
 /// The timers of this machine; each is in the table at most once for its owner.

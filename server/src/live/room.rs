@@ -32,6 +32,8 @@ pub(super) struct Participant {
     pub secret: SessionSecret,
     pub ssrc: Ssrc,
     pub sender_index: SenderIndex,
+    /// The channel's when they joined: what their client was told, and is held to.
+    pub bitrate_bps: u32,
     pub muted: bool,
     pub deafened: bool,
     pub rights: VoiceRights,

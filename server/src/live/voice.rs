@@ -59,6 +59,7 @@ impl Live {
             secret: secret.clone(),
             ssrc,
             sender_index: room.new_sender_index(),
+            bitrate_bps: room.bitrate_bps,
             muted: join.muted,
             deafened: join.deafened,
             rights,
@@ -75,6 +76,7 @@ impl Live {
             may_speak,
             deafened,
             bundles: join.bundles,
+            bitrate_bps: participant.bitrate_bps,
         })));
         let state = participant.state(channel, user);
         room.participants.insert(user, participant);
@@ -420,7 +422,7 @@ impl Live {
                 secret: participant.secret.clone(),
                 ssrc: participant.ssrc,
                 sender_index: participant.sender_index,
-                bitrate_bps: room.bitrate_bps,
+                bitrate_bps: participant.bitrate_bps,
                 key: key.clone(),
                 participants: room.states(channel).collect(),
             };

@@ -65,6 +65,7 @@ impl Server {
             may_speak: true,
             deafened: false,
             takes_bundles: false,
+            bitrate_bps: 64_000,
         };
         self.routes.insert(route.clone()).unwrap();
         self.routes.publish();

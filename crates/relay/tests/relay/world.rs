@@ -87,6 +87,7 @@ impl World {
             may_speak: true,
             deafened: false,
             takes_bundles: false,
+            bitrate_bps: 64_000,
         };
         self.routes.insert(route.clone()).unwrap();
         let mut sealer = Sealer::new(route.sender, keys.hop_up.clone());
