@@ -137,7 +137,7 @@ mod tests {
                 bytes: bytes + 60,
                 sound_bytes: bytes,
             };
-            let at = |n| start + Duration::from_millis(10 * n);
+            let at = |n: u64| start + Duration::from_millis(10 * n);
             let passed = (0..2_000)
                 .filter(|n| budget.pay(&limits, at(*n), price))
                 .count();

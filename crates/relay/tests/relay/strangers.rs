@@ -1,6 +1,6 @@
 //! Who has no session key, or somebody else's: properties 1 to 3 of the wire.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use proptest::prelude::*;
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
@@ -155,6 +155,24 @@ fn who_may_not_speak_is_not_heard() {
 }
 
 #[test]
+fn who_sends_more_sound_than_was_granted_is_cut_down_to_it() {
+    let mut world = World::new();
+    let (ann, ben) = (world.enter(LOUNGE), world.enter(LOUNGE));
+    world.grant(ann, 64_000);
+    let mut heard = |bytes: usize| {
+        for _ in 0..300 {
+            world.say(ann, &[1; 320][..bytes]);
+            world.wait(Duration::from_millis(10));
+        }
+        world.heard(ben).len()
+    };
+    assert_eq!(heard(80), 300, "10 ms frames of 64 kbit/s");
+    let cut = heard(320);
+    // Half as much again, and the burst: in 3 s 48,000 bytes.
+    assert!((145..=155).contains(&cut), "{cut} of four times as much");
+}
+
+#[test]
 fn a_loud_member_is_held_to_the_limits() {
     let mut world = World::with_limits(Limits::default());
     let (ann, ben) = (world.enter(LOUNGE), world.enter(LOUNGE));
@@ -169,7 +187,7 @@ fn a_loud_member_is_held_to_the_limits() {
 
     // Talk at a normal pace passes in full right after.
     for _ in 0..100 {
-        world.wait(std::time::Duration::from_millis(10));
+        world.wait(Duration::from_millis(10));
         world.say(ann, &[7; 80]);
     }
     assert_eq!(world.heard(ben).len(), 100);

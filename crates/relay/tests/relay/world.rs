@@ -87,7 +87,7 @@ impl World {
             may_speak: true,
             deafened: false,
             takes_bundles: false,
-            bitrate_bps: 64_000,
+            bitrate_bps: 1_000_000_000,
         };
         self.routes.insert(route.clone()).unwrap();
         let mut sealer = Sealer::new(route.sender, keys.hop_up.clone());
@@ -134,8 +134,16 @@ impl World {
     }
 
     pub fn take_bundles(&mut self, client: usize) {
+        self.come_again(client, |route| route.takes_bundles = true);
+    }
+
+    pub fn grant(&mut self, client: usize, bitrate_bps: u32) {
+        self.come_again(client, |route| route.bitrate_bps = bitrate_bps);
+    }
+
+    fn come_again(&mut self, client: usize, change: impl FnOnce(&mut SessionRoute)) {
         let route = &mut self.clients[client].route;
-        route.takes_bundles = true;
+        change(route);
         self.routes.remove(route.id);
         self.routes.insert(route.clone()).unwrap();
         self.publish();
