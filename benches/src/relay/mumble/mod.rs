@@ -51,7 +51,7 @@ impl MumbleServer {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let settings = format!(
             "database={folder}/mumble-server.sqlite\nlogfile={folder}/mumble-server.log\nhost=127.0.0.1\nport={port}\n\
-             users={users}\nbandwidth=558000\nautobanAttempts=0\nbonjour=False\nwelcometext=\nuname=root\n",
+             users={users}\nbandwidth=558000\nautobanAttempts=0\nmessageburst=1000\nmessagelimit=1000\nbonjour=False\nwelcometext=\nuname=root\n",
             folder = data.path().display(),
             users = users + 10,
         );
