@@ -47,3 +47,16 @@ need_rust() {
   [ "$(printf '%s\n' "$wanted" "$found" | sort -t. -k1,1n -k2,2n -k3,3n | head -n 1)" = "$wanted" ] ||
     die "Rust $wanted or newer is needed, and this is $found. Update it: rustup update stable"
 }
+
+# on_virtual_display: windows that open from now on do so on a display that nobody sees. Who asks for it ends display_pid.
+on_virtual_display() {
+  local number
+  number=$(mktemp)
+  Xvfb -displayfd 3 -screen 0 1280x800x24 -nolisten tcp -noreset 3>"$number" 2>/dev/null &
+  display_pid=$!
+  wait_until 10 test -s "$number" || die "Xvfb does not come up"
+  DISPLAY=:$(cat "$number")
+  export DISPLAY LIBGL_ALWAYS_SOFTWARE=1
+  unset WAYLAND_DISPLAY
+  rm -f "$number"
+}

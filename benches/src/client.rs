@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use voxhall_protocol::{control::ChannelKind, link::Link};
+use voxhall_protocol::{control::ChannelKind, link::Link, voice::Carrier};
 use voxhall_session::{
     Connection, FrameLength, Identity, Intent, Options, Session, State, Transmit, VoicePath,
 };
@@ -24,6 +24,7 @@ impl Client {
         name: &str,
         frame: FrameLength,
         transmit: Transmit,
+        carrier: Option<Carrier>,
     ) -> anyhow::Result<Self> {
         let link: Link = link.parse()?;
         let (wake, changed) = mpsc::sync_channel(1);
@@ -31,6 +32,7 @@ impl Client {
             on_change: Box::new(move || {
                 let _ = wake.try_send(());
             }),
+            carrier,
             ..Options::new(
                 concat!("voxhall-bench/", env!("CARGO_PKG_VERSION")),
                 "voxhall-bench",

@@ -2,6 +2,7 @@
 //!
 //! Every command starts what it needs on loopback and free ports, and cleans up. `docs/benchmarks.md` says what each figure means.
 
+mod app_frame;
 mod client;
 mod control;
 mod faults;
@@ -11,6 +12,7 @@ mod proc_fs;
 mod quality;
 mod relay;
 mod table;
+mod udp;
 mod voice_cpu;
 mod wire;
 
@@ -39,8 +41,12 @@ enum Command {
     Quality(quality::Args),
     /// What one client's voice costs of a core.
     VoiceCpu(voice_cpu::Args),
+    /// What a frame of the desktop app costs, beside a blank window's.
+    Client(app_frame::Args),
     /// Sign-ins, messages and their way to everyone, and what an idle session costs.
     Control(control::Args),
+    /// What the system takes for a datagram, one a call and many a call.
+    Udp(udp::Args),
     /// Breaks things on purpose, and sees whether what was promised holds.
     Faults(faults::Args),
     #[command(hide = true)]
@@ -58,7 +64,9 @@ fn main() -> std::process::ExitCode {
         Command::Jitter(args) => jitter::run(&args),
         Command::Quality(args) => quality::run(&args),
         Command::VoiceCpu(args) => voice_cpu::run(&args),
+        Command::Client(args) => app_frame::run(&args),
         Command::Control(args) => control::run(&args),
+        Command::Udp(args) => udp::run(&args),
         Command::Faults(args) => faults::run(&args),
         Command::RelayLoad => relay::run_load(),
         Command::RelayBare => relay::run_bare(),

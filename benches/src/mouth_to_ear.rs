@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use serde::Serialize;
+use voxhall_protocol::voice::Carrier;
 use voxhall_session::{
     FrameLength, Transmit, VoiceMeters,
     audio::{ClockedDevice, SAMPLE_RATE},
@@ -46,8 +47,8 @@ pub struct Args {
     #[arg(long, default_value_t = 20)]
     seconds: u64,
     /// How datagrams travel.
-    #[arg(long, default_value = "udp", value_parser = ["udp"])]
-    carrier: String,
+    #[arg(long, default_value = "udp")]
+    carrier: Carrier,
     /// Device period, samples at 48 kHz.
     #[arg(long, default_value_t = 240)]
     period: usize,
@@ -105,8 +106,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     } else {
         Transmit::VoiceActivity
     };
-    let mouth = Client::join(server.invite(), "mouth", args.frame_ms, transmit)?;
-    let ear = Client::join(server.invite(), "ear", args.frame_ms, transmit)?;
+    let carrier = Some(args.carrier);
+    let mouth = Client::join(server.invite(), "mouth", args.frame_ms, transmit, carrier)?;
+    let ear = Client::join(server.invite(), "ear", args.frame_ms, transmit, carrier)?;
 
     // Who has just joined can't open what is sealed with the key before; nothing is sent until that is over.
     std::thread::sleep(KEY_CHANGE);
@@ -204,7 +206,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         delivery: delivery(&sent, &received),
         concealed: concealed(&received),
         stages: stages(frame_ms, &sent, &received),
-        carrier: args.carrier.clone(),
+        carrier: args.carrier.to_string(),
         correlation: found.mean_correlation,
         windows: found.windows,
         windows_found: found.found,

@@ -1,8 +1,9 @@
-//! What Linux says about processes and sockets.
+//! What Linux says about processes, threads and sockets.
 
 use std::{collections::HashMap, fs, time::Duration};
 
 use anyhow::Context;
+use nix::time::{ClockId, clock_gettime};
 
 /// CPU time of a process's threads so far.
 #[derive(Debug, Default)]
@@ -12,6 +13,8 @@ pub struct CpuTime(HashMap<String, Thread>);
 struct Thread {
     name: String,
     time: Duration,
+    /// The part of it outside the kernel, as far as ticks of 10 ms tell.
+    user: Duration,
     /// How often it got a core; nothing where the kernel doesn't count.
     runs: u64,
 }
@@ -49,15 +52,12 @@ impl CpuTime {
     /// What each thread spent since `before`. Threads that ended meanwhile are not in it: the server's do so when idle.
     pub fn since(&self, before: &Self) -> Self {
         let spent = |(id, thread): (&String, &Thread)| {
-            let (time, runs) = before
-                .0
-                .get(id)
-                .map_or((Duration::ZERO, 0), |thread| (thread.time, thread.runs));
-            let spent = Thread {
-                name: thread.name.clone(),
-                time: thread.time.saturating_sub(time),
-                runs: thread.runs.saturating_sub(runs),
-            };
+            let mut spent = thread.clone();
+            if let Some(before) = before.0.get(id) {
+                spent.time = thread.time.saturating_sub(before.time);
+                spent.user = thread.user.saturating_sub(before.user);
+                spent.runs = thread.runs.saturating_sub(before.runs);
+            }
             (id.clone(), spent)
         };
         Self(self.0.iter().map(spent).collect())
@@ -70,6 +70,11 @@ impl CpuTime {
     /// Of the threads whose name starts so.
     pub fn named(&self, start: &str) -> Duration {
         self.threads(start).map(|thread| thread.time).sum()
+    }
+
+    /// Of these threads, outside the kernel.
+    pub fn user_of(&self, start: &str) -> Duration {
+        self.threads(start).map(|thread| thread.user).sum()
     }
 
     /// How often they were run, which is how often they woke up on a machine with nothing else to do.
@@ -91,12 +96,18 @@ fn parse_stat(stat: &str) -> Option<Thread> {
     let fields: Vec<&str> = tail.split_whitespace().collect();
     // utime and stime, fields 14 and 15 of the line; a tick is 10 ms on every Linux there is.
     let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
-    let time = Duration::from_millis((ticks(11)? + ticks(12)?) * 10);
+    let (user, system) = (ticks(11)?, ticks(12)?);
     Some(Thread {
         name,
-        time,
+        time: Duration::from_millis((user + system) * 10),
+        user: Duration::from_millis(user * 10),
         runs: 0,
     })
+}
+
+/// CPU time of the thread that asks, so far.
+pub fn cpu_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Into::into)
 }
 
 pub fn rss_kib(pid: u32) -> anyhow::Result<u64> {
@@ -187,6 +198,7 @@ mod tests {
         let thread = parse_stat(line).expect("complete");
         assert_eq!(thread.name, "media) 0 (x)");
         assert_eq!(thread.time, Duration::from_millis(1_680));
+        assert_eq!(thread.user, Duration::from_millis(1_230));
         assert!(parse_stat("7 (cut) S 1").is_none());
     }
 

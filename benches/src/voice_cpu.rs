@@ -8,7 +8,6 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use voxhall_protocol::{
     BaseKey, Epoch, SenderIndex, SessionSecret, Ssrc,
@@ -26,7 +25,7 @@ use voxhall_voice::{
 
 use crate::{
     client::Client,
-    proc_fs::{CpuTime, load_average},
+    proc_fs::{CpuTime, cpu_time, load_average},
     table::{heading, row},
 };
 
@@ -197,7 +196,7 @@ struct Speaker {
 /// Someone else, who speaks all the time.
 fn speak(link: &str, number: usize, said: &[f32]) -> anyhow::Result<Speaker> {
     let name = format!("speaker {number}");
-    let client = Client::join(link, &name, FrameLength::default(), Transmit::Open)?;
+    let client = Client::join(link, &name, FrameLength::default(), Transmit::Open, None)?;
     // Everybody is at another place of the same talk.
     let mut at = number * said.len() / 7;
     let said = said.to_vec();
@@ -238,6 +237,7 @@ pub fn run_client(args: &ClientArgs) -> anyhow::Result<()> {
         "watched",
         FrameLength::default(),
         Transmit::VoiceActivity,
+        None,
     )?;
     client.session.send(Intent::SetMuted(args.muted));
     // As the app has it.
@@ -425,11 +425,6 @@ fn receiving(frames: &[Frame], samples: usize, speakers: usize) -> anyhow::Resul
         receiver.pull(now, &mut out);
     }
     Ok(cpu_time() - began)
-}
-
-/// Of this thread.
-fn cpu_time() -> Duration {
-    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Into::into)
 }
 
 fn show(figures: &Figures) {

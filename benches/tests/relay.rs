@@ -76,7 +76,10 @@ fn what_can_not_be_measured_is_refused() {
     for (args, word) in [
         (&["--users", "3", "--channels", "2"][..], "too few"),
         (&["--users", "4", "--speakers", "5"], "too few"),
-        (&["--bytes", "1000", "--pps", "400"], "bytes a second"),
+        (
+            &["--bytes", "1000", "--pps", "400"],
+            "packets a second of 1000 bytes",
+        ),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_voxhall-bench"))
             .arg("relay")

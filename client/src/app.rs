@@ -1,28 +1,43 @@
-//! The app: once per frame it looks at session and devices, draws the views, and does what the person wants.
+//! The app: once per frame it looks at sessions and devices, draws the views, and does what the person wants.
+
+mod computer;
+mod desk;
+mod logins;
+mod ring;
+mod server;
+mod servers;
+mod travel;
 
 use std::{
-    collections::BTreeSet,
-    sync::Arc,
+    path::PathBuf,
+    sync::mpsc::{Receiver, sync_channel},
     time::{Duration, Instant},
 };
 
-use egui::{Context, Key, ThemePreference, Ui};
-use voxhall_protocol::{Ssrc, UserId, control::ChannelKind, link::Link};
-use voxhall_session::{
-    Connection, Identity, Intent, Notice, NoticeLevel, Options, Problem, Session, State,
-    VoiceMeters, VoicePath,
-};
+use egui::{Context, ThemePreference, Ui};
+use voxhall_protocol::{UserId, control::Request, link::Link};
+use voxhall_session::{Connection, Identity, Intent, Notice, NoticeLevel, State, VoiceMeters};
+
+use computer::Computer;
+pub(crate) use computer::logs_folder;
+use computer::user_name;
+use logins::Keeper;
+use server::{Server, seen_for_long};
+use servers::Servers;
 
 use crate::{
-    audio::{Audio, AudioStatus, Choice, Sound},
-    settings::{Logins, Settings, Store, ThemeChoice},
-    ui::{self, Dialog, Intents, Memory, Scene, Tab, Want, theme},
+    audio::{Audio, AudioStatus, Choice, Need, Sound},
+    choose::Purpose,
+    desktop::{Hotkey, Instance, News, Notifier},
+    idle::Idle,
+    news,
+    ringer::Ringer,
+    settings::{Drafts, Opened, Settings, Store, ThemeChoice},
+    ui::{self, Dialog, Intents, Scene, ServerId, Tab, Want, chat::files::PictureKind, theme},
 };
 
 /// Settings are written this long after the last change, so that dragging a slider writes once.
 const SAVE_AFTER: Duration = Duration::from_millis(600);
-/// Notices that only inform go by themselves.
-const NOTICE_FOR: Duration = Duration::from_secs(8);
 /// A frame of moving meters.
 const LIVELY: Duration = Duration::from_millis(40);
 /// A frame of meters that hardly move.
@@ -35,6 +50,8 @@ const RELIST: Duration = Duration::from_secs(2);
 const REPORT: Duration = Duration::from_secs(5);
 /// The most of the app's own notices at once.
 const MAX_NOTICES: usize = 4;
+/// Pressed notifications that the app is behind with.
+const PRESSES: usize = 8;
 
 /// How the app begins.
 #[derive(Debug, Default)]
@@ -46,46 +63,49 @@ pub struct Start {
     /// For this run only, before what is chosen in the settings.
     pub input_device: Option<String>,
     pub output_device: Option<String>,
+    /// Where the settings are, if not in the usual place.
+    pub folder: Option<PathBuf>,
 }
 
 pub struct App {
-    session: Session,
+    servers: Servers,
     audio: Audio,
+    /// The server to whose session the devices are lent.
+    lent_to: Option<ServerId>,
     store: Store,
     settings: Settings,
-    /// What session and devices were last told.
+    /// What sessions and devices were last told.
     applied: Settings,
     save_at: Option<Instant>,
-    logins: Logins,
-    memory: Memory,
-    state: Arc<State>,
-    state_since: Instant,
+    logins: Keeper,
+    drafts: Drafts,
+    opened: Option<Opened>,
     notices: Vec<Notice>,
-    /// When each notice that goes by itself came, by where it is from and its id.
-    notice_times: Vec<(bool, u64, Instant)>,
-    autojoin: Option<Autojoin>,
-    /// Signs in as this guest if the login kept for the server is no longer good.
-    guest: Option<String>,
+    /// When each of them that goes by itself came, by its id.
+    notice_times: Vec<(u64, Instant)>,
     overrides: (Option<String>, Option<String>),
+    hotkey: Hotkey,
+    /// Later starts of the app, which end at once.
+    instance: Option<Instance>,
     talk_key_down: bool,
-    running: bool,
-    company: BTreeSet<UserId>,
+    need: Need,
+    ringer: Ringer,
     reported: Instant,
     /// When the list of devices was made that the settings show.
     listed: Instant,
     levels: (f32, f32),
     time_zone: jiff::tz::TimeZone,
-}
-
-/// Which voice channel to join once one is in.
-#[derive(Debug, Clone, PartialEq)]
-enum Autojoin {
-    First,
-    Named(String),
+    idle: Idle,
+    /// Something came that the person is to be told of, and where.
+    news: Vec<(ServerId, News)>,
+    notifier: Notifier,
+    computer: Computer,
+    /// Of which servers notifications were pressed.
+    pressed: Receiver<ServerId>,
 }
 
 impl App {
-    /// Starts session and devices, and goes where `start` says.
+    /// Starts sessions and devices, and goes where `start` says.
     ///
     /// # Errors
     /// The system refused a thread.
@@ -93,304 +113,258 @@ impl App {
         theme::install(ctx);
         let (mut settings, settings_trouble) = store.settings();
         let (logins, logins_trouble) = store.logins();
+        let (drafts, drafts_trouble) = store.drafts();
+        let (opened, opened_trouble) = store.opened();
         if settings.name.is_empty() {
             settings.name = user_name();
         }
-        let repaint = ctx.clone();
-        let keeper = store.clone();
-        let session = Session::start(Options {
-            on_change: Box::new(move || repaint.request_repaint()),
-            // Kept at once: a window that isn't drawn looks at no state, and a refresh token works once.
-            keep_login: Some(Box::new(move |login| {
-                let Some(login) = login else { return };
-                let (mut logins, _) = keeper.logins();
-                if logins.keep(login)
-                    && let Err(error) = keeper.save_logins(&logins)
-                {
-                    tracing::warn!("can't save the login: {error}");
-                }
-            })),
-            ..Options::new(
-                concat!("voxhall ", env!("CARGO_PKG_VERSION")),
-                device_label(),
-            )
-        })?;
-        let overrides = (start.input_device, start.output_device);
+        let logins = Keeper::new(store.clone(), logins);
+        let first = Server::start(ctx, &store, &logins)?;
+        let overrides = (start.input_device.clone(), start.output_device.clone());
         let repaint = ctx.clone();
         let audio = Audio::start(devices(&settings, &overrides), move || {
             repaint.request_repaint();
         })?;
+        let repaint = ctx.clone();
+        let hotkey = Hotkey::new(move || repaint.request_repaint());
+        let (press, pressed) = sync_channel(PRESSES);
+        let repaint = ctx.clone();
+        let notifier = Notifier::start(move |server| {
+            // With so many waiting the window comes to the front anyway.
+            let _ = press.try_send(server);
+            repaint.request_repaint();
+        })?;
         let mut app = Self {
-            state: session.state(),
-            session,
+            servers: Servers::new(first),
             audio,
+            lent_to: None,
             store,
             applied: settings.clone(),
             settings,
             save_at: None,
             logins,
-            memory: Memory::default(),
-            state_since: Instant::now(),
+            drafts,
+            opened,
             notices: Vec::new(),
             notice_times: Vec::new(),
-            autojoin: start.join.map(Autojoin::Named),
-            guest: None,
             overrides,
+            hotkey,
+            instance: None,
             talk_key_down: false,
-            running: false,
-            company: BTreeSet::new(),
+            need: Need::None,
+            ringer: Ringer::default(),
             reported: Instant::now(),
             listed: Instant::now(),
             levels: (-96.0, -96.0),
             time_zone: jiff::tz::TimeZone::system(),
+            idle: Idle::new(Instant::now()),
+            news: Vec::new(),
+            notifier,
+            computer: Computer::new(ctx, start.folder.clone())?,
+            pressed,
         };
-        for trouble in [settings_trouble, logins_trouble].into_iter().flatten() {
+        let troubles = [
+            settings_trouble,
+            logins_trouble,
+            drafts_trouble,
+            opened_trouble,
+        ];
+        for trouble in troubles.into_iter().flatten() {
             app.warn(trouble);
         }
+        app.load_ringtone();
         app.apply_look(ctx);
-        app.apply_voice();
-        app.begin(start.link, start.name);
+        let first = app.servers.shown_mut();
+        first.apply_voice(&app.settings);
+        first.memory.talk_key_reach = app.hotkey.reach();
+        app.begin(ctx, start);
         Ok(app)
     }
 
-    fn begin(&mut self, link: Option<Link>, name: Option<String>) {
-        let Some(link) = link else {
-            if let Some(login) = self.logins.last().cloned() {
-                self.memory.entry.link = Some(login.link.clone());
-                self.session.send(Intent::Connect {
-                    link: login.link.clone(),
-                    identity: Identity::Stored(login),
-                });
-            }
-            return;
-        };
-        self.memory.entry.link_text = link.to_string();
-        if let Some(name) = name {
-            self.settings.name.clone_from(&name);
-            // Who names link and name wants to talk.
-            self.autojoin.get_or_insert(Autojoin::First);
-            self.guest = link.code.is_some().then_some(name);
-        }
-        self.visit(link);
-    }
-
-    /// A login kept for the server is better than any other way in.
-    fn visit(&mut self, link: Link) {
-        let identity = match (self.logins.of(&link).cloned(), &self.guest) {
-            (Some(login), _) => Identity::Stored(login),
-            (None, Some(name)) => Identity::Guest { name: name.clone() },
-            (None, None) => Identity::Ask,
-        };
-        self.memory.entry.link = Some(link.clone());
-        self.session.send(Intent::Connect { link, identity });
+    /// Later starts of the app are answered by this one.
+    pub fn answer_starts(&mut self, instance: Instance) {
+        self.instance = Some(instance);
     }
 
     /// What has to happen whether or not the window can be seen.
     fn tick(&mut self, ctx: &Context) {
-        let state = self.session.state();
-        if !Arc::ptr_eq(&state, &self.state) {
-            let before = std::mem::replace(&mut self.state, state);
-            self.state_since = Instant::now();
-            self.changed(&before);
+        for id in self.servers.ids() {
+            if let Some(before) = self.servers.get_mut(id).and_then(Server::look) {
+                self.changed(ctx, id, &before);
+            }
         }
+        self.tell_news(ctx);
+        self.tell_idle(ctx);
+        self.tend_computer(ctx);
         self.tend_devices();
+        self.ring(ctx);
         self.talk_key(ctx);
+        self.look_for_starts(ctx);
         self.retire_notices();
         self.report();
+        if let Some(trouble) = self.logins.take_trouble() {
+            self.warn(trouble);
+        }
+        let opened = Some(self.servers.opened());
+        if opened != self.opened {
+            self.opened = opened;
+            self.save_soon();
+        }
         if self.save_at.is_some_and(|at| Instant::now() >= at) {
             self.save();
         }
     }
 
-    fn changed(&mut self, before: &State) {
-        if let Some(login) = &self.state.login
-            && self.logins.keep(login)
-        {
-            self.save_logins();
+    /// A session tells something new.
+    fn changed(&mut self, ctx: &Context, id: ServerId, before: &State) {
+        let Some(server) = self.servers.get_mut(id) else {
+            return;
+        };
+        let state = &server.state;
+        let outside =
+            |state: &State| matches!(state.connection, Connection::Idle | Connection::Connecting);
+        let left = outside(state) && !outside(before);
+        let came = server.is_online() && before.connection != Connection::Online;
+        let call_over = before.calls.here.is_some() && state.calls.here.is_none();
+        if let Some(news) = news::of(before, state, self.settings.notify) {
+            self.news.push((id, news));
         }
-        let online = |state: &State| state.connection == Connection::Online;
-        if online(&self.state) && !online(before) {
-            self.arrived();
+        if left {
+            server.forget_place(ctx);
         }
-        if let Connection::NeedsIdentity {
-            problem: Some(problem),
-            ..
-        } = &self.state.connection
-        {
-            if *problem == Problem::SignedOut
-                && let Some(link) = &self.memory.entry.link
-            {
-                self.logins.forget(&link.clone());
-                self.save_logins();
-            }
-            if let Some(name) = self.guest.take() {
-                self.session.send(Intent::SignIn(Identity::Guest { name }));
-            }
+        let mut trouble = None;
+        if came {
+            server.arrived(&self.settings, &self.drafts);
+            trouble = server.join_first();
         }
-        // A new stay in the same channel, as after a restart of the server, may open between two looks.
-        let stay = own_ssrc(&self.state);
-        let new_stay = stay.is_some() && stay != own_ssrc(before);
-        if self.state.voice.path != before.voice.path || new_stay {
-            tracing::info!(path = ?self.state.voice.path, "voice");
+        server.answer_who(&self.logins);
+        let sounds = [call_over.then_some(Sound::CallOver), server.greet(before)];
+        if self.settings.sounds {
+            sounds
+                .into_iter()
+                .flatten()
+                .for_each(|it| self.audio.play(it));
         }
-        self.greet(before);
+        if let Some(trouble) = trouble {
+            self.warn(trouble);
+        }
+        self.servers.keep_one_voice(id, before);
+        self.close_if_left(ctx, id, before);
     }
 
-    fn arrived(&mut self) {
-        self.guest = None;
-        self.memory.asked.clear();
-        if let Some(link) = self.memory.entry.link.clone() {
-            for (user, person) in self.settings.people_of(&link) {
-                self.session.send(Intent::SetUserGain {
-                    user,
-                    gain: person.gain,
-                });
-                self.session.send(Intent::SetUserMuted {
-                    user,
-                    muted: person.muted,
-                });
-            }
+    /// Drafts are kept as they are written; files and pictures that have come are shown.
+    fn tend_files(&mut self, ctx: &Context) {
+        let mut warnings = Vec::new();
+        let mut is_new = false;
+        for server in self.servers.iter_mut() {
+            is_new |= server.keep_drafts(&mut self.drafts);
+            warnings.extend(server.tend_files(ctx));
         }
-        if let Some(wish) = self.autojoin.take() {
-            self.join_first(&wish);
+        if is_new {
+            self.save_soon();
         }
-    }
-
-    fn join_first(&mut self, wish: &Autojoin) {
-        let state = Arc::clone(&self.state);
-        let mut voice = state.guilds.iter().flat_map(|guild| {
-            guild
-                .channels_of(ChannelKind::Voice)
-                .map(move |channel| (guild.id, channel))
-        });
-        let found = match wish {
-            Autojoin::First => voice.next(),
-            Autojoin::Named(name) => {
-                voice.find(|(_, channel)| channel.name.eq_ignore_ascii_case(name))
-            }
-        };
-        match (found, wish) {
-            (Some((guild, channel)), _) => {
-                self.memory.guild = Some(guild);
-                self.memory.channel = Some(channel.id);
-                self.session.send(Intent::JoinVoice(channel.id));
-            }
-            (None, Autojoin::Named(name)) => {
-                self.warn(format!("There is no voice channel named {name} here."));
-            }
-            (None, Autojoin::First) => {
-                self.warn("There is no voice channel here to join.".to_owned());
-            }
-        }
-    }
-
-    /// A sound when somebody comes into one's channel or leaves it, oneself included.
-    fn greet(&mut self, before: &State) {
-        let company: BTreeSet<UserId> = match self.state.voice.path {
-            VoicePath::Opening(channel)
-            | VoicePath::Open(channel)
-            | VoicePath::Blocked(channel) => {
-                let people = self
-                    .state
-                    .guilds
-                    .iter()
-                    .flat_map(|guild| guild.voice.values());
-                people
-                    .filter(|state| state.channel_id == channel)
-                    .map(|state| state.user_id)
-                    .collect()
-            }
-            VoicePath::Joining(_) | VoicePath::Out => BTreeSet::new(),
-        };
-        let same_channel =
-            before.voice.channel() == self.state.voice.channel() || self.company.is_empty();
-        let sound = if company.difference(&self.company).next().is_some() {
-            Some(Sound::Joined)
-        } else if same_channel && self.company.difference(&company).next().is_some() {
-            Some(Sound::Left)
-        } else {
-            None
-        };
-        // Not while the server is away: then nobody knows who came or went.
-        if self.state.connection == Connection::Online {
-            self.company = company;
-            if let Some(sound) =
-                sound.filter(|_| self.settings.sounds && !self.state.voice.deafened)
-            {
-                self.audio.play(sound);
-            }
+        for warning in warnings {
+            self.warn(warning);
         }
     }
 
     /// Devices are open while one is in voice, or looking at their meters.
     fn tend_devices(&mut self) {
-        let meters = matches!(
-            self.memory.dialog,
-            Some(Dialog::Preferences(Tab::Audio | Tab::Voice))
-        );
-        let choosing = self.memory.dialog == Some(Dialog::Preferences(Tab::Audio));
+        let dialog = self.servers.shown().memory.dialog;
+        let meters = matches!(dialog, Some(Dialog::Preferences(Tab::Audio | Tab::Voice)));
+        let choosing = dialog == Some(Dialog::Preferences(Tab::Audio));
         if choosing && self.listed.elapsed() > RELIST {
             self.listed = Instant::now();
             self.audio.refresh();
         }
-        let run = self.state.voice.channel().is_some() || meters;
-        if run != self.running {
-            self.running = run;
-            let ends = run.then(|| self.session.attach_audio());
-            if ends.is_none() {
-                self.session.detach_audio();
-            }
-            self.audio.attach(ends);
-            self.audio.run(run);
-        }
-    }
-
-    fn talk_key(&mut self, ctx: &Context) {
-        let Some(key) = Key::from_name(&self.settings.talk_key) else {
-            return;
+        let need = if self.servers.in_voice().is_some() || meters {
+            Need::Both
+        } else if self.rings() {
+            Need::Speakers
+        } else {
+            Need::None
         };
-        let writing = ctx.egui_wants_keyboard_input() && !is_function_key(key);
-        let down = ctx
-            .input(|input| input.viewport().focused != Some(false) && input.key_down(key))
-            && !writing
-            && !self.memory.binding_talk_key;
-        if down != self.talk_key_down {
-            self.talk_key_down = down;
-            self.session.send(Intent::SetTalkKey(down));
+        let lent_to = (need == Need::Both).then(|| self.servers.heard().id);
+        if need != self.need || lent_to != self.lent_to {
+            let before = self.lent_to.filter(|before| lent_to != Some(*before));
+            if let Some(server) = before.and_then(|id| self.servers.get(id)) {
+                server.session.detach_audio();
+            }
+            (self.need, self.lent_to) = (need, lent_to);
+            let server = lent_to.and_then(|id| self.servers.get(id));
+            self.audio
+                .attach(server.map(|server| server.session.attach_audio()));
+            self.audio.run(need);
         }
     }
 
-    fn obey(&mut self, want: Want) {
+    /// What somebody wants on a page of server `id`.
+    fn obey(&mut self, ctx: &Context, id: ServerId, want: Want) {
         match want {
             Want::Session(intent) => {
-                self.remember(&intent);
-                self.session.send(intent);
+                self.remember(id, &intent);
+                self.send(id, intent);
             }
-            Want::Visit(link) => self.visit(link),
-            Want::Return(login) => {
-                self.session.send(Intent::Connect {
-                    link: login.link.clone(),
-                    identity: Identity::Stored(login),
-                });
-            }
-            Want::Forget(link) => {
-                self.logins.forget(&link);
-                self.save_logins();
-            }
+            Want::Elsewhere(server, intent) => self.send(server, intent),
+            Want::Show(server, place) => self.show(ctx, server, place),
+            Want::AddServer => self.add_server(ctx),
+            Want::Visit(link) => self.go_to(ctx, link),
+            Want::Return(login) => self.go_to(ctx, login.link),
+            Want::Forget(link) => self.logins.forget(&link),
             Want::RefreshDevices => self.audio.refresh(),
             Want::TestSpeakers => self.audio.play(Sound::Test),
             Want::DismissNotice(id) => self.notices.retain(|notice| notice.id != id),
+            Want::ChooseFiles(channel) => self.choose(id, Purpose::Attach(channel)),
+            Want::SaveFile { file, name } => self.choose(id, Purpose::Download(file, name)),
+            Want::Computer(want) => self.obey_computer(id, want),
+            Want::PastePicture(channel, picture) => {
+                self.on(id, |server| server.paste(channel, picture));
+            }
+            Want::Picture(file, kind) => self.on(id, |server| server.get_picture(file, kind)),
+            Want::ForgetPicture(file) => self.on(id, |server| {
+                let pictures = &mut server.memory.chat.pictures;
+                pictures.forget(file, PictureKind::Whole);
+                Ok(())
+            }),
+        }
+    }
+
+    /// Tells the person where it can't be done.
+    fn on(&mut self, id: ServerId, deed: impl FnOnce(&mut Server) -> Result<(), String>) {
+        if let Some(server) = self.servers.get_mut(id)
+            && let Err(trouble) = deed(server)
+        {
+            self.warn(trouble);
+        }
+    }
+
+    /// To the session it is meant for; what is about the person rather than about a server, to all.
+    fn send(&self, id: ServerId, intent: Intent) {
+        if matches!(intent, Intent::SetMuted(_) | Intent::SetDeafened(_)) {
+            return self.servers.tell_all(&intent);
+        }
+        if let Intent::Ask { request, .. } = &intent
+            && matches!(request, Request::SetPresence(_))
+        {
+            let others = self.servers.iter().filter(|it| it.id != id);
+            for other in others.filter(|it| it.is_online()) {
+                let request = request.clone();
+                other.send(Intent::Ask { tag: None, request });
+            }
+        }
+        if let Some(server) = self.servers.get(id) {
+            server.send(intent);
         }
     }
 
     /// Some of what is wanted of the session is to be so next time too.
-    fn remember(&mut self, intent: &Intent) {
+    fn remember(&mut self, id: ServerId, intent: &Intent) {
         match intent {
             Intent::SetUserGain { user, gain } => {
-                self.set_person(*user, |person| person.gain = *gain);
+                self.set_person(id, *user, |person| person.gain = *gain);
             }
             Intent::SetUserMuted { user, muted } => {
-                self.set_person(*user, |person| person.muted = *muted);
+                self.set_person(id, *user, |person| person.muted = *muted);
             }
             Intent::SignIn(
                 Identity::Guest { name }
@@ -400,17 +374,21 @@ impl App {
                 self.settings.name.clone_from(name);
             }
             Intent::SignOut => {
-                if let Some(link) = &self.memory.entry.link {
-                    self.logins.forget(&link.clone());
-                    self.save_logins();
+                if let Some(link) = self.servers.get(id).and_then(Server::link) {
+                    self.logins.forget(link);
                 }
             }
             _ => {}
         }
     }
 
-    fn set_person(&mut self, user: UserId, change: impl FnOnce(&mut crate::settings::Person)) {
-        let Some(link) = &self.memory.entry.link else {
+    fn set_person(
+        &mut self,
+        id: ServerId,
+        user: UserId,
+        change: impl FnOnce(&mut crate::settings::Person),
+    ) {
+        let Some(link) = self.servers.get(id).and_then(Server::link) else {
             return;
         };
         let mut person = self.settings.person(link, user);
@@ -418,10 +396,13 @@ impl App {
         self.settings.set_person(link, user, person);
     }
 
-    /// Tells session, devices and window what has changed in the settings.
+    /// Tells sessions, devices and window what has changed in the settings.
     fn settle(&mut self, ctx: &Context) {
         if self.settings == self.applied {
             return;
+        }
+        if self.settings.ringtone != self.applied.ringtone {
+            self.load_ringtone();
         }
         if self.settings.devices() != self.applied.devices() {
             // What is chosen by hand comes before what was said on the command line.
@@ -434,7 +415,9 @@ impl App {
             self.audio.choose(devices(&self.settings, &self.overrides));
         }
         self.apply_look(ctx);
-        self.apply_voice();
+        for server in self.servers.iter() {
+            server.apply_voice(&self.settings);
+        }
         self.applied = self.settings.clone();
         self.save_at = Some(Instant::now() + SAVE_AFTER);
     }
@@ -446,32 +429,21 @@ impl App {
             ThemeChoice::Dark => ThemePreference::Dark,
         });
         ctx.set_zoom_factor(self.settings.text_scale);
-    }
-
-    fn apply_voice(&self) {
-        let settings = &self.settings;
-        self.session
-            .send(Intent::SetTransmit(settings.transmit.into()));
-        self.session
-            .send(Intent::SetSensitivity(settings.sensitivity));
-        self.session.send(Intent::SetStability(settings.stability));
-        self.session
-            .send(Intent::SetLevelling(settings.level_voices));
-        self.session
-            .send(Intent::SetFrameLength(settings.frame_length()));
-        self.session
-            .send(Intent::SetMicrophone(settings.microphone()));
-        self.session.send(Intent::SetReleaseTail {
-            ms: settings.release_tail_ms,
-        });
+        theme::look(ctx, self.settings.accent, self.settings.still);
     }
 
     /// For whoever looks into a bad connection: `VOXHALL_LOG=voxhall=debug`.
     fn report(&mut self) {
-        if self.state.voice.channel().is_some() && self.reported.elapsed() > REPORT {
+        if let Some(server) = self.servers.in_voice()
+            && self.reported.elapsed() > REPORT
+        {
             self.reported = Instant::now();
-            tracing::debug!(meters = ?self.session.meters(), "voice");
+            tracing::debug!(meters = ?server.session.meters(), "voice");
         }
+    }
+
+    fn save_soon(&mut self) {
+        self.save_at.get_or_insert(Instant::now() + SAVE_AFTER);
     }
 
     fn save(&mut self) {
@@ -479,11 +451,13 @@ impl App {
         if let Err(error) = self.store.save_settings(&self.settings) {
             self.warn(format!("Can't save the settings: {error}."));
         }
-    }
-
-    fn save_logins(&mut self) {
-        if let Err(error) = self.store.save_logins(&self.logins) {
-            self.warn(format!("Can't save the login: {error}."));
+        if let Err(error) = self.store.save_drafts(&self.drafts) {
+            self.warn(format!("Can't save what you have written: {error}."));
+        }
+        if let Some(opened) = &self.opened
+            && let Err(error) = self.store.save_opened(opened)
+        {
+            self.warn(format!("Can't save which servers are open: {error}."));
         }
     }
 
@@ -500,45 +474,41 @@ impl App {
     }
 
     fn retire_notices(&mut self) {
-        let now = Instant::now();
-        let mut seen = Vec::new();
-        for (own, notices) in [(false, &self.state.notices), (true, &self.notices)] {
-            for notice in notices
-                .iter()
-                .filter(|notice| notice.level == NoticeLevel::Info)
-            {
-                let known = self
-                    .notice_times
-                    .iter()
-                    .find(|time| (time.0, time.1) == (own, notice.id));
-                seen.push((own, notice.id, known.map_or(now, |time| time.2)));
-            }
+        let old = seen_for_long(&mut self.notice_times, &self.notices);
+        self.notices.retain(|notice| !old.contains(&notice.id));
+        for server in self.servers.iter_mut() {
+            server.retire_notices();
         }
-        for &(own, id, since) in &seen {
-            if now - since > NOTICE_FOR {
-                if own {
-                    self.notices.retain(|notice| notice.id != id);
-                } else {
-                    self.session.send(Intent::DismissNotice(id));
-                }
-            }
+    }
+
+    /// Of the shown server; and of the microphone, wherever it is sent.
+    fn meters(&self) -> VoiceMeters {
+        let mut meters = self.servers.shown().session.meters();
+        if let Some(server) = self.lent_to.and_then(|id| self.servers.get(id)) {
+            let lent = server.session.meters();
+            (meters.microphone, meters.statistics) = (lent.microphone, lent.statistics);
         }
-        self.notice_times = seen;
+        meters
     }
 
     /// When to draw again by itself; what changes in between asks for it.
     fn next_frame(&self, ctx: &Context, meters: &VoiceMeters, audio: &AudioStatus) {
+        let shown = self.servers.shown();
+        let state = &shown.state;
         let mut next = None;
         let mut within =
             |wait: Duration| next = Some(next.map_or(wait, |next: Duration| next.min(wait)));
-        if self.running {
+        if self.need == Need::Both {
             let loud = self.levels.0 > QUIET_DBFS
                 && (meters.transmitting
-                    || self.state.voice.channel().is_none()
-                    || self.memory.dialog.is_some());
+                    || self.servers.in_voice().is_none()
+                    || shown.memory.dialog.is_some());
+            // Others are drawn where one is in voice with them, and their level in the settings.
+            let seen = shown.state.voice.channel().is_some() || shown.memory.dialog.is_some();
             let lively = loud
-                || self.levels.1 > QUIET_DBFS
-                || meters.speakers.iter().any(|speaker| speaker.speaking);
+                || seen
+                    && (self.levels.1 > QUIET_DBFS
+                        || meters.speakers.iter().any(|speaker| speaker.speaking));
             within(
                 if lively && (audio.input.is_open() || audio.output.is_open()) {
                     LIVELY
@@ -547,13 +517,22 @@ impl App {
                 },
             );
         }
-        if matches!(self.state.connection, Connection::Reconnecting { .. }) {
+        // The timer of a call.
+        if state.call_here().is_some() {
+            within(Duration::from_millis(500));
+        }
+        if matches!(state.connection, Connection::Reconnecting { .. }) {
             within(CALM);
+        }
+        // Who is said to be writing may have stopped.
+        if !state.typing.is_empty() {
+            within(Duration::from_secs(1));
         }
         if let Some(at) = self.save_at {
             within(at.saturating_duration_since(Instant::now()));
         }
-        if !self.notice_times.is_empty() {
+        let passing = self.servers.iter().any(Server::has_passing_notices);
+        if passing || !self.notice_times.is_empty() {
             within(Duration::from_secs(1));
         }
         if let Some(wait) = next {
@@ -569,9 +548,9 @@ impl eframe::App for App {
 
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
         let ctx = ui.ctx().clone();
-        let meters = self.session.meters();
+        let meters = self.meters();
         let audio = self.audio.status();
-        if self.running {
+        if self.need == Need::Both {
             let (input, output) = self.audio.take_peaks();
             // Peaks fall at a pace the eye can follow.
             self.levels = (
@@ -582,27 +561,32 @@ impl eframe::App for App {
             self.levels = (-96.0, -96.0);
         }
         let mut intents = Intents::default();
+        let logins = self.logins.all();
+        let shown = self.servers.shown().id;
+        let mut memory = std::mem::take(&mut self.servers.shown_mut().memory);
+        let server = self.servers.shown();
         let scene = Scene {
-            state: &self.state,
+            servers: &self.servers.views(),
+            server: shown,
+            state: &server.state,
             meters: &meters,
             audio: &audio,
             levels: self.levels,
-            logins: &self.logins,
+            logins: &logins,
             notices: &self.notices,
-            state_age_ms: u64::try_from(self.state_since.elapsed().as_millis()).unwrap_or(u64::MAX),
+            state_age_ms: u64::try_from(server.state_since.elapsed().as_millis())
+                .unwrap_or(u64::MAX),
             time_zone: &self.time_zone,
             now: jiff::Timestamp::now(),
+            clock: Instant::now(),
         };
-        ui::root_ui(
-            ui,
-            &scene,
-            &mut self.settings,
-            &mut self.memory,
-            &mut intents,
-        );
+        ui::root_ui(ui, &scene, &mut self.settings, &mut memory, &mut intents);
+        self.servers.shown_mut().memory = memory;
         for want in intents.0 {
-            self.obey(want);
+            self.obey(&ctx, shown, want);
         }
+        self.settings.window = desk::window(&ctx, self.settings.window);
+        self.tend_files(&ctx);
         self.settle(&ctx);
         self.tend_devices();
         self.next_frame(&ctx, &meters, &audio);
@@ -612,7 +596,7 @@ impl eframe::App for App {
         if self.save_at.is_some() {
             self.save();
         }
-        self.audio.run(false);
+        self.audio.run(Need::None);
     }
 
     fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {
@@ -627,36 +611,4 @@ fn devices(settings: &Settings, overrides: &(Option<String>, Option<String>)) ->
         output: overrides.1.clone().or(chosen.output),
         ..chosen
     }
-}
-
-fn is_function_key(key: Key) -> bool {
-    (Key::F1..=Key::F35).contains(&key)
-}
-
-fn user_name() -> String {
-    ["USER", "USERNAME", "LOGNAME"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok())
-        .unwrap_or_default()
-}
-
-/// How this computer appears among the devices signed in.
-fn device_label() -> String {
-    let host = std::fs::read_to_string("/etc/hostname")
-        .ok()
-        .or_else(|| std::env::var("COMPUTERNAME").ok());
-    let host = host
-        .as_deref()
-        .map(str::trim)
-        .filter(|host| !host.is_empty())
-        .unwrap_or("desktop")
-        .to_owned();
-    format!("{host} ({})", std::env::consts::OS)
-}
-
-/// Of one's own stay in a voice channel, as the roster says.
-fn own_ssrc(state: &State) -> Option<Ssrc> {
-    let me = state.me.as_ref()?.id;
-    let mut guilds = state.guilds.iter();
-    guilds.find_map(|guild| guild.voice.get(&me).map(|voice| voice.ssrc))
 }

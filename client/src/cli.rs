@@ -1,19 +1,24 @@
 //! The command line.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, OnceLock},
+};
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
 use voxhall_protocol::{limits::clean_name, link::Link};
 
 use crate::{
-    app::{App, Start},
+    app::{App, Start, logs_folder},
     audio::{Direction, devices},
+    desktop::{
+        Claim, Instance,
+        icon::{self, Badge},
+    },
+    log,
     settings::Store,
 };
-
-/// What is logged unless VOXHALL_LOG says otherwise. The libraries named here complain about what is no trouble.
-const USUAL_LOG: &str = "warn,pulseaudio=off,winit=error,egui_system_font_provider=error";
 
 /// Talk with friends: the desktop app.
 #[derive(Debug, Parser)]
@@ -54,11 +59,7 @@ fn parse_name(text: &str) -> Result<String, String> {
 /// Runs the app until its window is closed.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_env("VOXHALL_LOG").unwrap_or_else(|_| USUAL_LOG.into());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    log::install();
     if arguments.list_devices {
         return list_devices();
     }
@@ -78,27 +79,63 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
              run it on a desktop, or use voxhall-bot, which needs no window"
         );
     }
-    let store = Store::open(arguments.data)?;
+    let store = Store::open(arguments.data.clone())?;
+    let window = Arc::new(OnceLock::<egui::Context>::new());
+    let drawn = Arc::clone(&window);
+    let claim = Instance::claim(store.folder(), arguments.link.as_ref(), move || {
+        if let Some(ctx) = drawn.get() {
+            ctx.request_repaint();
+        }
+    });
+    let instance = match claim {
+        Ok(Claim::Running) => {
+            println!("Voxhall runs already, and comes to the front");
+            return Ok(());
+        }
+        Ok(Claim::First(instance)) => Some(instance),
+        Err(error) => {
+            tracing::warn!("can't tell whether Voxhall runs already: {error}");
+            None
+        }
+    };
+    match log::keep_in(&logs_folder(&store)) {
+        Ok(()) => tracing::info!("Voxhall {} starts", env!("CARGO_PKG_VERSION")),
+        Err(error) => tracing::warn!(
+            "can't keep the log in {}: {error}",
+            store.folder().display()
+        ),
+    }
     let start = Start {
         link: arguments.link,
         name: arguments.name,
         join: arguments.join,
         input_device: arguments.input_device,
         output_device: arguments.output_device,
+        folder: arguments.data,
     };
+    let (settings, _) = store.settings();
+    let viewport = egui::ViewportBuilder::default()
+        .with_title("Voxhall")
+        .with_app_id("voxhall")
+        .with_icon(window_icon())
+        .with_inner_size(settings.window.size)
+        .with_maximized(settings.window.maximized)
+        .with_min_inner_size([760.0, 500.0]);
     let options = eframe::NativeOptions {
-        viewport: egui::ViewportBuilder::default()
-            .with_title("Voxhall")
-            .with_app_id("voxhall")
-            .with_icon(icon())
-            .with_inner_size([1100.0, 720.0])
-            .with_min_inner_size([760.0, 500.0]),
+        viewport,
         ..Default::default()
     };
     eframe::run_native(
         "Voxhall",
         options,
-        Box::new(|creation| Ok(Box::new(App::new(&creation.egui_ctx, store, start)?))),
+        Box::new(move |creation| {
+            let mut app = App::new(&creation.egui_ctx, store, start)?;
+            if let Some(instance) = instance {
+                app.answer_starts(instance);
+                let _ = window.set(creation.egui_ctx.clone());
+            }
+            Ok(Box::new(app))
+        }),
     )
     .map_err(|error| {
         anyhow::anyhow!("can't open a window: {error}; check the display and its OpenGL driver")
@@ -132,34 +169,10 @@ fn list_devices() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The window's icon: a voice in a hall.
-fn icon() -> egui::IconData {
+fn window_icon() -> egui::IconData {
     const SIZE: usize = 64;
-    const BARS: [f32; 4] = [18.0, 40.0, 26.0, 13.0];
-    let mut rgba = Vec::with_capacity(SIZE * SIZE * 4);
-    for y in 0..SIZE {
-        for x in 0..SIZE {
-            let (x, y) = (x as f32 + 0.5 - 32.0, y as f32 + 0.5 - 32.0);
-            let corner = 32.0 - 18.0;
-            let outside = ((x.abs() - corner)
-                .max(0.0)
-                .hypot((y.abs() - corner).max(0.0))
-                - 18.0)
-                .clamp(0.0, 1.0);
-            let bar = BARS.iter().enumerate().any(|(i, height)| {
-                (x - (i as f32 - 1.5) * 12.0).abs() < 3.2 && y.abs() < height / 2.0
-            });
-            let color = if bar {
-                [0x10, 0x13, 0x2b]
-            } else {
-                [0x8b, 0x9b, 0xff]
-            };
-            rgba.extend(color);
-            rgba.push(((1.0 - outside) * 255.0) as u8);
-        }
-    }
     egui::IconData {
-        rgba,
+        rgba: icon::pixels(SIZE, Badge::None).concat(),
         width: SIZE as u32,
         height: SIZE as u32,
     }

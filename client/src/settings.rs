@@ -1,4 +1,4 @@
-//! What is kept on this computer: settings, and the logins of the servers one was on. JSON, written whole or not at all.
+//! What is kept on this computer: settings, the logins of the servers one was on, and drafts. JSON, written whole or not at all.
 
 use std::{
     collections::BTreeMap,
@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use voxhall_protocol::{UserId, link::Link};
+use voxhall_protocol::{ChannelId, UserId, link::Link};
 use voxhall_session::{
     Channels, FrameLength, Microphone, Music, NoiseSuppression, Processing, StoredLogin, Transmit,
 };
@@ -24,6 +24,9 @@ pub struct Settings {
     /// The name used last.
     pub name: String,
     pub theme: ThemeChoice,
+    pub accent: Accent,
+    /// Nothing slides, fades or scrolls by itself.
+    pub still: bool,
     /// 1.0 is the size it was designed at.
     pub text_scale: f32,
     pub input_device: Option<String>,
@@ -49,6 +52,16 @@ pub struct Settings {
     pub level_voices: bool,
     /// Sounds when people come and go.
     pub sounds: bool,
+    pub ringtone: Ringtone,
+    /// What the file was called that is kept for it; nothing where none was chosen.
+    pub own_ringtone: String,
+    /// Which messages one is told of while the window is not in front.
+    pub notify: Notify,
+    /// A sound with them.
+    pub message_sound: bool,
+    /// Closing the window only hides it, where the desktop has a tray to call it back from.
+    pub close_to_tray: bool,
+    pub window: Window,
     /// What was set for single people, by server and user.
     pub people: BTreeMap<String, Person>,
 }
@@ -58,6 +71,8 @@ impl Default for Settings {
         Self {
             name: String::new(),
             theme: ThemeChoice::default(),
+            accent: Accent::default(),
+            still: false,
             text_scale: 1.0,
             input_device: None,
             output_device: None,
@@ -73,6 +88,12 @@ impl Default for Settings {
             stability: 0.3,
             level_voices: true,
             sounds: true,
+            ringtone: Ringtone::default(),
+            own_ringtone: String::new(),
+            notify: Notify::default(),
+            message_sound: true,
+            close_to_tray: false,
+            window: Window::default(),
             people: BTreeMap::new(),
         }
     }
@@ -85,6 +106,57 @@ pub enum ThemeChoice {
     System,
     Light,
     Dark,
+}
+
+/// The colour of what can be pressed and of what is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Accent {
+    #[default]
+    Indigo,
+    Sky,
+    Teal,
+    Green,
+    Amber,
+    Rose,
+    Violet,
+    Grey,
+}
+
+impl Accent {
+    pub const ALL: [(Self, &'static str); 8] = [
+        (Self::Indigo, "Indigo"),
+        (Self::Sky, "Sky"),
+        (Self::Teal, "Teal"),
+        (Self::Green, "Green"),
+        (Self::Amber, "Amber"),
+        (Self::Rose, "Rose"),
+        (Self::Violet, "Violet"),
+        (Self::Grey, "Grey"),
+    ];
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Notify {
+    All,
+    /// And direct messages.
+    #[default]
+    Mentions,
+    Nothing,
+}
+
+/// What rings when somebody calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ringtone {
+    #[default]
+    Bells,
+    Telephone,
+    Calm,
+    /// A file of the person's own.
+    Own,
+    Nothing,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -104,6 +176,24 @@ impl From<TransmitChoice> for Transmit {
             TransmitChoice::PushToTalk => Self::PushToTalk,
             TransmitChoice::PushToMute => Self::PushToMute,
             TransmitChoice::Open => Self::Open,
+        }
+    }
+}
+
+/// The window as it was last. Where it was is left to the desktop, which knows the screens there are now.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Window {
+    /// In points, when it isn't maximised.
+    pub size: [f32; 2],
+    pub maximized: bool,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self {
+            size: [1_100.0, 720.0],
+            maximized: false,
         }
     }
 }
@@ -233,6 +323,9 @@ impl Settings {
         } else {
             1.0
         };
+        if !(self.window.size.iter()).all(|side| (100.0..=20_000.0).contains(side)) {
+            self.window = Window::default();
+        }
         self.sensitivity = unit(self.sensitivity, 0.5);
         self.stability = unit(self.stability, 0.3);
         self.buffer_frames = self.buffer_frames.clamp(64, 4096);
@@ -247,6 +340,14 @@ fn frame_length(ms: f32) -> FrameLength {
         .into_iter()
         .find(|length| length.as_ms() == ms)
         .unwrap_or_default()
+}
+
+/// Whether both lead to one server: to one key where both name one, else to one address.
+pub fn is_same_server(left: &Link, right: &Link) -> bool {
+    match (left.pin, right.pin) {
+        (Some(one), Some(other)) => one == other,
+        _ => left.authority() == right.authority(),
+    }
 }
 
 /// A server is who holds its certificate's key, wherever it moves; without a pin it is its address.
@@ -285,9 +386,11 @@ impl Logins {
         true
     }
 
-    pub fn forget(&mut self, server: &Link) {
-        let key = server_key(server);
+    /// True if there was one.
+    pub fn forget(&mut self, server: &Link) -> bool {
+        let (key, before) = (server_key(server), self.0.len());
         self.0.retain(|login| server_key(&login.link) != key);
+        self.0.len() < before
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &StoredLogin> {
@@ -295,7 +398,51 @@ impl Logins {
     }
 }
 
-/// The folder where both files are.
+/// The servers that were open last, in the order of the rail.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Opened {
+    /// Without invite codes.
+    pub servers: Vec<Link>,
+    /// The one that was shown.
+    pub shown: Option<Link>,
+}
+
+/// What was written and not sent, by server and channel.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Drafts(BTreeMap<String, BTreeMap<ChannelId, String>>);
+
+impl Drafts {
+    pub fn of(&self, server: &Link) -> BTreeMap<ChannelId, String> {
+        self.0.get(&server_key(server)).cloned().unwrap_or_default()
+    }
+
+    /// Keeps those that have words. True if that changed anything.
+    pub fn keep(&mut self, server: &Link, drafts: &BTreeMap<ChannelId, String>) -> bool {
+        let key = server_key(server);
+        let known = self.0.get(&key);
+        let worded = || drafts.iter().filter(|(_, draft)| !draft.trim().is_empty());
+        let same = known.map_or_else(
+            || worded().next().is_none(),
+            |known| known.iter().eq(worded()),
+        );
+        if same {
+            return false;
+        }
+        let worded: BTreeMap<_, _> = worded()
+            .map(|(channel, draft)| (*channel, draft.clone()))
+            .collect();
+        if worded.is_empty() {
+            self.0.remove(&key);
+        } else {
+            self.0.insert(key, worded);
+        }
+        true
+    }
+}
+
+/// The folder where the files are.
 #[derive(Debug, Clone)]
 pub struct Store {
     folder: PathBuf,
@@ -311,6 +458,10 @@ pub enum StoreError {
 }
 
 impl Store {
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The platform's folder for settings, or the given one; made if it isn't there.
     ///
     /// # Errors
@@ -346,6 +497,23 @@ impl Store {
 
     pub fn save_logins(&self, logins: &Logins) -> io::Result<()> {
         self.write("logins.json", logins)
+    }
+
+    pub fn drafts(&self) -> (Drafts, Option<String>) {
+        self.read("drafts.json")
+    }
+
+    pub fn save_drafts(&self, drafts: &Drafts) -> io::Result<()> {
+        self.write("drafts.json", drafts)
+    }
+
+    /// None where nothing was noted yet.
+    pub fn opened(&self) -> (Option<Opened>, Option<String>) {
+        self.read("servers.json")
+    }
+
+    pub fn save_opened(&self, opened: &Opened) -> io::Result<()> {
+        self.write("servers.json", opened)
     }
 
     fn read<T: Default + DeserializeOwned>(&self, name: &str) -> (T, Option<String>) {
@@ -484,6 +652,39 @@ mod tests {
         assert_eq!(read.iter().count(), 2);
         logins.forget(&"voxhall://one:9000".parse().unwrap());
         assert_eq!(logins.last(), Some(&login("voxhall://two:9000", "b")));
+    }
+
+    #[test]
+    fn drafts_are_kept_by_server_while_they_have_words() {
+        let (_folder, store) = store();
+        let server: Link = "voxhall://one:9000".parse().unwrap();
+        let written = |text: &str| BTreeMap::from([(ChannelId(1), text.to_owned())]);
+        let mut drafts = Drafts::default();
+        assert!(!drafts.keep(&server, &written(" ")));
+        assert!(drafts.keep(&server, &written("half a thou")));
+        assert!(!drafts.keep(&server, &written("half a thou")));
+        store.save_drafts(&drafts).unwrap();
+        let (read, _) = store.drafts();
+        assert_eq!(read.of(&server), written("half a thou"));
+        assert!(read.of(&"voxhall://two:9000".parse().unwrap()).is_empty());
+        assert!(drafts.keep(&server, &written("")));
+        assert_eq!(drafts, Drafts::default());
+    }
+
+    #[test]
+    fn what_was_open_is_known_next_time_and_nothing_is_where_nothing_was_kept() {
+        let (_folder, store) = store();
+        assert_eq!(store.opened(), (None, None));
+        let (one, two): (Link, Link) = (
+            "voxhall://one:9000".parse().unwrap(),
+            "voxhall://two:9000".parse().unwrap(),
+        );
+        let opened = Opened {
+            servers: vec![one, two.clone()],
+            shown: Some(two),
+        };
+        store.save_opened(&opened).unwrap();
+        assert_eq!(store.opened(), (Some(opened), None));
     }
 
     #[cfg(unix)]

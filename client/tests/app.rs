@@ -1,100 +1,15 @@
 //! The whole app against the real server, without a display: what a person does from the first start on.
 
-use std::{
-    path::Path,
-    thread,
-    time::{Duration, Instant},
-};
+#[path = "common/window.rs"]
+mod window;
 
-use egui_kittest::{
-    Harness,
-    kittest::{NodeT, Queryable},
-};
-use voxhall::{
-    app::{App, Start},
-    settings::Store,
-};
+use std::time::{Duration, Instant};
+
+use egui_kittest::kittest::Queryable;
+use voxhall::app::Start;
 use voxhall_testkit::process::ServerProcess;
 
-const PATIENCE: Duration = Duration::from_secs(20);
-
-struct Window(Harness<'static, App>);
-
-impl Window {
-    fn open(data: &Path, start: Start) -> Self {
-        let store = Store::open(Some(data.to_owned())).expect("a folder");
-        let build = |creation: &mut eframe::CreationContext<'static>| {
-            App::new(&creation.egui_ctx, store, start).expect("the app starts")
-        };
-        Self(
-            Harness::builder()
-                .with_size([1100.0, 720.0])
-                .build_eframe(build),
-        )
-    }
-
-    fn join(data: &Path, link: &str, name: &str) -> Self {
-        let link = Some(link.parse().expect("a link"));
-        Self::open(
-            data,
-            Start {
-                link,
-                name: Some(name.to_owned()),
-                ..Start::default()
-            },
-        )
-    }
-
-    /// Draws until `label` is to be seen.
-    fn see(&mut self, label: &str) {
-        let start = Instant::now();
-        while self.0.query_all_by_label_contains(label).next().is_none() {
-            assert!(
-                start.elapsed() < PATIENCE,
-                "never saw {label:?} but {}",
-                self.words()
-            );
-            thread::sleep(Duration::from_millis(10));
-            self.0.step();
-        }
-    }
-
-    /// Everything that a screen reader would read.
-    fn words(&self) -> String {
-        let all = self.0.get_all(egui_kittest::kittest::by());
-        let words = all.filter_map(|node| {
-            node.accesskit_node()
-                .label()
-                .or_else(|| node.accesskit_node().value())
-        });
-        words.collect::<Vec<_>>().join(" | ")
-    }
-
-    fn no_longer_see(&mut self, label: &str) {
-        let start = Instant::now();
-        while self.0.query_all_by_label_contains(label).next().is_some() {
-            assert!(start.elapsed() < PATIENCE, "still sees {label:?}");
-            thread::sleep(Duration::from_millis(10));
-            self.0.step();
-        }
-    }
-
-    fn click(&mut self, label: &str) {
-        self.see(label);
-        // Until nothing moves any more: a click goes to a place.
-        self.0.run_steps(5);
-        self.0.get_by_label(label).click();
-        self.0.run_steps(3);
-    }
-
-    fn write(&mut self, field: &str, text: &str) {
-        self.see(field);
-        self.0.get_by_label(field).focus();
-        self.0.run_steps(2);
-        self.0.get_by_label(field).type_text(text);
-        self.0.run_steps(2);
-    }
-}
+use window::Window;
 
 #[test]
 fn a_link_and_a_name_are_enough_to_talk_and_to_write() {
@@ -148,7 +63,9 @@ fn whoever_was_there_is_there_again_next_time() {
 
     ann.click("Settings");
     ann.click("Account");
-    ann.click("Sign out on this device");
+    // The list of devices above it has arrived by then.
+    ann.see("connected now");
+    ann.find("Sign out on this device");
     ann.see("Invite link");
     assert!(
         ann.0
@@ -250,4 +167,21 @@ fn a_server_that_comes_back_finds_everyone_in_their_channel() {
         "{:?}",
         restarted.elapsed()
     );
+}
+
+#[test]
+fn who_wants_a_ringtone_of_their_own_and_has_chosen_none_is_not_warned() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, is_trouble) in [("", false), ("gong.wav", true)] {
+        let settings = format!(r#"{{ "ringtone": "own", "own_ringtone": "{name}" }}"#);
+        std::fs::write(folder.path().join("settings.json"), settings).expect("settings");
+        let mut app = Window::open(folder.path(), Start::default());
+        app.see("Come on in");
+        let words = app.words();
+        assert_eq!(
+            words.contains("ringtone can't be played"),
+            is_trouble,
+            "{words}"
+        );
+    }
 }

@@ -2,9 +2,10 @@
 
 mod common;
 
-use std::{cell::RefCell, rc::Rc};
-
-use common::{BEA, GENERAL, LOUNGE, RAID, Stage};
+use common::{
+    BEA, GENERAL, LOUNGE, RAID, Stage,
+    view::{click, session, settle, taken, window},
+};
 use egui::{Key, Modifiers, accesskit::Toggled};
 use egui_kittest::{
     Harness,
@@ -12,62 +13,52 @@ use egui_kittest::{
 };
 use voxhall::{
     audio::{DeviceError, Port},
+    desktop::Reach,
     settings::{ThemeChoice, TransmitChoice},
-    ui::{Dialog, Intents, Tab, Want, theme},
+    ui::{Dialog, Tab, Want},
 };
 use voxhall_protocol::{GuildId, UserId, control::InvitePreview};
 use voxhall_session::{
-    Channels, Connection, FrameLength, Identity, Intent, InviteLink, Microphone, Music,
+    Channels, Connection, EchoStats, FrameLength, Identity, Intent, InviteLink, Microphone, Music,
     NoiseSuppression, Notice, NoticeLevel, Problem, Processing, State, VoicePath,
 };
-
-type Wants = Rc<RefCell<Vec<Want>>>;
-
-/// The whole window on a made-up state, and what was wanted of it.
-fn window(stage: Stage) -> (Harness<'static, Stage>, Wants) {
-    let wants = Wants::default();
-    let kept = Rc::clone(&wants);
-    let draw = move |ui: &mut egui::Ui, stage: &mut Stage| {
-        let mut intents = Intents::default();
-        stage.draw(ui, &mut intents);
-        kept.borrow_mut().extend(intents.0);
-    };
-    let mut harness = Harness::builder()
-        .with_size([1100.0, 720.0])
-        .with_max_steps(60)
-        .with_context_setup(theme::install)
-        .build_ui_state(draw, stage);
-    settle(&mut harness);
-    (harness, wants)
-}
-
-/// Spinners never rest, so a number of frames is all one can wait for.
-fn settle(harness: &mut Harness<'_, Stage>) {
-    harness.run_steps(6);
-}
-
-fn click(harness: &mut Harness<'_, Stage>, label: &str) {
-    harness.get_by_label(label).click();
-    settle(harness);
-}
-
-fn taken(wants: &Wants) -> Vec<Want> {
-    std::mem::take(&mut wants.borrow_mut())
-}
-
-fn session(wants: &Wants) -> Vec<Intent> {
-    let session = |want| match want {
-        Want::Session(intent) => Some(intent),
-        _ => None,
-    };
-    taken(wants).into_iter().filter_map(session).collect()
-}
 
 fn state(connection: Connection) -> State {
     State {
         connection,
         ..State::default()
     }
+}
+
+#[test]
+fn the_window_says_what_it_is_and_a_page_what_it_is_about() {
+    let (window, _) = window(Stage::new(State::default()));
+    let name = window.root().accesskit_node().label();
+    assert_eq!(name.as_deref(), Some("Voxhall"));
+    window.get_by_role_and_label(egui::Role::Heading, "Come on in");
+}
+
+#[test]
+fn the_keyboard_is_where_one_begins_and_back_where_it_was_after_a_dialog() {
+    let (begin, _) = window(Stage::new(State::default()));
+    let has_keyboard = |window: &Harness<'_, Stage>, field: &str| {
+        let mut fields = window.query_all_by_role_and_label(egui::Role::TextInput, field);
+        fields.any(|field| field.accesskit_node().is_focused())
+    };
+    assert!(has_keyboard(&begin, "Invite link"));
+
+    let mut stage = Stage::new(common::evening());
+    stage.memory.channel = Some(GENERAL);
+    let (mut talk, _) = window(stage);
+    talk.get_by_label("Message to general").focus();
+    settle(&mut talk);
+    talk.key_press_modifiers(Modifiers::COMMAND, Key::K);
+    settle(&mut talk);
+    assert!(has_keyboard(&talk, "Where to"));
+    talk.key_press(Key::Escape);
+    settle(&mut talk);
+    let field = talk.get_by_label("Message to general");
+    assert!(field.accesskit_node().is_focused());
 }
 
 #[test]
@@ -164,7 +155,7 @@ fn signing_in_needs_a_password_and_forgets_it() {
 
 #[test]
 fn a_refusal_stands_beside_the_fields() {
-    let message = "The name or the password is wrong.".to_owned();
+    let message = "The name or the password is wrong. Check both, and try again.".to_owned();
     let (window, _) = window(asked(Some(Problem::Refused {
         message: message.clone(),
     })));
@@ -320,6 +311,53 @@ fn without_a_microphone_one_is_told_what_to_do() {
     );
 }
 
+/// A screen reader clicks what it read a moment ago.
+#[test]
+fn a_setting_stays_the_same_control_while_devices_open_and_drop_out() {
+    let mut stage = Stage::new(common::evening());
+    stage.memory.dialog = Some(Dialog::Preferences(Tab::Audio));
+    let (mut window, _) = window(stage);
+    let controls = |window: &Harness<'_, Stage>| {
+        ["Play a test sound", "Echo cancellation", "Automatic gain"]
+            .map(|name| window.get_by_label(name).accesskit_node().id())
+    };
+    let before = controls(&window);
+    let stage = window.state_mut();
+    stage.audio.input = Port::Opening;
+    stage.audio.output = Port::Failed {
+        problem: DeviceError::NoInput,
+        lost: true,
+    };
+    stage.audio.output_xruns = 7;
+    stage.meters.microphone.echo = Some(EchoStats {
+        delay_ms: Some(12.0),
+        ..EchoStats::default()
+    });
+    settle(&mut window);
+    window.get_by_label("Opening…");
+    window.get_by_label_contains("Dropouts so far");
+    assert_eq!(controls(&window), before);
+}
+
+#[test]
+fn who_may_not_speak_or_hear_is_told_and_seen_by_others() {
+    let (mut window, _) = window(Stage::new(common::evening()));
+    assert!(
+        window
+            .query_by_label_contains("You can't be heard")
+            .is_none()
+    );
+    let guild = std::sync::Arc::make_mut(&mut window.state_mut().state.guilds[0]);
+    let own = guild.voice.get_mut(&common::ME).expect("in the lounge");
+    own.suppressed = true;
+    let bea = guild.voice.get_mut(&BEA).expect("in the lounge");
+    bea.server_deafened = true;
+    settle(&mut window);
+    window.get_by_label_contains("You can't be heard: a moderator muted you");
+    window.get_by_label("Ann in lounge, may not speak");
+    window.get_by_label("Bea in lounge, speaking, hears nobody");
+}
+
 #[test]
 fn a_person_can_be_made_louder_and_muted_for_oneself() {
     let mut stage = Stage::new(common::evening());
@@ -378,7 +416,11 @@ fn a_message_is_written_and_sent_by_enter() {
     settle(&mut window);
     window.get_by_label("Message to general").type_text("there");
     settle(&mut window);
-    assert_eq!(session(&wants), []);
+    let written = session(&wants);
+    assert!(
+        written.iter().all(|it| *it == Intent::Typing(GENERAL)),
+        "{written:?}"
+    );
     window.key_press(Key::Enter);
     settle(&mut window);
     let text = "hello \nthere".to_owned();
@@ -399,14 +441,21 @@ fn a_message_is_written_and_sent_by_enter() {
 #[test]
 fn what_was_not_sent_stays_to_be_seen() {
     let (mut window, wants) = window(Stage::new(common::with_failed_message()));
+    assert_eq!(
+        session(&wants),
+        [Intent::LoadMessages(GENERAL)],
+        "older ones come by themselves"
+    );
     window.get_by_label("still under way");
     window.get_by_label("Ann, sending…");
     window.get_by_label_contains("sending too fast");
     click(&mut window, "Send again");
     click(&mut window, "Discard");
     let (channel, nonce) = (GENERAL, "b".to_owned());
+    let mut wanted = session(&wants);
+    wanted.retain(|intent| *intent != Intent::LoadMessages(GENERAL));
     assert_eq!(
-        session(&wants),
+        wanted,
         [
             Intent::RetryMessage {
                 channel,
@@ -415,10 +464,6 @@ fn what_was_not_sent_stays_to_be_seen() {
             Intent::DiscardMessage { channel, nonce },
         ]
     );
-    // It stands above what is in view, so a screen reader's click reaches it.
-    window.get_by_label("Load older messages").click_accesskit();
-    settle(&mut window);
-    assert_eq!(session(&wants), [Intent::LoadMessages(GENERAL)]);
 }
 
 #[test]
@@ -484,6 +529,7 @@ fn settings_change_what_they_say() {
         .set_value_accesskit(0.8);
     settle(&mut window);
     assert_eq!(window.state().settings.stability, 0.8);
+    click(&mut window, "Notifications");
     let sounds = window.get_by_label("Sounds when people come and go");
     assert_eq!(sounds.accesskit_node().toggled(), Some(Toggled::True));
     sounds.scroll_to_me();
@@ -616,6 +662,35 @@ fn escape_keeps_the_old_talk_key_and_the_window() {
     assert_eq!(window.state().settings.talk_key, "F8");
     assert!(!window.state().memory.binding_talk_key);
     assert!(window.state().memory.dialog.is_some());
+}
+
+#[test]
+fn where_the_talk_key_works_is_said_of_this_key() {
+    let mut stage = Stage::new(common::evening());
+    stage.settings.transmit = TransmitChoice::PushToTalk;
+    stage.memory.dialog = Some(Dialog::Preferences(Tab::Voice));
+    stage.memory.talk_key_reach = Reach::FunctionKeys;
+    let (mut window, _) = window(stage);
+    window.get_by_label_contains("It works while other windows are in front, too");
+    window.state_mut().settings.talk_key = Key::V.name().to_owned();
+    settle(&mut window);
+    window.get_by_label_contains("It works while this window is in front. A function key");
+}
+
+#[test]
+fn escape_closes_an_open_list_and_then_the_window_with_it() {
+    let mut stage = Stage::new(common::evening());
+    stage.memory.dialog = Some(Dialog::Preferences(Tab::Audio));
+    let (mut window, _) = window(stage);
+    click(&mut window, "Speakers");
+    window.get_by_label("Screen");
+    window.key_press(Key::Escape);
+    settle(&mut window);
+    assert!(window.query_by_label("Screen").is_none());
+    assert!(window.state().memory.dialog.is_some());
+    window.key_press(Key::Escape);
+    settle(&mut window);
+    assert_eq!(window.state().memory.dialog, None);
 }
 
 #[test]

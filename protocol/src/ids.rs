@@ -41,6 +41,8 @@ ids! {
     FileId(u64);
     /// An entry of a guild's audit log.
     AuditId(u64);
+    /// A call; ids grow with time within a server.
+    CallId(u64);
     /// A message; ids grow with time within a server.
     MessageId(u64);
     /// RTP synchronisation source (RFC 3550), given by the server for one voice session.

@@ -19,7 +19,7 @@ pub mod time;
 pub mod voice;
 
 pub use ids::{
-    AuditId, ChannelId, DeviceId, Epoch, FileId, GuildId, MessageId, ParseVoiceSessionId, RoleId,
-    SenderIndex, Ssrc, UserId, VoiceSessionId,
+    AuditId, CallId, ChannelId, DeviceId, Epoch, FileId, GuildId, MessageId, ParseVoiceSessionId,
+    RoleId, SenderIndex, Ssrc, UserId, VoiceSessionId,
 };
 pub use secret::{BaseKey, SecretText, SessionSecret};

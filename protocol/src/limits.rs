@@ -66,6 +66,8 @@ pub const MAX_TIMEOUT_S: u32 = 28 * 24 * 3600;
 pub const MAX_BAN_DELETES_S: u32 = 7 * 24 * 3600;
 /// A file's name, characters.
 pub const FILE_NAME_CHARS: usize = 120;
+/// The beginning of a message that stands with its replies, characters.
+pub const EXCERPT_CHARS: usize = 100;
 /// Entries of one page of anything but history.
 pub const PAGE: u32 = 50;
 /// Events that a session keeps for a client that comes back: this many at most.
@@ -80,6 +82,14 @@ pub const INVITE_CODE_CHARS: std::ops::RangeInclusive<usize> = 4..=32;
 pub const BITRATE_BPS: std::ops::RangeInclusive<u32> = 8_000..=510_000;
 /// Members of one guild: all of them are in one message at the begin of a session.
 pub const MAX_GUILD_MEMBERS: u32 = 5_000;
+/// People in one stage room.
+pub const MAX_STAGE_PEOPLE: usize = 10_000;
+/// Of a stage room, at once: hosts are told of all of them.
+pub const MAX_RAISED_HANDS: usize = 50;
+/// A stage room's topic, characters.
+pub const STAGE_TOPIC_CHARS: std::ops::RangeInclusive<usize> = 1..=120;
+/// A stage room is scheduled for a time so far away at most, milliseconds.
+pub const MAX_SCHEDULE_AHEAD_MS: i64 = 366 * 24 * 3_600_000;
 /// Participants of one voice channel.
 pub const MAX_VOICE_PARTICIPANTS: usize = 1_000;
 
@@ -103,7 +113,7 @@ pub fn clean_name(name: &str) -> Result<String, NameError> {
 
 /// Control characters; direction marks, by which a name could reorder the text around it; and what leaves no trace, by which two
 /// names could look the same (Unicode's Default_Ignorable_Code_Point and line separators, but for what [`joins`]).
-fn is_unprintable(c: char) -> bool {
+pub fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'

@@ -22,7 +22,8 @@ use crate::{
     clock::unix_ms,
     gateway::{End, EventText, Log, Outbox},
     live::{
-        Answer, ConnectionId, Live, Now, Output, RouteChange, SessionId, World, full_sync_needed,
+        Answer, ConnectionId, Live, Now, Output, RouteChange, SessionId, ToStore, World,
+        full_sync_needed,
     },
     random,
 };
@@ -46,6 +47,8 @@ pub struct Hub {
     next_connection: AtomicU64,
     /// Bytes of the text of all frames there are.
     kept_bytes: Arc<AtomicUsize>,
+    /// To be stored.
+    to_store: mpsc::Sender<ToStore>,
 }
 
 struct State {
@@ -70,10 +73,15 @@ struct Reader {
 }
 
 impl Hub {
-    pub fn new(world: World, routes: Routes) -> Self {
+    pub fn new(
+        world: World,
+        routes: Routes,
+        loudest: Option<u8>,
+        to_store: mpsc::Sender<ToStore>,
+    ) -> Self {
         Self {
             state: Mutex::new(State {
-                live: Live::new(world, now(), Box::new(random::fill)),
+                live: Live::new(world, loudest, now(), Box::new(random::fill)),
                 outboxes: HashMap::new(),
                 readers: HashMap::new(),
                 routes,
@@ -84,6 +92,7 @@ impl Hub {
             deadline_changed: Notify::new(),
             next_connection: AtomicU64::new(0),
             kept_bytes: Arc::default(),
+            to_store,
         }
     }
 
@@ -319,6 +328,13 @@ impl Hub {
                     outbox.end(why.into());
                 }
             }
+            Output::Store(work) => {
+                if self.to_store.try_send(work).is_err() {
+                    tracing::error!(
+                        "the store is too slow: a call is missing in the history, or a room that is over stays listed"
+                    );
+                }
+            }
             Output::Forget(session) => {
                 state.readers.remove(&session);
             }
@@ -464,7 +480,7 @@ fn shutting_down(reason: String, connections: usize) -> End {
 mod tests {
     use voxhall_protocol::{
         ChannelId, MessageId,
-        control::{ChannelKind, FailureKind, Message, OwnPresence, User, UserKind},
+        control::{CallsFrom, ChannelKind, FailureKind, Message, OwnPresence, User, UserKind},
     };
     use voxhall_store::{ConversationRecord, UserRecord};
 
@@ -483,6 +499,7 @@ mod tests {
                     is_admin: false,
                     suspended: false,
                     presence: OwnPresence::default(),
+                    calls_from: CallsFrom::default(),
                 })
                 .collect(),
             conversations: (1..=users)
@@ -501,7 +518,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_bounded_and_who_was_lost_first_gives_way() {
         const USERS: u64 = 50;
-        let hub = Hub::new(world(USERS), Routes::new().0);
+        let hub = Hub::new(world(USERS), Routes::new().0, None, mpsc::channel(1).0);
         let mut sessions = Vec::new();
         for id in 1..=USERS {
             let outbox = Arc::new(Outbox::default());
@@ -547,7 +564,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_is_let_in_while_the_server_drains() {
-        let hub = Hub::new(World::default(), Routes::new().0);
+        let hub = Hub::new(World::default(), Routes::new().0, None, mpsc::channel(1).0);
         let before = Arc::new(Outbox::default());
         hub.open(&before);
         hub.drain("a new version comes");

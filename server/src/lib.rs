@@ -8,11 +8,12 @@
 //! - `services`: what is done for a request
 //! - `files`: the bytes of uploaded files
 //! - `live`, `hub`: who is online and in voice; a pure state machine, and what ties it to connections and voice
-//! - `media`: the thread that forwards voice
+//! - `media`: the thread that forwards voice; `carriers`: voice that doesn't come by UDP
 
 pub mod admin;
 mod announce;
 mod bans;
+mod carriers;
 mod clock;
 pub mod config;
 mod files;
@@ -24,6 +25,7 @@ pub mod logging;
 pub mod media;
 mod metrics;
 mod notify;
+mod places;
 mod random;
 mod rates;
 pub mod server;
@@ -31,3 +33,7 @@ mod services;
 mod sockets;
 mod tls;
 mod words;
+
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: assert_no_alloc::AllocDisabler = assert_no_alloc::AllocDisabler;

@@ -12,7 +12,8 @@ use tokio::{net::TcpListener, sync::mpsc, task::AbortHandle};
 use tokio_rustls::TlsAcceptor;
 use voxhall_relay::{Counters, Limits, Routes};
 use voxhall_store::{
-    Accounts, Conversations, Guilds, OpenError, People, SqliteStore, StoreError,
+    Accounts, Calls as _, Conversations, Guilds, OpenError, People, SqliteStore, Stages as _,
+    StoreError,
     maintenance::{DATABASE, LOCK},
 };
 
@@ -21,13 +22,18 @@ use crate::admin::{AdminSocket, SocketFile};
 use crate::{
     admin::Backups,
     announce::Announcement,
+    carriers::{
+        Carriers,
+        quic::{self, QuicError},
+    },
+    clock::unix_ms,
     config::Config,
     files::Files,
     http,
     hub::Hub,
     live::World,
     logging::LogLimit,
-    media::{MediaConfig, MediaThread, Reporter},
+    media::{self, MediaConfig, MediaThread, Reporter},
     metrics::{self, Scrape},
     notify, random,
     services::{LinkMaker, Parts, Services},
@@ -37,6 +43,8 @@ use crate::{
 
 /// Events of the media thread that may wait for the control plane.
 const MEDIA_EVENTS: usize = 1_024;
+/// What the live state wants stored and is not yet.
+const LIVE_TO_STORE: usize = 1_024;
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 /// How long connections may take to hear that the server stops.
 const GOODBYE_WITHIN: Duration = Duration::from_millis(1_500);
@@ -66,6 +74,8 @@ pub enum StartError {
     Open { path: PathBuf, source: OpenError },
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("can't begin with QUIC: {0}")]
+    Quic(#[from] QuicError),
     #[error("can't start the voice thread: {0}")]
     Media(#[source] io::Error),
     #[error(
@@ -86,7 +96,11 @@ pub enum StartError {
 pub async fn run(config: Config, log: Arc<LogLimit>) -> Result<(), StartError> {
     let mut signals = Signals::new().map_err(StartError::System)?;
     let _lock = lock_data_folder(&config.data)?;
-    let sockets = sockets::bind(config.listen, config.listen_is_default)?;
+    let sockets = sockets::bind(
+        config.listen,
+        config.listen_is_default,
+        config.media_threads,
+    )?;
     let port = sockets.address.port();
     let identity = match &config.certificate {
         Some(files) => Identity::from_files(files)?,
@@ -98,13 +112,20 @@ pub async fn run(config: Config, log: Arc<LogLimit>) -> Result<(), StartError> {
     let (routes, feed) = Routes::new();
     let (events, media_events) = mpsc::channel(MEDIA_EVENTS);
     let counters = Arc::new(Counters::default());
+    let own_socket = sockets.udp[0].try_clone().map_err(StartError::Media)?;
+    let (aside, aside_end) = media::aside(Instant::now());
+    let quic = quic::endpoint(Arc::clone(&identity.quic), own_socket, aside_end)?;
     let media = MediaThread::spawn(MediaConfig {
-        socket: sockets.udp,
+        sockets: sockets.udp,
         routes: feed,
         counters: Arc::clone(&counters),
         events,
         nonce_secret: random::bytes(),
-        limits: Limits::default(),
+        limits: Limits {
+            loudest: config.loudest,
+            ..Limits::default()
+        },
+        aside,
     })
     .map_err(StartError::Media)?;
     let media_stats = Arc::clone(media.stats());
@@ -127,14 +148,18 @@ pub async fn run(config: Config, log: Arc<LogLimit>) -> Result<(), StartError> {
         server_name: &config.server_name,
         data: &config.data,
     };
+    store.end_forgotten_stages(unix_ms()).await?;
     let world = World {
         users: store.users().await?,
         guilds: store.guilds().await?,
         conversations: store.conversations().await?,
         relations: store.relations().await?,
+        stages: store.stages().await?,
+        last_call: store.begin_calls().await?,
     };
+    let (to_store, live_work) = mpsc::channel(LIVE_TO_STORE);
     let services = Services::new(Parts {
-        hub: Hub::new(world, routes),
+        hub: Hub::new(world, routes, config.loudest, to_store),
         store: store.clone(),
         default_guild,
         links,
@@ -145,6 +170,7 @@ pub async fn run(config: Config, log: Arc<LogLimit>) -> Result<(), StartError> {
         guest_retention: config.guest_retention,
         sign_ins_per_minute: config.sign_ins_per_minute,
         media,
+        carriers: Carriers::new(sockets.address, config.pending_per_address),
         backups: Backups::new(&config.data, config.backup.as_ref()),
         files: Files::open(&config.data).map_err(|source| StartError::Data {
             path: config.data.clone(),
@@ -166,11 +192,13 @@ pub async fn run(config: Config, log: Arc<LogLimit>) -> Result<(), StartError> {
         config.pending_per_address,
         Arc::clone(&services),
     ));
+    spawn(quic::run(quic, Arc::clone(&services)));
     let on = Arc::clone(&services);
     spawn(async move { on.hub.run_timers().await });
     let on = Arc::clone(&services);
     spawn(async move { on.hub.run_media_events(media_events).await });
 
+    spawn(Arc::clone(&services).keep_live(live_work));
     spawn(Arc::clone(&services).upkeep());
     spawn(Arc::clone(&services).tend_accounts());
     spawn(report(reporter));

@@ -13,7 +13,8 @@ const TCP_BACKLOG: i32 = 1_024;
 
 pub struct Sockets {
     pub tcp: TcpListener,
-    pub udp: UdpSocket,
+    /// At least one.
+    pub udp: Vec<UdpSocket>,
     /// Where both are bound.
     pub address: SocketAddr,
 }
@@ -39,19 +40,50 @@ pub enum BindError {
     },
 }
 
-/// Binds both sockets. `may_use_ipv4` is for the default address, on a system without IPv6.
+/// Binds TCP, and UDP so many times where the system lets sockets share a port. `may_use_ipv4` is for the default address, on a system
+/// without IPv6.
 ///
 /// # Errors
 /// See [`BindError`].
-pub fn bind(wanted: SocketAddr, may_use_ipv4: bool) -> Result<Sockets, BindError> {
-    match bind_both(wanted) {
+pub fn bind(wanted: SocketAddr, may_use_ipv4: bool, udp: usize) -> Result<Sockets, BindError> {
+    let mut sockets = match bind_both(wanted) {
         Err(BindError::NotHere { .. } | BindError::Other { .. }) if may_use_ipv4 => {
             let ipv4 = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), wanted.port());
             tracing::info!(%ipv4, "this system has no IPv6");
-            bind_both(ipv4)
+            bind_both(ipv4)?
         }
-        result => result,
+        result => result?,
+    };
+    let address = sockets.address;
+    while sockets.udp.len() < udp && cfg!(target_os = "linux") {
+        let shared = share_port(&sockets.udp[0], address);
+        (sockets.udp).push(shared.map_err(|error| explain(error, address, "udp"))?);
     }
+    Ok(sockets)
+}
+
+/// Another socket with the port of the first. The first was bound alone, so that a port in use is found out; and whoever starts later
+/// finds it in use, as only sockets that ask for it before they are bound may share.
+#[cfg(target_os = "linux")]
+fn share_port(first: &UdpSocket, address: SocketAddr) -> io::Result<UdpSocket> {
+    let first = socket2::SockRef::from(first);
+    first.set_reuse_port(true)?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn share_port(first: &UdpSocket, _: SocketAddr) -> io::Result<UdpSocket> {
+    first.try_clone()
 }
 
 fn bind_both(wanted: SocketAddr) -> Result<Sockets, BindError> {
@@ -68,7 +100,7 @@ fn bind_both(wanted: SocketAddr) -> Result<Sockets, BindError> {
             Ok(udp) => {
                 return Ok(Sockets {
                     tcp,
-                    udp: udp.into(),
+                    udp: vec![udp.into()],
                     address,
                 });
             }
@@ -170,22 +202,23 @@ mod tests {
     #[test]
     fn both_halves_have_one_number_and_a_taken_half_is_named() {
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let sockets = bind(any, false).unwrap();
-        assert_eq!(sockets.udp.local_addr().unwrap(), sockets.address);
-        let taken = sockets.address;
-
-        let error = bind(taken, false).err().unwrap().to_string();
-        assert!(
-            error.contains(&format!("port {}/tcp", taken.port())),
-            "{error}"
-        );
-        drop(sockets.tcp);
-        let error = bind(taken, false).err().unwrap().to_string();
-        assert!(
-            error.contains(&format!("port {}/udp", taken.port())),
-            "{error}"
-        );
-        assert!(error.contains("--port"), "{error}");
+        for udp in [1, 3] {
+            let Sockets { tcp, udp, address } = bind(any, false, udp).unwrap();
+            assert!(udp.iter().all(|udp| udp.local_addr().unwrap() == address));
+            let bind_again = || bind(address, false, 2).err().unwrap().to_string();
+            let error = bind_again();
+            assert!(
+                error.contains(&format!("port {}/tcp", address.port())),
+                "{error}"
+            );
+            drop(tcp);
+            let error = bind_again();
+            assert!(
+                error.contains(&format!("port {}/udp", address.port())),
+                "{error}"
+            );
+            assert!(error.contains("--port"), "{error}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use rustls::{
     sign::CertifiedKey,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use voxhall_protocol::link::CertificatePin;
+use voxhall_protocol::{link::CertificatePin, voice::QUIC_ALPN};
 
 use crate::config::CertificateFiles;
 
@@ -23,6 +23,8 @@ pub const OWN_FILE: &str = "certificate.pem";
 
 pub struct Identity {
     pub tls: Arc<ServerConfig>,
+    /// For QUIC connections that carry voice.
+    pub quic: Arc<ServerConfig>,
     /// For links; none where the system's roots vouch for the certificate.
     pub pin: Option<CertificatePin>,
     current: Arc<Current>,
@@ -100,7 +102,8 @@ impl Identity {
     ) -> Result<Self, IdentityError> {
         let current = Arc::new(Current(ArcSwap::from_pointee(pair)));
         Ok(Self {
-            tls: server_config(Arc::clone(&current))?,
+            tls: server_config(Arc::clone(&current), b"http/1.1")?,
+            quic: server_config(Arc::clone(&current), QUIC_ALPN)?,
             pin,
             current,
             files,
@@ -180,13 +183,16 @@ fn certified(
     CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider())
 }
 
-fn server_config(current: Arc<Current>) -> Result<Arc<ServerConfig>, rustls::Error> {
+fn server_config(
+    current: Arc<Current>,
+    protocol: &[u8],
+) -> Result<Arc<ServerConfig>, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth()
         .with_cert_resolver(current);
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     Ok(Arc::new(config))
 }
 

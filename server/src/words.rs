@@ -57,7 +57,7 @@ pub fn invalid(what: &str) -> Failure {
 pub fn wrong_password() -> Failure {
     Failure::new(
         FailureKind::WrongPassword,
-        "The name or the password is wrong.",
+        "The name or the password is wrong. Check both, and try again.",
     )
 }
 

@@ -21,6 +21,7 @@ const GOAL_P99_US: f64 = 200.0;
 pub struct Cost {
     total: Duration,
     media: Duration,
+    media_user: Duration,
     drops: UdpDrops,
 }
 
@@ -28,6 +29,7 @@ impl Cost {
     pub fn add(&mut self, cpu: &CpuTime, drops: &UdpDrops) {
         self.total += cpu.total();
         self.media += cpu.named("media-");
+        self.media_user += cpu.user_of("media-");
         self.drops.server += drops.server;
         self.drops.all += drops.all;
     }
@@ -41,6 +43,7 @@ pub struct Measured<'a> {
     pub mumble: &'a Cost,
     pub mumble_rss_kib_per_user: f64,
     pub rss_kib_per_user: f64,
+    pub rss_end_kib_per_user: f64,
     pub joined_s: f64,
     pub load_before: Option<f64>,
 }
@@ -49,26 +52,32 @@ pub struct Measured<'a> {
 pub struct Figures {
     users: usize,
     channels: usize,
+    stage: bool,
     speakers: usize,
     carrier: String,
     bundles: bool,
     in_pps: f64,
-    out_frames_per_s: f64,
-    out_datagrams_per_s: f64,
-    delivery: f64,
+    pub out_frames_per_s: f64,
+    pub out_datagrams_per_s: f64,
+    pub delivery: f64,
     reordered: u64,
     /// `None` when the bare forwarder was itself overloaded.
     added_us: Option<Added>,
     delay_us: Quantiles,
     server_cpu_s: f64,
     media_thread_cpu_s: f64,
+    /// Of the media threads' CPU, outside the kernel.
+    media_thread_user_share: f64,
     cpu_s_per_million_frames: f64,
     media_thread_cpu_s_per_million_frames: f64,
     rss_kib_per_user: f64,
+    /// After all was measured.
+    rss_end_kib_per_user: f64,
     baseline_cpu_s_per_million: f64,
     baseline_delay_us: Quantiles,
-    baseline_delivery: f64,
-    mumble: Option<Mumble>,
+    pub baseline_delivery: f64,
+    pub baseline_frames_per_s: f64,
+    pub mumble: Option<Mumble>,
     pacing_late_us: Quantiles,
     kernel_drops_server: u64,
     kernel_drops_all: u64,
@@ -89,8 +98,9 @@ struct Added {
 
 /// Mumble's server under the same load, and ours beside it.
 #[derive(Serialize)]
-struct Mumble {
-    delivery: f64,
+pub struct Mumble {
+    pub delivery: f64,
+    pub out_frames_per_s: f64,
     cpu_s_per_million_frames: f64,
     delay_us: Quantiles,
     rss_kib_per_user: f64,
@@ -121,6 +131,7 @@ pub fn figures(measured: &Measured<'_>) -> Figures {
         let theirs = per_million(measured.mumble.total, seen.frames);
         Mumble {
             delivery: delivery(seen),
+            out_frames_per_s: seen.frames as f64 / seen.measured_s,
             cpu_s_per_million_frames: theirs,
             delay_us: seen.delay_us,
             rss_kib_per_user: measured.mumble_rss_kib_per_user,
@@ -134,8 +145,9 @@ pub fn figures(measured: &Measured<'_>) -> Figures {
         mumble,
         users: args.users,
         channels: args.channels,
+        stage: args.stage,
         speakers: args.speakers,
-        carrier: args.carrier.clone(),
+        carrier: args.carrier.to_string(),
         bundles: !args.no_bundles,
         in_pps: per_s(server.sent),
         out_frames_per_s: per_s(server.frames),
@@ -150,12 +162,16 @@ pub fn figures(measured: &Measured<'_>) -> Figures {
         delay_us: server.delay_us,
         server_cpu_s: measured.server.total.as_secs_f64(),
         media_thread_cpu_s: measured.server.media.as_secs_f64(),
+        media_thread_user_share: measured.server.media_user.as_secs_f64()
+            / measured.server.media.as_secs_f64().max(1e-9),
         cpu_s_per_million_frames: cpu,
         media_thread_cpu_s_per_million_frames: per_million(measured.server.media, server.frames),
         rss_kib_per_user: measured.rss_kib_per_user,
+        rss_end_kib_per_user: measured.rss_end_kib_per_user,
         baseline_cpu_s_per_million: per_million(measured.bare.total, bare.frames),
         baseline_delay_us: bare.delay_us,
         baseline_delivery: delivery(bare),
+        baseline_frames_per_s: bare.frames as f64 / bare.measured_s,
         pacing_late_us: server.late_us,
         kernel_drops_server: measured.server.drops.server,
         kernel_drops_all: measured.server.drops.all,
@@ -173,9 +189,12 @@ fn delivery(seen: &Seen) -> f64 {
 
 pub fn print(figures: &Figures, report: &Report) {
     heading(format!(
-        "Relay: {} users, {} channels, {} speakers in each, {}, bundles {}",
+        "Relay: {} users, {}, {} speakers in each, {}, bundles {}",
         figures.users,
-        figures.channels,
+        match figures.stage {
+            true => "a stage room".to_owned(),
+            false => format!("{} channels", figures.channels),
+        },
         figures.speakers,
         figures.carrier,
         if figures.bundles { "on" } else { "off" },
@@ -261,8 +280,10 @@ pub fn print(figures: &Figures, report: &Report) {
         "server CPU",
         format!("{:.3} s", figures.server_cpu_s),
         format!(
-            "of {:.1} s; its media thread {:.3} s",
-            figures.measured_s, figures.media_thread_cpu_s
+            "of {:.1} s; its media threads {:.3} s, {:.0} % of it outside the kernel (goal <= 15 %)",
+            figures.measured_s,
+            figures.media_thread_cpu_s,
+            figures.media_thread_user_share * 100.0
         ),
     );
     row(
@@ -278,7 +299,10 @@ pub fn print(figures: &Figures, report: &Report) {
     row(
         "memory a user",
         format!("{:.0} KiB", figures.rss_kib_per_user),
-        format!("all joined in {:.1} s", figures.joined_s),
+        format!(
+            "{:.0} KiB at the end; all joined in {:.1} s",
+            figures.rss_end_kib_per_user, figures.joined_s
+        ),
     );
     if let Some(mumble) = &figures.mumble {
         heading("Mumble's server, the same load in the same run: theirs, ours, ours to theirs");

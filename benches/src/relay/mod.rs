@@ -6,6 +6,7 @@
 
 mod bare;
 mod figures;
+mod highest;
 mod load;
 mod mumble;
 mod start;
@@ -14,24 +15,29 @@ mod talk;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use voxhall_protocol::limits::MAX_VOICE_PARTICIPANTS;
+use voxhall_protocol::{
+    limits::{MAX_STAGE_PEOPLE, MAX_VOICE_PARTICIPANTS},
+    voice::Carrier,
+};
 
 pub use bare::run as run_bare;
 pub use load::run as run_load;
 
 use crate::proc_fs::{self, CpuTime, UdpDrops};
-use figures::{Cost, Measured};
+use figures::{Cost, Figures, Measured};
 use mumble::MumbleServer;
-use talk::{Child, FromLoad, Plan, Target};
+use talk::{Child, FromLoad, Plan, Report, Target};
 
 /// No turn is longer, so that server and bare forwarder meet the same weather.
 const LONGEST_TURN: Duration = Duration::from_secs(5);
 /// What the relay allows one speaker (`voxhall_relay::Limits`): more would measure its refusals.
 const MAX_PPS: u32 = 400;
+/// Sound of a speaker on a stage, bit/s; a channel's can be set.
+const STAGE_BPS: u32 = 64_000;
 /// RTP and SFrame headers, both tags.
-const OVERHEAD_BYTES: usize = 12 + 9 + 16 + 10;
+const OVERHEAD_BYTES: u32 = 12 + 9 + 16 + 10;
 
-#[derive(clap::Args)]
+#[derive(clap::Args, Clone)]
 pub struct Args {
     /// People in voice channels, in all.
     #[arg(long, default_value_t = 50)]
@@ -42,6 +48,9 @@ pub struct Args {
     /// How many of each channel speak, all the time.
     #[arg(long, default_value_t = 1)]
     speakers: usize,
+    /// A stage room instead of channels: the others listen, and are forwarded nothing from.
+    #[arg(long)]
+    stage: bool,
     /// How long the server is measured; the bare forwarder as long again.
     #[arg(long, default_value_t = 20)]
     seconds: u64,
@@ -52,14 +61,20 @@ pub struct Args {
     #[arg(long, default_value_t = 80, value_parser = clap::value_parser!(u16).range(load::MIN_PAYLOAD..=1_200))]
     bytes: u16,
     /// How datagrams travel.
-    #[arg(long, default_value = "udp", value_parser = ["udp"])]
-    carrier: String,
+    #[arg(long, default_value = "udp")]
+    carrier: Carrier,
     /// Another server that gets the same load in the same run.
     #[arg(long, value_enum)]
     against: Option<Against>,
+    /// Raise `--pps` step by step, to the highest rate that is held; each step is measured as without.
+    #[arg(long)]
+    highest: bool,
     /// Tell the server that the clients can't read bundles.
     #[arg(long)]
     no_bundles: bool,
+    /// The speakers of a channel send at the same moment, as if each had been told when; otherwise all are spread evenly.
+    #[arg(long)]
+    together: bool,
     /// Print one JSON object on the last line.
     #[arg(long)]
     json: bool,
@@ -72,8 +87,20 @@ enum Against {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
+    if args.highest {
+        return highest::run(args);
+    }
+    let (figures, report) = measure(args)?;
+    figures::print(&figures, &report);
+    if args.json {
+        println!("{}", serde_json::to_string(&figures)?);
+    }
+    Ok(())
+}
+
+fn measure(args: &Args) -> anyhow::Result<(Figures, Report)> {
     check(args)?;
-    let server = start::server(args.users, args.channels)?;
+    let server = start::server(args.users, args.channels, sound_bps(args))?;
     let rss_before_kib = proc_fs::rss_kib(server.id())?;
     let mumble = match args.against {
         Some(Against::Mumble) => Some(MumbleServer::start(args.users)?),
@@ -138,6 +165,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             }
         }
     };
+    let rss_of_each = |kib: u64| kib.saturating_sub(rss_before_kib) as f64 / args.users as f64;
     let figures = figures::figures(&Measured {
         args,
         report: &report,
@@ -145,15 +173,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         bare: &bare_cost,
         mumble: &mumble_cost,
         mumble_rss_kib_per_user: mumble_rss_kib as f64 / args.users as f64,
-        rss_kib_per_user: rss_after_kib.saturating_sub(rss_before_kib) as f64 / args.users as f64,
+        rss_kib_per_user: rss_of_each(rss_after_kib),
+        rss_end_kib_per_user: rss_of_each(proc_fs::rss_kib(server.id())?),
         joined_s,
         load_before,
     });
-    figures::print(&figures, &report);
-    if args.json {
-        println!("{}", serde_json::to_string(&figures)?);
-    }
-    Ok(())
+    Ok((figures, report))
 }
 
 fn check(args: &Args) -> anyhow::Result<()> {
@@ -171,15 +196,40 @@ fn check(args: &Args) -> anyhow::Result<()> {
             args.channels
         );
     }
-    if args.users.div_ceil(args.channels) > MAX_VOICE_PARTICIPANTS {
+    if args.stage && (args.channels != 1 || args.against.is_some()) {
+        bail!(
+            "a stage is one room, and Mumble's server has none: leave out --channels and --against"
+        );
+    }
+    if args.stage && args.users > MAX_STAGE_PEOPLE {
+        bail!("a stage holds {MAX_STAGE_PEOPLE} people; take fewer --users");
+    }
+    if !args.stage && args.users.div_ceil(args.channels) > MAX_VOICE_PARTICIPANTS {
         bail!("a channel holds {MAX_VOICE_PARTICIPANTS} people; take more --channels");
     }
-    let bytes_per_s = args.pps as usize * (usize::from(args.bytes) + OVERHEAD_BYTES);
-    let allowed = voxhall_relay::Limits::default().bytes_per_s;
-    if bytes_per_s > allowed as usize {
-        bail!("a speaker may send {allowed} bytes a second, not {bytes_per_s}");
+    // It holds speakers to half as much again.
+    if args.stage && sound_bps(args) > STAGE_BPS * 3 / 2 {
+        bail!("a stage takes {STAGE_BPS} bit/s of sound; take fewer --pps or --bytes");
+    }
+    let most = most_pps(args.bytes);
+    if args.pps > most {
+        bail!(
+            "a speaker may send {most} packets a second of {} bytes; take fewer --pps",
+            args.bytes
+        );
     }
     Ok(())
+}
+
+/// Of one speaker, without headers.
+fn sound_bps(args: &Args) -> u32 {
+    args.pps * u32::from(args.bytes) * 8
+}
+
+/// What the relay allows one speaker.
+fn most_pps(bytes: u16) -> u32 {
+    let allowed = voxhall_relay::Limits::default().bytes_per_s;
+    MAX_PPS.min(allowed / (u32::from(bytes) + OVERHEAD_BYTES))
 }
 
 fn plan(args: &Args, link: &str, mumble: Option<&MumbleServer>) -> Plan {
@@ -190,9 +240,12 @@ fn plan(args: &Args, link: &str, mumble: Option<&MumbleServer>) -> Plan {
         users: args.users,
         channels: args.channels,
         speakers: args.speakers,
+        stage: args.stage,
         pps: args.pps,
         bytes: args.bytes.into(),
         bundles: !args.no_bundles,
+        together: args.together,
+        carrier: args.carrier.to_string(),
         turns,
         turn_ms: (whole / turns).as_millis() as u64,
         mumble: mumble.map(|server| server.at().clone()),

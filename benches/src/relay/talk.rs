@@ -19,9 +19,15 @@ pub struct Plan {
     pub channels: usize,
     /// Of each channel.
     pub speakers: usize,
+    /// All of them in one stage room instead.
+    pub stage: bool,
     pub pps: u32,
     pub bytes: usize,
     pub bundles: bool,
+    /// The speakers of a channel send at the same moment.
+    pub together: bool,
+    /// How datagrams travel to the server and back.
+    pub carrier: String,
     /// Server and bare forwarder get so many turns each.
     pub turns: u32,
     pub turn_ms: u64,

@@ -3,7 +3,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU32, Ordering::Relaxed},
+    atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed},
     mpsc::SyncSender,
 };
 
@@ -111,6 +111,43 @@ impl<W: FnMut(&[Stereo])> Capture<W> {
     }
 }
 
+/// The app's own sounds, as they come.
+pub struct Sounds {
+    ring: Consumer<f32>,
+    /// Samples taken so far.
+    taken: usize,
+    /// Of all samples ever, those before this one are not to be heard any more.
+    skip_to: Arc<AtomicUsize>,
+}
+
+impl Sounds {
+    pub fn new(ring: Consumer<f32>, skip_to: Arc<AtomicUsize>) -> Self {
+        Self {
+            ring,
+            taken: 0,
+            skip_to,
+        }
+    }
+
+    /// Adds them to these samples, as far as there are some.
+    fn mix_in(&mut self, samples: &mut [Stereo]) {
+        let unwanted = self.skip_to.load(Relaxed).saturating_sub(self.taken);
+        if unwanted > 0
+            && let Ok(chunk) = self.ring.read_chunk(unwanted.min(self.ring.slots()))
+        {
+            self.taken += chunk.len();
+            chunk.commit_all();
+        }
+        let ready = self.ring.slots().min(samples.len());
+        if let Ok(chunk) = self.ring.read_chunk(ready) {
+            self.taken += ready;
+            for (sample, sound) in samples.iter_mut().zip(chunk) {
+                *sample = sample.map(|side| (side + sound).clamp(-1.0, 1.0));
+            }
+        }
+    }
+}
+
 /// Adds the app's own sounds to what is read.
 pub type MixIn<'a> = &'a mut dyn FnMut(&mut [Stereo]);
 
@@ -118,7 +155,7 @@ pub type MixIn<'a> = &'a mut dyn FnMut(&mut [Stereo]);
 /// canceller hears of them.
 pub struct Playout<R> {
     read: R,
-    sounds: Lent<Consumer<f32>>,
+    sounds: Lent<Sounds>,
     channels: usize,
     rate: ToDevice,
     peak: Arc<Peak>,
@@ -130,7 +167,7 @@ impl<R: FnMut(&mut [Stereo], MixIn<'_>)> Playout<R> {
     /// The rate is no audio rate.
     pub fn new(
         read: R,
-        sounds: Lent<Consumer<f32>>,
+        sounds: Lent<Sounds>,
         format: DeviceFormat,
         peak: Arc<Peak>,
     ) -> Result<Self, RateError> {
@@ -155,7 +192,7 @@ impl<R: FnMut(&mut [Stereo], MixIn<'_>)> Playout<R> {
             self.rate.run(samples, |samples| {
                 read(samples, &mut |samples| {
                     if let Some(sounds) = sounds.get() {
-                        mix_in(sounds, samples);
+                        sounds.mix_in(samples);
                     }
                 });
             });
@@ -163,16 +200,6 @@ impl<R: FnMut(&mut [Stereo], MixIn<'_>)> Playout<R> {
             for (frame, sample) in frames.chunks_exact_mut(self.channels).zip(samples) {
                 from_stereo(*sample, frame);
             }
-        }
-    }
-}
-
-/// Adds the app's own sounds, as far as there are some.
-fn mix_in(sounds: &mut Consumer<f32>, samples: &mut [Stereo]) {
-    let ready = sounds.slots().min(samples.len());
-    if let Ok(chunk) = sounds.read_chunk(ready) {
-        for (sample, sound) in samples.iter_mut().zip(chunk) {
-            *sample = sample.map(|side| (side + sound).clamp(-1.0, 1.0));
         }
     }
 }
@@ -234,10 +261,34 @@ mod tests {
         rate_hz: 48_000,
     };
 
-    fn sounds() -> (Producer<f32>, Lent<Consumer<f32>>, Receiver<Consumer<f32>>) {
+    fn sounds() -> (Producer<f32>, Lent<Sounds>, Receiver<Sounds>) {
         let (producer, consumer) = RingBuffer::new(4096);
         let (home, returned) = sync_channel(1);
-        (producer, Lent::new(consumer, home), returned)
+        let sounds = Sounds::new(consumer, Arc::default());
+        (producer, Lent::new(sounds, home), returned)
+    }
+
+    #[test]
+    fn what_was_hushed_is_not_heard_and_what_comes_after_it_is() {
+        let (mut producer, consumer) = RingBuffer::new(16);
+        let skip_to = Arc::new(AtomicUsize::new(0));
+        let mut sounds = Sounds::new(consumer, Arc::clone(&skip_to));
+        let mut heard = |count| {
+            let mut samples = vec![[0.0; 2]; count];
+            sounds.mix_in(&mut samples);
+            samples
+                .into_iter()
+                .map(|[left, _]| left)
+                .collect::<Vec<_>>()
+        };
+        (0..6).for_each(|_| producer.push(0.5).unwrap());
+        assert_eq!(heard(2), [0.5, 0.5]);
+        skip_to.store(6, Relaxed);
+        (0..3).for_each(|_| producer.push(0.25).unwrap());
+        assert_eq!(heard(4), [0.25, 0.25, 0.25, 0.0]);
+        skip_to.store(9, Relaxed);
+        producer.push(0.125).unwrap();
+        assert_eq!(heard(2), [0.125, 0.0], "nothing was left to hush");
     }
 
     #[test]

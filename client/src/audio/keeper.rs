@@ -3,17 +3,18 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     time::{Duration, Instant},
 };
 
-use rtrb::{Consumer, Producer, RingBuffer};
+use rtrb::{Producer, RingBuffer};
 use voxhall_session::audio::{DeviceEnds, DeviceInput, DeviceOutput};
 
 use super::{
-    AudioStatus, Choice, Command, DeviceError, Direction, Port, Sound,
-    callback::{Lent, Peak, Playout},
+    AudioStatus, Choice, Command, DeviceError, Direction, Need, Port,
+    callback::{Lent, Peak, Playout, Sounds},
     devices, read_from, sounds, write_to,
 };
 
@@ -29,7 +30,7 @@ type OnChange = Box<dyn Fn() + Send>;
 
 pub(super) struct Keeper {
     buffer_frames: u32,
-    running: bool,
+    need: Need,
     commands: SyncSender<Command>,
     shared: Arc<Mutex<Arc<AudioStatus>>>,
     status: AudioStatus,
@@ -37,7 +38,10 @@ pub(super) struct Keeper {
     input: Side<DeviceInput>,
     output: Side<DeviceOutput>,
     sounds: Producer<f32>,
-    sounds_home: (SyncSender<Consumer<f32>>, Receiver<Consumer<f32>>),
+    /// Samples of sounds ever, and those of them that are not to be heard any more.
+    sound_samples: usize,
+    hushed: Arc<AtomicUsize>,
+    sounds_home: (SyncSender<Sounds>, Receiver<Sounds>),
     /// Counts openings, so that a late complaint of a closed stream is told apart.
     openings: u64,
     next_watch: Instant,
@@ -53,12 +57,13 @@ impl Keeper {
         (input_peak, output_peak): (Arc<Peak>, Arc<Peak>),
         on_change: OnChange,
     ) -> Self {
-        let (producer, consumer) = RingBuffer::new(sounds::LONGEST_SAMPLES);
+        let (producer, consumer) = RingBuffer::new(sounds::MOST_SAMPLES);
+        let hushed = Arc::default();
         let sounds_home = sync_channel(1);
-        let _ = sounds_home.0.try_send(consumer);
+        let _ = (sounds_home.0).try_send(Sounds::new(consumer, Arc::clone(&hushed)));
         Self {
             buffer_frames: choice.buffer_frames,
-            running: false,
+            need: Need::None,
             commands,
             shared,
             status: AudioStatus::default(),
@@ -66,6 +71,8 @@ impl Keeper {
             input: Side::new(Direction::Input, choice.input, input_peak),
             output: Side::new(Direction::Output, choice.output, output_peak),
             sounds: producer,
+            sound_samples: 0,
+            hushed,
             sounds_home,
             openings: 0,
             next_watch: Instant::now() + WATCH,
@@ -82,12 +89,12 @@ impl Keeper {
                 Ok(command) => self.obey(command),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if self.running {
+            if self.need != Need::None {
                 self.watch();
                 if self.output.is_due() {
                     self.open_output();
                 }
-                if self.input.is_due() {
+                if self.need == Need::Both && self.input.is_due() {
                     self.open_input();
                 }
             }
@@ -96,10 +103,11 @@ impl Keeper {
     }
 
     fn until_next(&self) -> Duration {
-        if !self.running {
+        if self.need == Need::None {
             return Duration::from_secs(3600);
         }
-        let retries = [self.input.next_try(), self.output.next_try()];
+        let input = self.input.next_try().filter(|_| self.need == Need::Both);
+        let retries = [input, self.output.next_try()];
         let next = retries
             .into_iter()
             .flatten()
@@ -123,10 +131,12 @@ impl Keeper {
                 self.input.attach(input);
                 self.output.attach(output);
             }
-            Command::Run(run) => {
-                self.running = run;
-                if !run {
+            Command::Run(need) => {
+                self.need = need;
+                if need != Need::Both {
                     self.input.rest();
+                }
+                if need == Need::None {
                     self.output.rest();
                     self.host = None;
                 }
@@ -135,7 +145,9 @@ impl Keeper {
                 self.status.inputs = devices::list(Direction::Input);
                 self.status.outputs = devices::list(Direction::Output);
             }
-            Command::Play(sound) => self.play(sound),
+            Command::Play(sound) => self.play(&sound.samples()),
+            Command::Ring(ringtone) => self.play(&ringtone),
+            Command::Hush => self.hushed.store(self.sound_samples, Relaxed),
             Command::Broke(Direction::Input, number, problem) => self.input.broke(number, problem),
             Command::Broke(Direction::Output, number, problem) => {
                 self.output.broke(number, problem);
@@ -146,14 +158,13 @@ impl Keeper {
         }
     }
 
-    fn play(&mut self, sound: Sound) {
+    fn play(&mut self, samples: &[f32]) {
         if !self.output.port.is_open() {
             return;
         }
-        let samples = sound.samples();
         // Sounds that don't fit behind those still playing are left out.
         if let Ok(chunk) = self.sounds.write_chunk_uninit(samples.len()) {
-            chunk.fill_from_iter(samples);
+            self.sound_samples += chunk.fill_from_iter(samples.iter().copied());
         }
     }
 

@@ -21,7 +21,8 @@ use voxhall_voice::Stereo;
 
 use callback::{Lent, MixIn, Peak};
 pub use devices::{DeviceError, DeviceInfo, Direction};
-pub use sounds::Sound;
+pub use resample::to_mono_48_khz;
+pub use sounds::{LONGEST_RINGTONE_S, Sound};
 
 /// What is chosen in the settings.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,6 +32,16 @@ pub struct Choice {
     pub output: Option<String>,
     /// Wished length of a callback, samples at 48 kHz.
     pub buffer_frames: u32,
+}
+
+/// Which devices are to be open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Need {
+    #[default]
+    None,
+    /// Only the speakers: a call rings.
+    Speakers,
+    Both,
 }
 
 /// One direction's device.
@@ -74,10 +85,11 @@ enum Command {
     Choose(Choice),
     /// Where sound comes from and goes to; none: only the meters move.
     Attach(Option<Box<DeviceEnds>>),
-    /// Whether the devices are to be open.
-    Run(bool),
+    Run(Need),
     Refresh,
     Play(Sound),
+    Ring(Arc<[f32]>),
+    Hush,
     Broke(Direction, u64, DeviceError),
     Xrun(Direction),
     Stop,
@@ -131,8 +143,8 @@ impl Audio {
         self.tell(Command::Attach(ends.map(Box::new)));
     }
 
-    pub fn run(&self, run: bool) {
-        self.tell(Command::Run(run));
+    pub fn run(&self, need: Need) {
+        self.tell(Command::Run(need));
     }
 
     /// Looks again for devices.
@@ -143,6 +155,16 @@ impl Audio {
     /// Plays one of the app's own sounds, if the speakers are open.
     pub fn play(&self, sound: Sound) {
         self.tell(Command::Play(sound));
+    }
+
+    /// Plays a ringtone of the person's own, 48 kHz mono.
+    pub fn ring(&self, ringtone: Arc<[f32]>) {
+        self.tell(Command::Ring(ringtone));
+    }
+
+    /// Ends whatever sound of the app is being played.
+    pub fn hush(&self) {
+        self.tell(Command::Hush);
     }
 
     fn tell(&self, command: Command) {

@@ -6,7 +6,7 @@ use rubato::{
     WindowFunction, audioadapter_buffers::direct::InterleavedSlice,
 };
 use voxhall_session::audio::SAMPLE_RATE;
-use voxhall_voice::Stereo;
+use voxhall_voice::{Stereo, from_mono, to_mono};
 
 /// Length of the filter, samples of the slower side. Half of it is the delay: 0.7 ms at 44.1 and 96 kHz, 2 ms at 16 kHz.
 const FILTER: usize = 64;
@@ -68,6 +68,27 @@ impl FromDevice {
         let made = convert(resampler, samples, &mut self.out);
         &self.out[..made]
     }
+}
+
+/// A whole sound, in one go.
+///
+/// # Errors
+/// The rate is no audio rate.
+pub fn to_mono_48_khz(samples: &[f32], rate_hz: u32) -> Result<Vec<f32>, RateError> {
+    const AT_A_TIME: usize = 4_096;
+    let mut rate = FromDevice::new(rate_hz, AT_A_TIME)?;
+    let mut made = Vec::new();
+    for chunk in samples.chunks(AT_A_TIME) {
+        // The last is as long as the others: what is behind the end is cut off below.
+        let mut whole = vec![from_mono(0.0); AT_A_TIME];
+        whole
+            .iter_mut()
+            .zip(chunk)
+            .for_each(|(to, from)| *to = from_mono(*from));
+        made.extend(rate.run(&whole).iter().copied().map(to_mono));
+    }
+    made.truncate((samples.len() as u64 * u64::from(SAMPLE_RATE) / u64::from(rate_hz)) as usize);
+    Ok(made)
 }
 
 /// From 48 kHz to a speaker's rate.

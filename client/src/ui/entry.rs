@@ -13,13 +13,13 @@ use voxhall_protocol::{
 use voxhall_session::{Connection, Identity, Intent, Problem, StoredLogin};
 
 use super::{
-    Dialog, Intents, Memory, Scene, Tab, Want, icons,
+    Dialog, Intents, Memory, Place, Scene, Tab, Want, icons, servers,
     theme::{self, BODY, SMALL, palette},
     widgets::{
         self, Kind, avatar, card, field, hint, icon_button, line, title, trouble, wide_button,
     },
 };
-use crate::settings::Settings;
+use crate::settings::{Settings, is_same_server};
 
 const CARD_WIDTH: f32 = 420.0;
 
@@ -58,6 +58,11 @@ pub fn entry_ui(
         .show(ui, |ui| {
             backdrop_ui(ui, memory, intents);
             let room = ui.max_rect();
+            let corner = pos2(room.left() + 16.0, room.bottom() - 72.0);
+            let place = Rect::from_min_size(corner, vec2(240.0, 56.0));
+            widgets::at(ui, place, |ui| {
+                servers::voice_elsewhere_ui(ui, scene, intents);
+            });
             let width = CARD_WIDTH.min(room.width() - 80.0);
             let place =
                 Rect::from_center_size(room.center(), vec2(width + 60.0, room.height() - 120.0));
@@ -138,6 +143,9 @@ fn welcome_ui(ui: &mut Ui, scene: &Scene<'_>, memory: &mut Memory, intents: &mut
         "voxhall://talk.example:9000/CODE#…",
         false,
     );
+    if entry.link_text.is_empty() && ui.memory(|memory| memory.focused().is_none()) {
+        response.request_focus();
+    }
     if response.changed() {
         entry.link_error = None;
     }
@@ -149,24 +157,35 @@ fn welcome_ui(ui: &mut Ui, scene: &Scene<'_>, memory: &mut Memory, intents: &mut
     let width = ui.available_width();
     if wide_button(ui, Kind::Primary, "Continue", width).clicked() || entered {
         match entry.link_text.parse::<Link>() {
-            Ok(link) => {
-                entry.link = Some(link.clone());
-                intents.want(Want::Visit(link));
-            }
+            Ok(link) => intents.want(Want::Visit(link)),
             Err(error) => entry.link_error = Some(error),
         }
     }
-    if scene.logins.last().is_some() {
+    let is_open = |login: &StoredLogin| {
+        let mut links = scene.servers.iter().filter_map(|server| server.link);
+        links.any(|link| is_same_server(link, &login.link))
+    };
+    let logins = scene.logins.iter().filter(|login| !is_open(login)).take(4);
+    let logins: Vec<_> = logins.collect();
+    if !logins.is_empty() {
         ui.add_space(8.0);
         widgets::caption(ui, "WHERE YOU HAVE BEEN");
         ui.spacing_mut().item_spacing.y = 4.0;
-        for login in scene.logins.iter().take(4) {
-            login_ui(ui, login, memory, intents);
+        for login in logins {
+            login_ui(ui, login, intents);
         }
+    }
+    if let Some(other) = scene.others().next() {
+        ui.vertical_centered(|ui| {
+            let back = format!("Back to {}", other.name);
+            if widgets::button(ui, Kind::Quiet, &back).clicked() {
+                intents.want(Want::Show(other.id, Place::AsItWas));
+            }
+        });
     }
 }
 
-fn login_ui(ui: &mut Ui, login: &StoredLogin, memory: &mut Memory, intents: &mut Intents) {
+fn login_ui(ui: &mut Ui, login: &StoredLogin, intents: &mut Intents) {
     let p = palette(ui);
     let host = login.link.authority();
     let (rect, response) = widgets::row(
@@ -209,7 +228,6 @@ fn login_ui(ui: &mut Ui, login: &StoredLogin, memory: &mut Memory, intents: &mut
     if forget.clicked() {
         intents.want(Want::Forget(login.link.clone()));
     } else if response.clicked() {
-        memory.entry.link = Some(login.link.clone());
         intents.want(Want::Return(login.clone()));
     }
 }
@@ -444,21 +462,6 @@ fn back_ui(ui: &mut Ui, memory: &mut Memory, intents: &mut Intents) {
         if widgets::button(ui, Kind::Quiet, "Back to the start").clicked() {
             memory.entry.link_text.clear();
             memory.entry.password.clear();
-            intents.session(Intent::Disconnect);
-        }
-    });
-}
-
-/// Signed in, but a member of nothing.
-pub fn no_guild_ui(ui: &mut Ui, intents: &mut Intents) {
-    ui.vertical_centered(|ui| {
-        ui.add_space(120.0);
-        title(ui, "You are in no server here yet");
-        hint(
-            ui,
-            "Ask a friend for an invite link, go back, and paste it.",
-        );
-        if widgets::button(ui, Kind::Primary, "Back to the start").clicked() {
             intents.session(Intent::Disconnect);
         }
     });

@@ -7,11 +7,8 @@ use voxhall_session::{Intent, InviteLink};
 use super::{
     Intents, Memory, Scene, icons,
     theme::{SMALL, palette},
-    widgets::{self, Kind, card, heading, hint, icon_button, trouble},
+    widgets::{self, Kind, card, heading, hint, icon_button, name_dialog, trouble},
 };
-
-/// How long the button says that it copied.
-const COPIED_S: f64 = 2.0;
 
 pub fn invite_ui(
     ui: &Ui,
@@ -31,6 +28,7 @@ pub fn invite_ui(
         .show(ui.ctx(), |ui| {
             let p = palette(ui);
             ui.set_width(460.0);
+            name_dialog(ui, "Invite people");
             let mut close = false;
             ui.horizontal(|ui| {
                 heading(ui, &format!("Invite people to {name}"));
@@ -71,19 +69,7 @@ pub fn invite_ui(
                 });
             ui.add_space(4.0);
             ui.horizontal(|ui| {
-                let now_s = ui.input(|input| input.time);
-                let copied = memory.copied_at_s.is_some_and(|at| now_s - at < COPIED_S);
-                if widgets::button(
-                    ui,
-                    Kind::Primary,
-                    if copied { "Copied" } else { "Copy link" },
-                )
-                .clicked()
-                {
-                    ui.ctx().copy_text(invite.link.clone());
-                    memory.copied_at_s = Some(now_s);
-                    ui.ctx().request_repaint_after_secs(COPIED_S as f32 + 0.1);
-                }
+                widgets::copy_button(ui, Kind::Primary, "Copy link", &invite.link);
                 ui.add(Label::new(
                     RichText::new(terms(invite, scene))
                         .size(SMALL)

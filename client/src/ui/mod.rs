@@ -1,41 +1,70 @@
 //! The views. Each is a function of what there is ([`Scene`]) that draws it and says what the person wants ([`Intents`]).
 //! What only the window knows, such as drafts and which page is open, is in [`Memory`].
 
-mod chat;
+pub mod admin;
+mod ask;
+mod calls;
+pub mod chat;
 mod entry;
+pub mod guild;
 mod icons;
 mod invite;
+mod keys;
 mod microphone;
 mod notices;
+pub mod people;
 mod person;
+mod picture;
+pub(crate) mod pictures;
 mod preferences;
+mod rail;
+mod rooms;
+mod schedule;
+mod servers;
+mod settings;
 mod sidebar;
 mod stage;
+mod switcher;
 pub mod theme;
 mod voice_panel;
 mod widgets;
+mod window;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use egui::{CentralPanel, Frame, Key, Margin, Modifiers, Panel, Ui};
+use egui::{CentralPanel, Frame, Margin, Panel, Popup, Ui};
 use voxhall_protocol::{
-    ChannelId, GuildId, UserId,
-    control::{Channel, ChannelKind},
+    ChannelId, FileId, GuildId, UserId,
+    control::{Channel, ChannelKind, Request},
     link::Link,
 };
 use voxhall_session::{Connection, Guild, Intent, Notice, State, StoredLogin, VoiceMeters};
 
 use crate::{
     audio::AudioStatus,
+    desktop::Reach,
     settings::{Logins, Settings},
 };
+use chat::files::PictureKind;
 use theme::palette;
 
 pub use entry::Entry;
+pub use picture::PictureOf;
 pub use preferences::Tab;
+pub use rooms::Rooms;
+pub(crate) use servers::is_inside;
+pub use servers::{Place, ServerId, ServerView};
+pub use settings::{Closing, Computer, ComputerWant};
 
 /// Everything a view may look at.
 pub struct Scene<'a> {
+    /// All servers that one is on, as they stand in the rail.
+    pub servers: &'a [ServerView<'a>],
+    /// The one that is shown; what follows is of it.
+    pub server: ServerId,
     pub state: &'a State,
     pub meters: &'a VoiceMeters,
     pub audio: &'a AudioStatus,
@@ -48,13 +77,20 @@ pub struct Scene<'a> {
     pub state_age_ms: u64,
     pub time_zone: &'a jiff::tz::TimeZone,
     pub now: jiff::Timestamp,
+    /// The same moment, as timers of the state have it.
+    pub clock: std::time::Instant,
 }
 
 /// What a person wants.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Want {
     Session(Intent),
-    /// Go to this server, with the login kept for it if there is one.
+    /// Of a server that isn't shown.
+    Elsewhere(ServerId, Intent),
+    Show(ServerId, Place),
+    /// Show the page where one says where to go, and stay on the servers one is on.
+    AddServer,
+    /// Go to this server, with the login kept for it if there is one, and stay on the others.
     Visit(Link),
     Return(StoredLogin),
     /// Forget the login kept for this server.
@@ -62,6 +98,20 @@ pub enum Want {
     RefreshDevices,
     TestSpeakers,
     DismissNotice(u64),
+    /// Let the person choose files for the next message of a channel.
+    ChooseFiles(ChannelId),
+    /// A picture from the clipboard is to go with the next message of a channel.
+    PastePicture(ChannelId, Arc<egui::ColorImage>),
+    /// Let the person choose where a file goes, and get it.
+    SaveFile {
+        file: FileId,
+        name: String,
+    },
+    /// Get a picture of a message.
+    Picture(FileId, PictureKind),
+    /// The whole picture isn't looked at any more.
+    ForgetPicture(FileId),
+    Computer(ComputerWant),
 }
 
 #[derive(Debug, Default)]
@@ -72,6 +122,12 @@ impl Intents {
         self.0.push(Want::Session(intent));
     }
 
+    /// Of the server, where only a failure is to be told.
+    pub fn ask(&mut self, request: impl Into<Request>) {
+        let request = request.into();
+        self.session(Intent::Ask { tag: None, request });
+    }
+
     pub fn want(&mut self, want: Want) {
         self.0.push(want);
     }
@@ -80,25 +136,97 @@ impl Intents {
 /// What the window remembers between frames.
 #[derive(Default)]
 pub struct Memory {
+    /// Friends and conversations are shown in place of a guild.
+    pub home: Option<people::Home>,
     pub guild: Option<GuildId>,
     pub channel: Option<ChannelId>,
     /// Whose volume and delays are shown.
     pub person: Option<UserId>,
     pub dialog: Option<Dialog>,
+    /// The dialog that was drawn last.
+    pub drawn: Option<Dialog>,
+    /// What had the keyboard before it came.
+    pub had_keyboard: Option<egui::Id>,
+    pub confirm: Option<window::Confirm>,
+    pub asks: ask::Asks,
+    pub guild_form: guild::Form,
+    pub new_guild: guild::NewGuild,
+    pub people: people::Form,
+    pub settings: settings::Form,
+    pub computer: Computer,
+    pub switcher: switcher::Switcher,
+    pub admin: admin::Form,
     pub entry: Entry,
     pub drafts: BTreeMap<ChannelId, String>,
+    pub chat: chat::Chat,
     /// Channels whose history was asked for.
     pub asked: BTreeSet<ChannelId>,
+    /// A popup was open when this frame began.
+    pub popup: bool,
     /// The next key becomes the push-to-talk key.
     pub binding_talk_key: bool,
-    /// When the invite link was copied, in the window's time.
-    pub copied_at_s: Option<f64>,
+    pub talk_key_reach: Reach,
+    /// What is written to whoever called, in place of an answer.
+    pub call_message: Option<(ChannelId, String)>,
+    pub rooms: rooms::Rooms,
+    pub calls: calls::PastCalls,
+}
+
+impl Memory {
+    pub fn show_guild(&mut self, guild: GuildId) {
+        if self.guild != Some(guild) {
+            self.channel = None;
+        }
+        self.home = None;
+        self.guild = Some(guild);
+    }
+
+    pub fn show_conversation(&mut self, conversation: ChannelId) {
+        self.home = Some(people::Home::Conversation(conversation));
+    }
+
+    /// On another server nothing of this one is left to be seen.
+    pub fn leave_server(&mut self) {
+        let entry = std::mem::take(&mut self.entry);
+        *self = Self {
+            entry,
+            talk_key_reach: self.talk_key_reach,
+            dialog: self
+                .dialog
+                .filter(|it| matches!(it, Dialog::Preferences(_))),
+            computer: std::mem::take(&mut self.computer),
+            ..Self::default()
+        };
+    }
+}
+
+impl Memory {
+    /// Another dialog, or another page of it: what was asked on the last one is not for it, and secrets are not kept.
+    fn turn_page(&mut self, intents: &mut Intents) {
+        self.drawn = self.dialog;
+        self.asks.forget_page(intents);
+        self.settings.account = settings::AccountForm::default();
+        self.admin.forget_secrets();
+        self.calls = calls::PastCalls::default();
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialog {
     Preferences(Tab),
     Invite(GuildId),
+    Guild(GuildId, guild::Page),
+    NewGuild,
+    Profile(UserId),
+    Status,
+    NewConversation,
+    Group(ChannelId),
+    Switcher,
+    Admin(admin::Page),
+    /// Stage rooms.
+    Rooms,
+    /// Calls that were.
+    Calls,
 }
 
 /// The whole window.
@@ -109,22 +237,67 @@ pub fn root_ui(
     memory: &mut Memory,
     intents: &mut Intents,
 ) {
-    match &scene.state.connection {
-        Connection::Online => main_ui(ui, scene, settings, memory, intents),
-        Connection::Reconnecting { .. } if !scene.state.guilds.is_empty() => {
-            main_ui(ui, scene, settings, memory, intents);
+    memory.popup = Popup::is_any_open(ui.ctx()) || memory.chat.is_picking(ui.ctx());
+    pictures::of(ui.ctx(), scene.server);
+    ui.ctx()
+        .accesskit_node_builder(egui::accesskit_root_id(), |node| {
+            node.set_label("Voxhall");
+        });
+    if is_inside(scene.state) {
+        main_ui(ui, scene, settings, memory, intents);
+    } else {
+        if scene.others().next().is_some() {
+            rail::rail_ui(ui, scene, memory, intents);
         }
-        _ => entry::entry_ui(ui, scene, settings, memory, intents),
+        entry::entry_ui(ui, scene, settings, memory, intents);
     }
+    let room_height = rooms::room_ui(ui, scene, intents);
+    calls::calls_ui(ui, scene, memory, room_height, intents);
     notices::notices_ui(ui, scene, intents);
+    dialogs_ui(ui, scene, settings, memory, intents);
+    keys::keyboard(ui, scene, memory, intents);
+}
+
+fn dialogs_ui(
+    ui: &Ui,
+    scene: &Scene<'_>,
+    settings: &mut Settings,
+    memory: &mut Memory,
+    intents: &mut Intents,
+) {
+    if memory.dialog != memory.drawn {
+        ui.memory_mut(|egui| match (memory.drawn, memory.dialog) {
+            (None, Some(_)) => memory.had_keyboard = egui.focused(),
+            (Some(_), None) => {
+                // What is gone by now does not get it.
+                if let Some(before) = memory.had_keyboard.take() {
+                    egui.request_focus(before);
+                }
+            }
+            _ => {}
+        });
+        memory.turn_page(intents);
+    }
     match memory.dialog {
         Some(Dialog::Preferences(tab)) => {
             preferences::preferences_ui(ui, scene, tab, settings, memory, intents);
         }
+        Some(Dialog::Calls) => calls::history_ui(ui, scene, memory, intents),
+        Some(Dialog::Rooms) => rooms::rooms_ui(ui, scene, memory, intents),
         Some(Dialog::Invite(guild)) => invite::invite_ui(ui, scene, guild, memory, intents),
+        Some(Dialog::Guild(id, page)) => guild::guild_ui(ui, scene, id, page, memory, intents),
+        Some(Dialog::NewGuild) => guild::new_guild_ui(ui, scene, memory, intents),
+        Some(Dialog::Profile(user)) => people::profile_ui(ui, scene, user, memory, intents),
+        Some(Dialog::Status) => people::status_ui(ui, scene, memory, intents),
+        Some(Dialog::NewConversation) => {
+            people::new_conversation_ui(ui, scene, memory, intents);
+        }
+        Some(Dialog::Group(id)) => people::group_ui(ui, scene, id, memory, intents),
+        Some(Dialog::Admin(page)) => admin::admin_ui(ui, scene, page, memory, intents),
+        Some(Dialog::Switcher) => switcher::switcher_ui(ui, scene, memory, intents),
         None => {}
     }
-    keyboard(ui, scene, memory, intents);
+    window::confirm_ui(ui, memory, intents);
 }
 
 fn main_ui(
@@ -135,10 +308,8 @@ fn main_ui(
     intents: &mut Intents,
 ) {
     let p = palette(ui);
-    let Some(guild) = choose_guild(scene.state, memory) else {
-        CentralPanel::default_margins().show(ui, |ui| entry::no_guild_ui(ui, intents));
-        return;
-    };
+    let guild = choose_guild(scene.state, memory);
+    let home = choose_home(scene.state, guild, memory);
     if let Connection::Reconnecting {
         retry_in_ms,
         problem,
@@ -146,16 +317,7 @@ fn main_ui(
     {
         notices::banner_ui(ui, *retry_in_ms, problem, scene.state_age_ms, intents);
     }
-    Panel::left("rail")
-        .exact_size(72.0)
-        .resizable(false)
-        .show_separator_line(false)
-        .frame(
-            Frame::new()
-                .fill(p.rail)
-                .inner_margin(Margin::symmetric(12, 14)),
-        )
-        .show(ui, |ui| sidebar::rail_ui(ui, scene, memory));
+    rail::rail_ui(ui, scene, memory, intents);
     Panel::left("sidebar")
         .exact_size(256.0)
         .resizable(false)
@@ -172,20 +334,30 @@ fn main_ui(
                     bottom: 8,
                 }))
                 .show(ui, |ui| {
-                    voice_panel::voice_panel_ui(ui, scene, guild, settings, memory, intents);
+                    voice_panel::voice_panel_ui(ui, scene, settings, memory, intents);
                 });
             settle_height(ui, "voice panel", panel.response.rect.height());
             CentralPanel::no_frame()
                 .frame(Frame::new().fill(p.sidebar))
-                .show(ui, |ui| {
-                    sidebar::channels_ui(ui, scene, guild, memory, intents);
+                .show(ui, |ui| match (home, guild) {
+                    (None, Some(guild)) => {
+                        sidebar::channels_ui(ui, scene, guild, memory, intents);
+                    }
+                    _ => people::home_sidebar_ui(ui, scene, memory, intents),
                 });
         });
+    let guild = match (home, guild) {
+        (None, Some(guild)) => guild,
+        _ => {
+            let home = home.unwrap_or(people::Home::Friends);
+            return people::main_home_ui(ui, scene, home, memory, intents);
+        }
+    };
     let channel = memory
         .channel
         .and_then(|id| guild.channels.iter().find(|channel| channel.id == id));
     match channel {
-        Some(channel) if channel.kind == ChannelKind::Voice => {
+        Some(channel) if channel.kind.is_voice() => {
             stage::stage_ui(ui, scene, guild, channel, settings, memory, intents);
         }
         Some(channel) => chat::chat_ui(ui, scene, guild, channel, memory, intents),
@@ -224,28 +396,23 @@ fn choose_guild<'a>(state: &'a State, memory: &mut Memory) -> Option<&'a Guild> 
     Some(guild)
 }
 
-fn keyboard(ui: &Ui, scene: &Scene<'_>, memory: &mut Memory, intents: &mut Intents) {
-    let ctrl_shift = Modifiers::COMMAND | Modifiers::SHIFT;
-    let (mute, deafen, escape) = ui.ctx().input_mut(|input| {
-        (
-            input.consume_key(ctrl_shift, Key::M),
-            input.consume_key(ctrl_shift, Key::D),
-            !memory.binding_talk_key && input.consume_key(Modifiers::NONE, Key::Escape),
-        )
-    });
-    if mute {
-        intents.session(toggle_mute(&scene.state.voice));
-    }
-    if deafen {
-        intents.session(Intent::SetDeafened(!scene.state.voice.deafened));
-    }
-    if escape && memory.dialog.take().is_none() {
-        memory.person = None;
-    }
+/// What is shown in place of a guild: what was chosen while it is there, and friends where there is no guild.
+fn choose_home(state: &State, guild: Option<&Guild>, memory: &mut Memory) -> Option<people::Home> {
+    let there = |home: &people::Home| match home {
+        people::Home::Friends => true,
+        people::Home::Conversation(id) => state.conversations.contains_key(id),
+    };
+    let fallback = || people::Home::Friends;
+    memory.home = match memory.home {
+        Some(home) if there(&home) => Some(home),
+        Some(_) => Some(fallback()),
+        None => guild.is_none().then(fallback),
+    };
+    memory.home
 }
 
 /// Who is deafened is muted too, and hears again when unmuted.
-fn toggle_mute(voice: &voxhall_session::Voice) -> Intent {
+pub(crate) fn toggle_mute(voice: &voxhall_session::Voice) -> Intent {
     Intent::SetMuted(!(voice.muted || voice.deafened))
 }
 

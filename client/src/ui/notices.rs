@@ -3,16 +3,20 @@
 use egui::{
     Align2, Area, CornerRadius, Frame, Label, Margin, Order, Panel, RichText, Stroke, Ui, vec2,
 };
-use voxhall_session::{Intent, Notice, NoticeLevel, Problem};
+use voxhall_session::{Intent, NoticeLevel, Problem};
 
 use super::{
     Intents, Scene, Want, icons,
     theme::{self, BODY, SMALL, palette},
-    widgets::{Kind, button, icon_button_sized},
+    widgets::{Kind, button, icon_button_sized, symbol},
 };
 
 pub fn notices_ui(ui: &Ui, scene: &Scene<'_>, intents: &mut Intents) {
-    if scene.state.notices.is_empty() && scene.notices.is_empty() {
+    let elsewhere = || {
+        let others = scene.others();
+        others.flat_map(|it| it.state.notices.iter().map(move |notice| (it, notice)))
+    };
+    if scene.state.notices.is_empty() && scene.notices.is_empty() && elsewhere().next().is_none() {
         return;
     }
     Area::new(egui::Id::unique("notices"))
@@ -20,13 +24,20 @@ pub fn notices_ui(ui: &Ui, scene: &Scene<'_>, intents: &mut Intents) {
         .anchor(Align2::RIGHT_TOP, vec2(-16.0, 64.0))
         .show(ui.ctx(), |ui| {
             ui.spacing_mut().item_spacing.y = 8.0;
+            for (server, notice) in elsewhere() {
+                let text = format!("{}: {}", server.name, notice.text);
+                if notice_ui(ui, notice.level, &text) {
+                    let seen = Intent::DismissNotice(notice.id);
+                    intents.want(Want::Elsewhere(server.id, seen));
+                }
+            }
             for notice in &scene.state.notices {
-                if notice_ui(ui, notice) {
+                if notice_ui(ui, notice.level, &notice.text) {
                     intents.session(Intent::DismissNotice(notice.id));
                 }
             }
             for notice in scene.notices {
-                if notice_ui(ui, notice) {
+                if notice_ui(ui, notice.level, &notice.text) {
                     intents.want(Want::DismissNotice(notice.id));
                 }
             }
@@ -34,9 +45,9 @@ pub fn notices_ui(ui: &Ui, scene: &Scene<'_>, intents: &mut Intents) {
 }
 
 /// True when it was dismissed.
-fn notice_ui(ui: &mut Ui, notice: &Notice) -> bool {
+fn notice_ui(ui: &mut Ui, level: NoticeLevel, text: &str) -> bool {
     let p = palette(ui);
-    let (icon, ink) = match notice.level {
+    let (icon, ink) = match level {
         NoticeLevel::Info => (icons::INFO, p.accent),
         NoticeLevel::Warning => (icons::WARNING, p.warning),
     };
@@ -53,15 +64,10 @@ fn notice_ui(ui: &mut Ui, notice: &Notice) -> bool {
         .shadow(ui.visuals().popup_shadow)
         .show(ui, |ui| {
             ui.horizontal_top(|ui| {
-                ui.add(Label::new(
-                    RichText::new(icon).font(theme::icon(18.0)).color(ink),
-                ));
+                symbol(ui, icon, 18.0, ink);
                 ui.vertical(|ui| {
                     ui.set_width(280.0);
-                    ui.add(
-                        Label::new(RichText::new(&notice.text).size(BODY - 0.5).color(p.text))
-                            .wrap(),
-                    );
+                    ui.add(Label::new(RichText::new(text).size(BODY - 0.5).color(p.text)).wrap());
                 });
                 icon_button_sized(ui, icons::X, "Dismiss", false, 24.0).clicked()
             })
@@ -90,11 +96,7 @@ pub fn banner_ui(
         )
         .show(ui, |ui| {
             ui.horizontal(|ui| {
-                ui.add(Label::new(
-                    RichText::new(icons::WIFI_SLASH)
-                        .font(theme::icon(18.0))
-                        .color(p.warning),
-                ));
+                symbol(ui, icons::WIFI_SLASH, 18.0, p.warning);
                 ui.add(Label::new(
                     RichText::new(problem.to_string())
                         .font(theme::strong(BODY))

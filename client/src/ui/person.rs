@@ -5,7 +5,9 @@ use voxhall_protocol::control::{User, VoiceState};
 use voxhall_session::{Intent, SpeakerMeter, SpeakerStats};
 
 use super::{
-    Intents, Memory, Scene, icons, ms,
+    Intents, Memory, Scene,
+    calls::call_button,
+    icons, ms,
     sidebar::is_speaking,
     theme::{self, BODY, SMALL, palette},
     widgets::{avatar, caption, heading, hint, icon_button, line, slider, switch},
@@ -42,6 +44,9 @@ pub fn person_ui(
         );
         heading(ui, &user.name);
     });
+    if let Some(direct) = scene.state.direct_with(user.id).filter(|_| !me) {
+        ui.vertical_centered(|ui| call_button(ui, scene, direct.id, intents));
+    }
     ui.add_space(14.0);
     if me {
         caption(ui, "YOUR VOICE ON ITS WAY TO THE SERVER");

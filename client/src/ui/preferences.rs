@@ -1,19 +1,23 @@
 //! The settings window.
 
-use egui::{ComboBox, Id, Key, Label, Modal, RichText, ScrollArea, Ui, vec2};
-use voxhall_session::{Connection, FrameLength, Intent};
+use egui::{ComboBox, Key, Label, RichText, Ui, vec2};
+use voxhall_session::FrameLength;
 
 use super::{
-    Intents, Memory, Scene, Want, icons, microphone,
-    theme::{self, BODY, SMALL, palette},
+    Intents, Memory, Scene, Want,
+    calls::calls_from_ui,
+    icons, keys, microphone,
+    settings::{account_ui, help_ui, notifications_ui, profile_ui, this_computer_ui},
+    theme::{self, SMALL, palette},
     widgets::{
-        Kind, button, caption, card, heading, hint, icon_button, labelled, line, meter, row, rule,
-        segmented, switch, trouble,
+        Kind, button, caption, hint, labelled, meter, rule, segmented, swatch, switch, trouble,
     },
+    window::{TabOf, Turn, pages_ui, scrolled},
 };
 use crate::{
     audio::{DeviceInfo, Port},
-    settings::{Settings, ThemeChoice, TransmitChoice},
+    desktop::{Reach, is_function_key},
+    settings::{Accent, Settings, ThemeChoice, TransmitChoice},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,14 +25,24 @@ pub enum Tab {
     Audio,
     Voice,
     Appearance,
+    Notifications,
+    Keyboard,
+    Computer,
+    Profile,
     Account,
+    Help,
 }
 
-const TABS: [(Tab, &str, &str); 4] = [
+const TABS: [TabOf<Tab>; 9] = [
     (Tab::Audio, icons::HEADPHONES, "Sound devices"),
     (Tab::Voice, icons::MICROPHONE, "Voice"),
     (Tab::Appearance, icons::PALETTE, "Appearance"),
+    (Tab::Notifications, icons::BELL, "Notifications"),
+    (Tab::Keyboard, icons::KEYBOARD, "Keyboard"),
+    (Tab::Computer, icons::DESKTOP, "This computer"),
+    (Tab::Profile, icons::USER_CIRCLE, "Profile"),
     (Tab::Account, icons::USER, "Account"),
+    (Tab::Help, icons::QUESTION, "Help"),
 ];
 
 pub fn preferences_ui(
@@ -39,102 +53,50 @@ pub fn preferences_ui(
     memory: &mut Memory,
     intents: &mut Intents,
 ) {
-    let p = palette(ui);
-    let room = ui.ctx().content_rect().size();
-    let size = vec2(740.0, 540.0).min(room - vec2(40.0, 40.0));
-    let frame = card(ui).inner_margin(0);
-    let response = Modal::new(Id::unique("preferences"))
-        .frame(frame)
-        .show(ui.ctx(), |ui| {
-            ui.set_min_size(size);
-            ui.set_max_size(size);
-            let mut close = false;
-            ui.horizontal_top(|ui| {
-                ui.spacing_mut().item_spacing.x = 0.0;
-                egui::Frame::new()
-                    .fill(p.sidebar)
-                    .corner_radius(egui::CornerRadius {
-                        nw: theme::RADIUS_L,
-                        sw: theme::RADIUS_L,
-                        ne: 0,
-                        se: 0,
-                    })
-                    .inner_margin(14)
-                    .show(ui, |ui| {
-                        ui.vertical(|ui| {
-                            ui.set_width(172.0);
-                            ui.set_min_height(size.y - 28.0);
-                            tabs_ui(ui, tab, memory, intents);
-                        });
-                    });
-                egui::Frame::new().inner_margin(22).show(ui, |ui| {
-                    ui.vertical(|ui| {
-                        ui.horizontal(|ui| {
-                            heading(ui, TABS.iter().find(|it| it.0 == tab).map_or("", |it| it.2));
-                            ui.with_layout(
-                                egui::Layout::right_to_left(egui::Align::Center),
-                                |ui| {
-                                    close = icon_button(ui, icons::X, "Close settings", false)
-                                        .clicked();
-                                },
-                            );
-                        });
-                        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-                            ui.set_width(ui.available_width() - 8.0);
-                            ui.spacing_mut().item_spacing.y = 8.0;
-                            match tab {
-                                Tab::Audio => audio_ui(ui, scene, settings, intents),
-                                Tab::Voice => voice_ui(ui, scene, settings, memory),
-                                Tab::Appearance => appearance_ui(ui, settings),
-                                Tab::Account => account_ui(ui, scene, memory, intents),
-                            }
-                        });
-                    });
-                });
+    let turn = pages_ui(
+        ui,
+        "preferences",
+        "SETTINGS",
+        &TABS,
+        tab,
+        vec2(740.0, 540.0),
+        |ui| {
+            scrolled(ui, "preferences", |ui| match tab {
+                Tab::Audio => audio_ui(ui, scene, settings, intents),
+                Tab::Voice => voice_ui(ui, scene, settings, memory),
+                Tab::Appearance => appearance_ui(ui, settings),
+                Tab::Notifications => notifications_ui(ui, settings, memory, intents),
+                Tab::Keyboard => {
+                    let held = [TransmitChoice::PushToTalk, TransmitChoice::PushToMute];
+                    let talk_key = held
+                        .contains(&settings.transmit)
+                        .then_some(settings.talk_key.as_str());
+                    keys::list_ui(ui, talk_key);
+                }
+                Tab::Computer => this_computer_ui(ui, settings, memory, intents),
+                Tab::Profile => profile_ui(ui, scene, memory, intents),
+                Tab::Account => {
+                    account_ui(ui, scene, memory, intents);
+                    calls_from_ui(ui, scene.state, memory, intents);
+                }
+                Tab::Help => help_ui(ui, memory, intents),
             });
-            close
-        });
-    if response.inner || response.should_close() {
-        memory.dialog = None;
-        memory.binding_talk_key = false;
-    }
-}
-
-fn tabs_ui(ui: &mut Ui, tab: Tab, memory: &mut Memory, intents: &mut Intents) {
-    let p = palette(ui);
-    ui.spacing_mut().item_spacing.y = 4.0;
-    caption(ui, "SETTINGS");
-    ui.add_space(6.0);
-    for (each, icon, name) in TABS {
-        let (rect, response) = row(ui, 38.0, each == tab, name);
-        let ink = if each == tab { p.text } else { p.muted };
-        let at = rect.left_center() + vec2(20.0, 0.0);
-        ui.painter().text(
-            at,
-            egui::Align2::CENTER_CENTER,
-            icon,
-            theme::icon(17.0),
-            ink,
-        );
-        let font = if each == tab {
-            theme::strong(BODY)
-        } else {
-            theme::regular(BODY)
-        };
-        line(
-            ui.painter(),
-            rect.left_center() + vec2(40.0, 0.0),
-            name,
-            font,
-            ink,
-            rect.width() - 48.0,
-        );
-        if response.clicked() {
-            memory.dialog = Some(super::Dialog::Preferences(each));
+        },
+    );
+    match turn {
+        // A last question stands above this dialog.
+        _ if memory.confirm.is_some() => {}
+        Turn::Stay => {}
+        Turn::To(other) => {
+            memory.dialog = Some(super::Dialog::Preferences(other));
             memory.binding_talk_key = false;
-            if each == Tab::Audio {
+            if other == Tab::Audio {
                 intents.want(Want::RefreshDevices);
             }
+        }
+        Turn::Close => {
+            memory.dialog = None;
+            memory.binding_talk_key = false;
         }
     }
 }
@@ -233,9 +195,14 @@ fn device_ui(
                 .truncate()
                 .selected_text(current)
                 .show_ui(ui, |ui| {
-                    ui.selectable_value(chosen, None, default_name);
+                    let mut clicked = ui.selectable_value(chosen, None, default_name).clicked();
                     for device in devices {
-                        ui.selectable_value(chosen, Some(device.id.clone()), &device.name);
+                        let id = Some(device.id.clone());
+                        clicked |= ui.selectable_value(chosen, id, &device.name).clicked();
+                    }
+                    // A screen reader's click is none of the pointer's, which would close the list.
+                    if clicked {
+                        ui.close();
                     }
                 });
         });
@@ -347,7 +314,6 @@ fn voice_ui(ui: &mut Ui, scene: &Scene<'_>, settings: &mut Settings, memory: &mu
         &mut settings.level_voices,
         "Make everybody equally loud",
     );
-    switch(ui, &mut settings.sounds, "Sounds when people come and go");
 }
 
 fn talk_key_ui(ui: &mut Ui, settings: &mut Settings, memory: &mut Memory) {
@@ -383,9 +349,20 @@ fn talk_key_ui(ui: &mut Ui, settings: &mut Settings, memory: &mut Memory) {
             memory.binding_talk_key = false;
         }
     }
+    let key = Key::from_name(&settings.talk_key);
+    let reach = match memory.talk_key_reach {
+        Reach::Everywhere => "It works while other windows are in front, too.",
+        Reach::FunctionKeys if key.is_some_and(is_function_key) => {
+            "It works while other windows are in front, too, and then no other program gets it."
+        }
+        Reach::FunctionKeys => {
+            "It works while this window is in front. A function key works in front of others, too."
+        }
+        Reach::Window(why) => &format!("It works while this window is in front. {why}"),
+    };
     hint(
         ui,
-        "It works while this window is in front. Letters work while you are not writing.",
+        format!("{reach} Letters work while you are not writing here."),
     );
 }
 
@@ -398,6 +375,17 @@ fn appearance_ui(ui: &mut Ui, settings: &mut Settings) {
     ];
     segmented(ui, &mut settings.theme, &themes);
     ui.add_space(10.0);
+    caption(ui, "ACCENT COLOUR");
+    ui.horizontal(|ui| {
+        for (accent, name) in Accent::ALL {
+            let dark = ui.visuals().dark_mode;
+            let ink = theme::palette_of(dark, accent).accent;
+            if swatch(ui, Some(ink), settings.accent == accent, name) {
+                settings.accent = accent;
+            }
+        }
+    });
+    ui.add_space(10.0);
     caption(ui, "TEXT SIZE");
     let sizes = [
         (0.9, "Small"),
@@ -407,44 +395,10 @@ fn appearance_ui(ui: &mut Ui, settings: &mut Settings) {
         (1.5, "Largest"),
     ];
     segmented(ui, &mut settings.text_scale, &sizes);
-}
-
-fn account_ui(ui: &mut Ui, scene: &Scene<'_>, memory: &mut Memory, intents: &mut Intents) {
-    let p = palette(ui);
-    if let Some(me) = scene
-        .state
-        .me
-        .as_ref()
-        .filter(|_| scene.state.connection == Connection::Online)
-    {
-        let server = scene.state.server_name.as_deref().unwrap_or("this server");
-        hint(ui, format!("You are {} on {server}.", me.name));
-        if let voxhall_protocol::control::UserKind::Guest = me.kind {
-            hint(
-                ui,
-                "As a guest, your name lives on this computer only. Signing out gives it up.",
-            );
-        }
-        ui.horizontal(|ui| {
-            if button(ui, Kind::Secondary, "Go to another server").clicked() {
-                memory.dialog = None;
-                intents.session(Intent::Disconnect);
-            }
-            if button(ui, Kind::Danger, "Sign out on this device").clicked() {
-                memory.dialog = None;
-                intents.session(Intent::SignOut);
-            }
-        });
-    } else {
-        hint(ui, "You are not signed in.");
-    }
-    ui.add_space(12.0);
-    rule(ui);
-    let about = format!(
-        "Voxhall {}. What you say and write is encrypted on its way.",
-        env!("CARGO_PKG_VERSION")
-    );
-    ui.add(Label::new(RichText::new(about).size(SMALL).color(p.faint)).wrap());
+    ui.add_space(10.0);
+    caption(ui, "MOVEMENT");
+    switch(ui, &mut settings.still, "Reduce motion");
+    hint(ui, "Nothing slides, fades or scrolls by itself.");
 }
 
 /// A slider from 0 to 1 with a word at either end.

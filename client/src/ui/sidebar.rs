@@ -1,82 +1,20 @@
-//! The guilds at the far left, and the channels of one with the people in them.
+//! The channels of a guild, with the people in them.
 
-use egui::{
-    Align2, Color32, CornerRadius, Margin, Rect, Role, ScrollArea, Sense, Ui, WidgetInfo, pos2,
-    vec2,
+use egui::{Align2, Color32, Margin, Rect, Role, ScrollArea, Sense, Ui, WidgetInfo, pos2, vec2};
+use voxhall_protocol::{
+    control::{Channel, ChannelKind, User, VoiceState},
+    permissions::Permissions,
 };
-use voxhall_protocol::control::{Channel, ChannelKind, User, VoiceState};
 use voxhall_session::{Guild, Intent};
 
 use super::{
-    Dialog, Intents, Memory, Scene, icons,
+    Dialog, Intents, Memory, Scene, guild, icons,
     theme::{self, BODY, HEADING, SMALL, palette},
-    widgets::{at, avatar, caption, focus_ring, icon_button, line, row, rule},
+    widgets::{at, avatar, caption, icon_button, icon_button_sized, line, row, rule},
 };
 
 /// Height of the strips at the top, which stand side by side.
 const HEADER: f32 = 52.0;
-
-/// Round initials of the guilds.
-pub fn rail_ui(ui: &mut Ui, scene: &Scene<'_>, memory: &mut Memory) {
-    ui.spacing_mut().item_spacing.y = 10.0;
-    for guild in &scene.state.guilds {
-        let p = palette(ui);
-        let selected = memory.guild == Some(guild.id);
-        let (rect, response) = ui.allocate_exact_size(vec2(48.0, 48.0), Sense::click());
-        response.widget_info(|| {
-            WidgetInfo::selected(
-                Role::Button,
-                true,
-                selected,
-                format!("Server {}", guild.name),
-            )
-        });
-        let lively = ui
-            .ctx()
-            .animate_bool_responsive(response.id, selected || response.hovered());
-        let radius = egui::lerp(24.0..=15.0, lively) as u8;
-        let (fill, ink) = if selected {
-            (p.accent, p.on_accent)
-        } else {
-            (p.raised, p.text)
-        };
-        ui.painter().rect_filled(rect, radius, fill);
-        ui.painter().text(
-            rect.center(),
-            Align2::CENTER_CENTER,
-            initials(&guild.name),
-            theme::strong(17.0),
-            ink,
-        );
-        if selected {
-            let mark =
-                Rect::from_center_size(pos2(rect.left() - 12.0, rect.center().y), vec2(6.0, 32.0));
-            ui.painter().rect_filled(
-                mark,
-                CornerRadius {
-                    ne: 3,
-                    se: 3,
-                    nw: 0,
-                    sw: 0,
-                },
-                p.text,
-            );
-        }
-        focus_ring(ui, &response, rect);
-        if response.on_hover_text(&guild.name).clicked() {
-            memory.guild = Some(guild.id);
-            memory.channel = None;
-        }
-    }
-}
-
-/// The first letters of the first two words.
-fn initials(name: &str) -> String {
-    let letters = name
-        .split_whitespace()
-        .filter_map(|word| word.chars().find(|c| c.is_alphanumeric()));
-    letters.take(2).flat_map(char::to_uppercase).collect()
-}
 
 pub fn channels_ui(
     ui: &mut Ui,
@@ -95,41 +33,94 @@ pub fn channels_ui(
         .content_margin(Margin::symmetric(8, 4))
         .show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 2.0;
-            group_caption(ui, "TEXT CHANNELS");
-            for channel in guild.channels_of(ChannelKind::Text) {
-                if channel_row(
-                    ui,
-                    channel,
-                    memory.channel == Some(channel.id),
-                    icons::HASH,
-                    false,
-                ) {
-                    memory.channel = Some(channel.id);
+            let of_none = |text: bool| {
+                let channels = guild.channels_in(None);
+                channels
+                    .filter(move |it| it.kind != ChannelKind::Category && it.kind.is_text() == text)
+            };
+            for (caption, text) in [("TEXT CHANNELS", true), ("VOICE CHANNELS", false)] {
+                if of_none(text).next().is_some() {
+                    group_caption(ui, caption);
                 }
+                for channel in of_none(text) {
+                    channel_ui(ui, scene, guild, channel, memory, intents);
+                }
+                ui.add_space(10.0);
             }
-            ui.add_space(10.0);
-            group_caption(ui, "VOICE CHANNELS");
-            let mine = scene.state.voice.channel();
-            for channel in guild.channels_of(ChannelKind::Voice) {
-                let here = mine == Some(channel.id);
-                if channel_row(
-                    ui,
-                    channel,
-                    memory.channel == Some(channel.id),
-                    icons::SPEAKER_HIGH,
-                    here,
-                ) {
-                    memory.channel = Some(channel.id);
-                    memory.person = None;
-                    if !here {
-                        intents.session(Intent::JoinVoice(channel.id));
-                    }
+            for category in guild.channels_of(ChannelKind::Category) {
+                group_caption(ui, &category.name.to_uppercase());
+                for channel in guild.channels_in(Some(category.id)) {
+                    channel_ui(ui, scene, guild, channel, memory, intents);
                 }
-                for (user, state) in guild.people_in(channel.id) {
-                    person_row(ui, scene, user, state, channel, memory);
-                }
+                ui.add_space(10.0);
             }
         });
+}
+
+/// A channel and, where people speak, who is inside.
+fn channel_ui(
+    ui: &mut Ui,
+    scene: &Scene<'_>,
+    guild: &Guild,
+    channel: &Channel,
+    memory: &mut Memory,
+    intents: &mut Intents,
+) {
+    let selected = memory.channel == Some(channel.id);
+    let top = ui.cursor().top();
+    if !channel.kind.is_voice() {
+        if channel_row(ui, channel, selected, icons::HASH, false) {
+            memory.channel = Some(channel.id);
+        }
+        edit_ui(ui, scene, guild, channel, top, memory);
+        return;
+    }
+    let here = scene.state.voice.channel() == Some(channel.id);
+    let icon = match channel.kind {
+        ChannelKind::Stage => icons::MEGAPHONE,
+        _ => icons::SPEAKER_HIGH,
+    };
+    if channel_row(ui, channel, selected, icon, here) {
+        memory.channel = Some(channel.id);
+        memory.person = None;
+        if !here {
+            intents.session(Intent::JoinVoice(channel.id));
+        }
+    }
+    edit_ui(ui, scene, guild, channel, top, memory);
+    for (user, state) in guild.people_in(channel.id) {
+        person_row(ui, scene, user, state, channel, memory);
+    }
+}
+
+/// Leads to the channel's settings, while it is chosen, for who may change it.
+fn edit_ui(
+    ui: &mut Ui,
+    scene: &Scene<'_>,
+    guild: &Guild,
+    channel: &Channel,
+    top: f32,
+    memory: &mut Memory,
+) {
+    let now_ms = scene.now.as_millisecond();
+    let may = |of| scene.state.permissions(guild.id, of, now_ms);
+    let manages = Permissions::MANAGE_CHANNELS;
+    if memory.channel != Some(channel.id)
+        || !may(None).contains(manages)
+        || !may(Some(channel.id)).contains(manages)
+    {
+        return;
+    }
+    let right = ui.max_rect().right();
+    let place = Rect::from_center_size(pos2(right - 22.0, top + 17.0), vec2(26.0, 26.0));
+    let name = format!("Edit {}", channel.name);
+    let edit = at(ui, place, |ui| {
+        icon_button_sized(ui, icons::PENCIL_SIMPLE, &name, false, 26.0)
+    });
+    if edit.clicked() {
+        memory.guild_form.show_channel(channel.id);
+        memory.dialog = Some(Dialog::Guild(guild.id, guild::Page::Channels));
+    }
 }
 
 fn header_ui(ui: &mut Ui, guild: &Guild, memory: &mut Memory, intents: &mut Intents) {
@@ -141,17 +132,23 @@ fn header_ui(ui: &mut Ui, guild: &Guild, memory: &mut Memory, intents: &mut Inte
         &guild.name,
         theme::strong(16.0),
         p.text,
-        rect.width() - 70.0,
+        rect.width() - 100.0,
     );
     let place =
         Rect::from_center_size(pos2(rect.right() - 26.0, rect.center().y), vec2(32.0, 32.0));
+    let settings = at(ui, place, |ui| {
+        icon_button(ui, icons::SLIDERS_HORIZONTAL, "Server settings", false)
+    });
+    if settings.clicked() {
+        memory.dialog = Some(Dialog::Guild(guild.id, guild::Page::Overview));
+    }
+    let place = place.translate(vec2(-34.0, 0.0));
     let button = at(ui, place, |ui| {
         icon_button(ui, icons::USER_PLUS, "Invite people", false)
     });
     if button.clicked() {
         intents.session(Intent::CreateInvite(guild.id));
         memory.dialog = Some(Dialog::Invite(guild.id));
-        memory.copied_at_s = None;
     }
 }
 
@@ -165,10 +162,10 @@ fn group_caption(ui: &mut Ui, text: &str) {
 
 fn channel_row(ui: &mut Ui, channel: &Channel, selected: bool, icon: &str, live: bool) -> bool {
     let p = palette(ui);
-    let kind = if channel.kind == ChannelKind::Voice {
-        "Voice channel"
-    } else {
-        "Text channel"
+    let kind = match channel.kind {
+        ChannelKind::Voice => "Voice channel",
+        ChannelKind::Stage => "Stage",
+        _ => "Text channel",
     };
     let (rect, response) = row(ui, 34.0, selected, &format!("{kind} {}", channel.name));
     let strong = selected || live || response.hovered();
@@ -211,6 +208,8 @@ fn person_row(
         (state.speaking, "speaking"),
         (state.muted, "muted"),
         (state.deafened, "deafened"),
+        (state.suppressed, "may not speak"),
+        (state.server_deafened, "hears nobody"),
     ] {
         if is {
             name = format!("{name}, {word}");
@@ -260,13 +259,13 @@ fn person_row(
 
 type Ink = fn(&theme::Palette) -> Color32;
 
-/// What stands beside a name: own choices of that person, and one's own choice about them.
+/// What stands beside a name: own choices of that person, a moderator's, and one's own choice about them.
 pub fn state_icons(scene: &Scene<'_>, state: &VoiceState) -> Vec<(&'static str, Ink)> {
     let mut icons: Vec<(&'static str, Ink)> = Vec::new();
-    if state.deafened {
+    if state.deafened || state.server_deafened {
         icons.push((icons::SPEAKER_SLASH, |p| p.danger));
     }
-    if state.muted {
+    if state.muted || state.suppressed {
         icons.push((icons::MICROPHONE_SLASH, |p| p.danger));
     }
     if scene.state.voice.local_mutes.contains(&state.user_id) {
@@ -291,6 +290,20 @@ pub fn is_speaking(scene: &Scene<'_>, state: &VoiceState) -> bool {
         .iter()
         .find(|speaker| speaker.user == state.user_id);
     metered.map_or(state.speaking, |speaker| speaker.speaking)
+}
+
+/// The strip at the top of what is no channel.
+pub fn strip_ui(ui: &mut Ui, icon: &str, words: &str) {
+    let p = palette(ui);
+    let (rect, response) =
+        ui.allocate_exact_size(vec2(ui.available_width(), HEADER), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Heading, true, words));
+    let at = pos2(rect.left() + 26.0, rect.center().y);
+    ui.painter()
+        .text(at, Align2::CENTER_CENTER, icon, theme::icon(19.0), p.faint);
+    let left = pos2(rect.left() + 44.0, rect.center().y);
+    let font = theme::strong(HEADING - 2.0);
+    line(ui.painter(), left, words, font, p.text, rect.width() - 60.0);
 }
 
 /// The strip above a channel: an icon, its name, its topic.
@@ -332,17 +345,4 @@ pub fn channel_header(ui: &mut Ui, icon: &str, channel: &Channel) {
         );
     }
     rule(ui);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn initials_are_two_letters_at_most() {
-        assert_eq!(initials("Friday night games"), "FN");
-        assert_eq!(initials("ärger"), "Ä");
-        assert_eq!(initials("🦊 fox 2"), "F2");
-        assert_eq!(initials("…"), "");
-    }
 }

@@ -153,7 +153,7 @@ fn tile_ui(
         p.raised
     };
     ui.painter().rect_filled(rect, RADIUS_L, fill);
-    let lit = ui.ctx().animate_bool_with_time(response.id, speaking, 0.12);
+    let lit = ui.ctx().animate_bool(response.id, speaking);
     if lit > 0.0 {
         ui.painter().rect_stroke(
             rect,

@@ -7,6 +7,8 @@ use egui::{
     Style, TextStyle, Theme, Ui, epaint::Shadow, style::HandleShape, vec2,
 };
 
+use crate::settings::Accent;
+
 /// Colour roles. A view never names a colour, only what it is for.
 #[derive(Debug, Clone, Copy)]
 pub struct Palette {
@@ -108,9 +110,6 @@ pub const PEOPLE: [Color32; 10] = [
 
 pub const SPACE_XS: f32 = 4.0;
 pub const SPACE_S: f32 = 8.0;
-pub const SPACE_M: f32 = 12.0;
-pub const SPACE_L: f32 = 16.0;
-pub const SPACE_XL: f32 = 24.0;
 
 pub const RADIUS: u8 = 8;
 pub const RADIUS_L: u8 = 14;
@@ -121,12 +120,118 @@ pub const BODY: f32 = 14.5;
 pub const SMALL: f32 = 12.5;
 pub const CAPTION: f32 = 11.5;
 
-pub fn palette(ui: &Ui) -> &'static Palette {
-    if ui.visuals().dark_mode {
-        &DARK
-    } else {
-        &LIGHT
+/// An accent's own colours: itself, hovered, what is written on it, and its soft shade.
+type AccentColors = (u32, u32, u32, u32);
+
+/// For dark and for light, in the order of [`Accent`].
+const ACCENTS: [(AccentColors, AccentColors); 8] = [
+    (
+        (0x8b9bff, 0xa3b0ff, 0x10132b, 0x2c3253),
+        (0x4350d6, 0x333fbc, 0xffffff, 0xdbdffc),
+    ),
+    (
+        (0x6cb8ff, 0x8cc8ff, 0x061b2e, 0x1c3a55),
+        (0x1264a8, 0x0e5088, 0xffffff, 0xd4e8fb),
+    ),
+    (
+        (0x4fd1c5, 0x74ddd3, 0x06201d, 0x17403d),
+        (0x0a6e68, 0x085954, 0xffffff, 0xcfeeeb),
+    ),
+    (
+        (0x6fd08c, 0x8cdca3, 0x0b2113, 0x1d3f2a),
+        (0x1b7038, 0x155a2d, 0xffffff, 0xd3f0dc),
+    ),
+    (
+        (0xf5b84b, 0xf8c970, 0x2a1c02, 0x43351a),
+        (0x855300, 0x6b4300, 0xffffff, 0xfbeed3),
+    ),
+    (
+        (0xff8fab, 0xffa9be, 0x2b0a14, 0x4b2433),
+        (0xb3245a, 0x931c49, 0xffffff, 0xfbdde7),
+    ),
+    (
+        (0xc08bff, 0xcfa5ff, 0x1d0b30, 0x3c2a55),
+        (0x7a35c7, 0x6329a3, 0xffffff, 0xebdcfb),
+    ),
+    (
+        (0xb4bccb, 0xc6cdd9, 0x14171d, 0x343a46),
+        (0x4a5468, 0x3a4252, 0xffffff, 0xdfe3ea),
+    ),
+];
+
+const fn accented(base: Palette, colors: AccentColors) -> Palette {
+    Palette {
+        accent: hex(colors.0),
+        accent_hover: hex(colors.1),
+        on_accent: hex(colors.2),
+        accent_soft: hex(colors.3),
+        ..base
     }
+}
+
+const fn all_accented(base: Palette, dark: bool) -> [Palette; ACCENTS.len()] {
+    let mut all = [base; ACCENTS.len()];
+    let mut i = 0;
+    while i < ACCENTS.len() {
+        all[i] = accented(base, if dark { ACCENTS[i].0 } else { ACCENTS[i].1 });
+        i += 1;
+    }
+    all
+}
+
+static DARKS: [Palette; ACCENTS.len()] = all_accented(DARK, true);
+static LIGHTS: [Palette; ACCENTS.len()] = all_accented(LIGHT, false);
+
+/// The palette with this accent.
+pub fn palette_of(dark: bool, accent: Accent) -> &'static Palette {
+    let all = if dark { &DARKS } else { &LIGHTS };
+    &all[accent as usize]
+}
+
+/// The palette in force: the style says which, by its theme and its links, which have the accent's colour.
+pub fn palette(ui: &Ui) -> &'static Palette {
+    let visuals = ui.visuals();
+    let all = if visuals.dark_mode { &DARKS } else { &LIGHTS };
+    let found = all
+        .iter()
+        .find(|palette| palette.accent == visuals.hyperlink_color);
+    found.unwrap_or(&all[0])
+}
+
+/// A colour as roles have it, 0xRRGGBB.
+pub fn rgb(color: u32) -> Color32 {
+    hex(color)
+}
+
+/// The colour, made lighter or darker until it can be read on this ground.
+pub fn readable(color: Color32, ground: Color32) -> Color32 {
+    let end = if luminance(ground) < 0.2 {
+        Color32::WHITE
+    } else {
+        Color32::BLACK
+    };
+    (0..=10)
+        .map(|step| color.lerp_to_gamma(end, step as f32 / 10.0))
+        .find(|color| contrast(*color, ground) >= 4.5)
+        .unwrap_or(end)
+}
+
+fn luminance(color: Color32) -> f32 {
+    let linear = |byte: u8| {
+        let c = f32::from(byte) / 255.0;
+        if c <= 0.04045 {
+            c / 12.92
+        } else {
+            ((c + 0.055) / 1.055).powf(2.4)
+        }
+    };
+    0.2126 * linear(color.r()) + 0.7152 * linear(color.g()) + 0.0722 * linear(color.b())
+}
+
+/// WCAG 2.2 contrast ratio.
+fn contrast(a: Color32, b: Color32) -> f32 {
+    let (a, b) = (luminance(a), luminance(b));
+    (a.max(b) + 0.05) / (a.min(b) + 0.05)
 }
 
 pub fn regular(size: f32) -> FontId {
@@ -144,11 +249,22 @@ pub fn icon(size: f32) -> FontId {
 /// Installs fonts and both themes.
 pub fn install(ctx: &Context) {
     ctx.set_fonts(fonts());
-    for (theme, palette) in [(Theme::Dark, &DARK), (Theme::Light, &LIGHT)] {
-        ctx.style_mut_of(theme, |style| dress(style, palette));
-    }
+    look(ctx, Accent::default(), false);
     // The text size is a setting of its own.
     ctx.options_mut(|options| options.zoom_with_keyboard = false);
+}
+
+/// Dresses both themes: with this accent, and with movement or without.
+pub fn look(ctx: &Context, accent: Accent, still: bool) {
+    for (theme, dark) in [(Theme::Dark, true), (Theme::Light, false)] {
+        ctx.style_mut_of(theme, |style| {
+            dress(style, palette_of(dark, accent));
+            if still {
+                style.animation_time = 0.0;
+                style.scroll_animation = egui::style::ScrollAnimation::none();
+            }
+        });
+    }
 }
 
 fn fonts() -> FontDefinitions {
@@ -205,6 +321,7 @@ fn dress(style: &mut Style, palette: &Palette) {
     ]
     .into();
     style.animation_time = 0.12;
+    style.scroll_animation = egui::style::ScrollAnimation::default();
     style.interaction.selectable_labels = false;
     style.interaction.tooltip_delay = 0.35;
 
@@ -277,26 +394,13 @@ fn dress(style: &mut Style, palette: &Palette) {
 mod tests {
     use super::*;
 
-    /// WCAG 2.2 contrast ratio.
-    fn contrast(a: Color32, b: Color32) -> f32 {
-        let luminance = |color: Color32| {
-            let linear = |byte: u8| {
-                let c = f32::from(byte) / 255.0;
-                if c <= 0.04045 {
-                    c / 12.92
-                } else {
-                    ((c + 0.055) / 1.055).powf(2.4)
-                }
-            };
-            0.2126 * linear(color.r()) + 0.7152 * linear(color.g()) + 0.0722 * linear(color.b())
-        };
-        let (a, b) = (luminance(a), luminance(b));
-        (a.max(b) + 0.05) / (a.min(b) + 0.05)
-    }
-
     #[test]
     fn text_meets_aa_on_everything_it_stands_on() {
-        for (name, p) in [("dark", &DARK), ("light", &LIGHT)] {
+        let all = DARKS
+            .iter()
+            .map(|p| ("dark", p))
+            .chain(LIGHTS.iter().map(|p| ("light", p)));
+        for (name, p) in all {
             let grounds = [p.rail, p.sidebar, p.main, p.raised];
             for ground in grounds {
                 for (role, text) in [("text", p.text), ("muted", p.muted), ("faint", p.faint)] {
@@ -328,6 +432,16 @@ mod tests {
         for color in PEOPLE {
             let ratio = contrast(Color32::WHITE, color);
             assert!(ratio >= 4.5, "white on {color:?} has {ratio:.2}");
+        }
+    }
+
+    #[test]
+    fn any_role_colour_can_be_read() {
+        for ground in [DARK.sidebar, DARK.main, LIGHT.sidebar, LIGHT.main] {
+            for color in [0x000000, 0xffffff, 0x808080, 0x0000ff, 0xffff00, 0x123456] {
+                let ratio = contrast(readable(rgb(color), ground), ground);
+                assert!(ratio >= 4.5, "{color:06x} on {ground:?} has {ratio:.2}");
+            }
         }
     }
 }

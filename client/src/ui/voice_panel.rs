@@ -3,12 +3,13 @@
 use egui::{
     Align2, CornerRadius, Frame, Label, Rect, RichText, Role, Sense, Ui, WidgetInfo, pos2, vec2,
 };
-use voxhall_session::{Guild, Intent, VoiceMeters, VoicePath, audio::Redundancy};
+use voxhall_protocol::{control::Status, voice::Carrier};
+use voxhall_session::{Intent, State, VoiceMeters, VoicePath, audio::Redundancy};
 
 use super::{
-    Dialog, Intents, Memory, Scene, Tab, icons, microphone, ms,
+    Dialog, Intents, Memory, Scene, Tab, icons, microphone, ms, people, servers,
     theme::{self, BODY, Palette, SMALL, palette},
-    widgets::{at, avatar, icon_button, line, meter},
+    widgets::{at, avatar, focus_ring, icon_button, line, meter},
 };
 use crate::{
     audio::{AudioStatus, Port},
@@ -18,7 +19,6 @@ use crate::{
 pub fn voice_panel_ui(
     ui: &mut Ui,
     scene: &Scene<'_>,
-    guild: &Guild,
     settings: &mut Settings,
     memory: &mut Memory,
     intents: &mut Intents,
@@ -32,11 +32,12 @@ pub fn voice_panel_ui(
             .inner_margin(10)
             .show(ui, |ui| {
                 ui.set_width(ui.available_width());
-                connection_ui(ui, scene, guild, memory, intents);
+                connection_ui(ui, scene, memory, intents);
                 microphone::clipping_ui(ui, scene);
                 microphone::quick_switches_ui(ui, settings);
             });
     }
+    servers::voice_elsewhere_ui(ui, scene, intents);
     Frame::new()
         .fill(p.main)
         .corner_radius(CornerRadius::same(12))
@@ -46,24 +47,18 @@ pub fn voice_panel_ui(
         });
 }
 
-fn connection_ui(
-    ui: &mut Ui,
-    scene: &Scene<'_>,
-    guild: &Guild,
-    memory: &mut Memory,
-    intents: &mut Intents,
-) {
+fn connection_ui(ui: &mut Ui, scene: &Scene<'_>, memory: &mut Memory, intents: &mut Intents) {
     let p = palette(ui);
     let voice = &scene.state.voice;
     let (word, icon, ink) = path_words(voice.path, scene.meters, p);
+    let id = voice.channel();
+    let call = id.and_then(|id| scene.state.conversations.get(&id));
+    let shows = match call {
+        Some(_) => "Show the conversation of the call",
+        None => "Show the voice channel",
+    };
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 36.0), Sense::click());
-    response.widget_info(|| {
-        WidgetInfo::labeled(
-            Role::Button,
-            true,
-            format!("Show the voice channel: {word}"),
-        )
-    });
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("{shows}: {word}")));
     ui.painter().text(
         pos2(rect.left() + 10.0, rect.top() + 9.0),
         Align2::CENTER_CENTER,
@@ -80,23 +75,26 @@ fn connection_ui(
         ink,
         room,
     );
-    let channel = voice
-        .channel()
-        .and_then(|id| guild.channels.iter().find(|channel| channel.id == id));
-    if let Some(channel) = channel {
-        line(
-            ui.painter(),
-            pos2(rect.left() + 26.0, rect.top() + 27.0),
-            &channel.name,
-            theme::regular(SMALL + 0.5),
-            p.muted,
-            room,
-        );
-        if response
-            .on_hover_cursor(egui::CursorIcon::PointingHand)
-            .clicked()
-        {
+    let under = |words: &str| {
+        let left = pos2(rect.left() + 26.0, rect.top() + 27.0);
+        let font = theme::regular(SMALL + 0.5);
+        line(ui.painter(), left, words, font, p.muted, room);
+    };
+    let guild = id.and_then(|id| scene.state.guild_of(id));
+    let channel = guild.and_then(|guild| guild.channel(id?));
+    let clicked = response
+        .on_hover_cursor(egui::CursorIcon::PointingHand)
+        .clicked();
+    if let (Some(guild), Some(channel)) = (guild, channel) {
+        under(&channel.name);
+        if clicked {
+            memory.show_guild(guild.id);
             memory.channel = Some(channel.id);
+        }
+    } else if let Some(call) = call {
+        under("Call");
+        if clicked {
+            memory.show_conversation(call.id);
         }
     }
     let place =
@@ -107,15 +105,13 @@ fn connection_ui(
     if leave.clicked() {
         intents.session(Intent::LeaveVoice);
     }
-    if let VoicePath::Blocked(_) = voice.path {
-        super::widgets::hint(
-            ui,
-            "Something between you and the server drops UDP. Try another network, or ask for the server's UDP port to be opened.",
-        );
-    } else {
+    if !matches!(voice.path, VoicePath::Blocked(_)) {
         figures_ui(ui, scene.meters);
     }
-    device_ui(ui, scene.audio, memory, intents);
+    // A call has a card of its own.
+    if scene.state.call_here().is_none() {
+        trouble_ui(ui, scene, memory, intents);
+    }
     if !voice.muted && scene.audio.input.is_open() {
         let level = if scene.meters.transmitting {
             scene.levels.0
@@ -131,7 +127,39 @@ fn connection_ui(
     }
 }
 
-fn path_words(
+/// What is in the way of hearing and being heard, and what to do about it.
+pub(super) fn trouble_ui(
+    ui: &mut Ui,
+    scene: &Scene<'_>,
+    memory: &mut Memory,
+    intents: &mut Intents,
+) {
+    if let VoicePath::Blocked(_) = scene.state.voice.path {
+        super::widgets::hint(
+            ui,
+            "Something between you and the server drops voice. It is tried again by itself. Try another network, or ask for the server's UDP port to be opened.",
+        );
+    }
+    if let Some(words) = silenced_words(scene.state) {
+        super::widgets::hint(ui, words);
+    }
+    device_ui(ui, scene.audio, memory, intents);
+}
+
+/// What others decided about oneself here.
+fn silenced_words(state: &State) -> Option<&'static str> {
+    let own = state.own_voice()?;
+    match (own.suppressed, own.server_deafened) {
+        (true, true) => Some("A moderator made that you hear nobody here, and nobody hears you."),
+        (true, false) => {
+            Some("You can't be heard: a moderator muted you, or you may not speak here.")
+        }
+        (false, true) => Some("A moderator made that you hear nobody here."),
+        (false, false) => None,
+    }
+}
+
+pub(super) fn path_words(
     path: VoicePath,
     meters: &VoiceMeters,
     p: &Palette,
@@ -168,11 +196,7 @@ fn figures_ui(ui: &mut Ui, meters: &VoiceMeters) {
     let p = palette(ui);
     let ping = meters.rtt_ms.map_or_else(|| "…".to_owned(), ms);
     let loss = format!("{:.1} %", 100.0 * meters.loss.max(meters.reported_loss));
-    let carrier = if meters.carrier.is_empty() {
-        "…".to_owned()
-    } else {
-        meters.carrier.to_uppercase()
-    };
+    let carrier = (meters.carrier).map_or_else(|| "…".to_owned(), |by| by.name().to_uppercase());
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 32.0), Sense::hover());
     let said = format!("Ping {ping}, loss {loss}, carrier {carrier}");
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &said));
@@ -199,9 +223,19 @@ fn figures_ui(ui: &mut Ui, meters: &VoiceMeters) {
             column,
         );
     }
-    response.on_hover_text(
-        "Round trip to the server; share of voice packets lost on either way; how they travel",
-    );
+    response.on_hover_text(match meters.carrier {
+        Some(Carrier::Quic) => {
+            "Round trip to the server; share of voice packets lost on either way; how they travel: \
+             between here and the server UDP passes as QUIC alone"
+        }
+        Some(Carrier::WebSocket) => {
+            "Round trip to the server; share of voice packets lost on either way; how they travel: \
+             no UDP passes between here and the server, so voice goes through the same connection as everything else, and may stutter"
+        }
+        Some(Carrier::Udp) | None => {
+            "Round trip to the server; share of voice packets lost on either way; how they travel"
+        }
+    });
     if let Some(sending) = sending_words(meters) {
         ui.add(Label::new(
             RichText::new(sending).font(theme::regular(SMALL)).color(p.faint),
@@ -309,6 +343,24 @@ fn me_ui(ui: &mut Ui, scene: &Scene<'_>, memory: &mut Memory, intents: &mut Inte
         intents.session(super::toggle_mute(voice));
     }
     let Some(me) = &scene.state.me else { return };
+    let place = Rect::from_min_max(rect.min, pos2(rect.right() - 106.0, rect.bottom()));
+    let response = ui.interact(place, ui.scope_id().with("me"), Sense::click());
+    let presence = people::presence_of(scene.state, me.id);
+    let away = matches!(
+        scene.state.connection,
+        voxhall_session::Connection::Reconnecting { .. }
+    );
+    let (words, ink) = match voice.channel() {
+        _ if away => ("offline", p.warning),
+        Some(_) if presence.custom_status.is_none() => ("in voice", p.live),
+        _ => (people::presence_words(&presence), p.muted),
+    };
+    let said = format!("{}, {words}: choose how others see you", me.shown_name());
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, true, &said));
+    if response.hovered() {
+        ui.painter()
+            .rect_filled(place, super::theme::RADIUS, p.hover);
+    }
     let center = pos2(rect.left() + 18.0, rect.center().y);
     avatar(
         ui.painter(),
@@ -319,26 +371,38 @@ fn me_ui(ui: &mut Ui, scene: &Scene<'_>, memory: &mut Memory, intents: &mut Inte
         scene.meters.transmitting,
         false,
     );
-    let room = rect.width() - 44.0 - 108.0;
+    let status = if away {
+        Status::Offline
+    } else {
+        presence.status
+    };
+    let ground = if response.hovered() { p.hover } else { p.main };
+    people::status_dot(ui, ui.painter(), center + vec2(11.0, 11.0), status, ground);
+    let room = place.width() - 44.0;
+    let left = rect.left() + 42.0;
+    let name = theme::strong(BODY - 0.5);
     line(
         ui.painter(),
-        pos2(rect.left() + 42.0, rect.top() + 10.0),
-        &me.name,
-        theme::strong(BODY - 0.5),
+        pos2(left, rect.top() + 10.0),
+        me.shown_name(),
+        name,
         p.text,
         room,
     );
-    let status = match (&scene.state.connection, voice.channel()) {
-        (voxhall_session::Connection::Reconnecting { .. }, _) => ("offline", p.warning),
-        (_, Some(_)) => ("in voice", p.live),
-        (_, None) => ("online", p.muted),
-    };
+    let small = theme::regular(SMALL - 0.5);
     line(
         ui.painter(),
-        pos2(rect.left() + 42.0, rect.top() + 27.0),
-        status.0,
-        theme::regular(SMALL - 0.5),
-        status.1,
+        pos2(left, rect.top() + 27.0),
+        words,
+        small,
+        ink,
         room,
     );
+    focus_ring(ui, &response, place);
+    if response
+        .on_hover_cursor(egui::CursorIcon::PointingHand)
+        .clicked()
+    {
+        memory.dialog = Some(Dialog::Status);
+    }
 }

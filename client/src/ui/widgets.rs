@@ -3,12 +3,17 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use egui::{
-    Align2, Color32, Context, CornerRadius, Frame, Label, Margin, Painter, Pos2, Rect, Response,
-    RichText, Role, Sense, Stroke, StrokeKind, TextEdit, Ui, Vec2, WidgetInfo, pos2, vec2,
+    Align2, Color32, Context, CornerRadius, Frame, Id, IdMap, Label, Margin, Painter, Pos2, Rect,
+    Response, RichText, Role, Sense, Stroke, StrokeKind, TextEdit, Ui, Vec2, WidgetInfo, pos2,
+    vec2,
 };
 use voxhall_protocol::{UserId, control::User};
+use voxhall_session::Guild;
 
-use super::theme::{self, BODY, CAPTION, RADIUS, SMALL, SPACE_XS, palette};
+use super::{
+    icons, pictures,
+    theme::{self, BODY, CAPTION, RADIUS, SMALL, SPACE_XS, palette},
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -24,6 +29,45 @@ pub fn button(ui: &mut Ui, kind: Kind, text: &str) -> Response {
     wide_button(ui, kind, text, 0.0)
 }
 
+/// How long a button says that it copied.
+const COPIED_S: f64 = 2.0;
+
+/// A button that copies these words, and says for a moment that it did.
+pub fn copy_button(ui: &mut Ui, kind: Kind, name: &str, words: &str) {
+    let word = if was_copied(ui, words) {
+        "Copied"
+    } else {
+        name
+    };
+    if button(ui, kind, word).clicked() {
+        copy(ui, words);
+    }
+}
+
+/// The same as an icon.
+pub fn copy_icon(ui: &mut Ui, name: &str, words: &str) {
+    let (icon, name) = match was_copied(ui, words) {
+        true => (icons::CHECK, "Copied"),
+        false => (icons::COPY, name),
+    };
+    if icon_button(ui, icon, name, false).clicked() {
+        copy(ui, words);
+    }
+}
+
+fn was_copied(ui: &Ui, words: &str) -> bool {
+    let now_s = ui.input(|input| input.time);
+    let at_s: Option<f64> = ui.data(|data| data.get_temp(Id::unique(("copied", words))));
+    at_s.is_some_and(|at_s| now_s - at_s < COPIED_S)
+}
+
+fn copy(ui: &Ui, words: &str) {
+    ui.copy_text(words.to_owned());
+    let now_s = ui.input(|input| input.time);
+    ui.data_mut(|data| data.insert_temp(Id::unique(("copied", words)), now_s));
+    ui.request_repaint_after_secs(COPIED_S as f32 + 0.1);
+}
+
 /// A button at least this wide.
 pub fn wide_button(ui: &mut Ui, kind: Kind, text: &str, min_width: f32) -> Response {
     let p = palette(ui);
@@ -35,7 +79,7 @@ pub fn wide_button(ui: &mut Ui, kind: Kind, text: &str, min_width: f32) -> Respo
         (galley.size().x + 2.0 * pad).max(min_width),
         if kind == Kind::Quiet { 32.0 } else { 38.0 },
     );
-    let (rect, response) = ui.allocate_exact_size(size, Sense::click());
+    let (rect, response) = control(ui, size, text);
     let enabled = ui.is_enabled();
     response.widget_info(|| WidgetInfo::labeled(Role::Button, enabled, text));
     let hot = response.hovered() || response.has_focus();
@@ -52,6 +96,40 @@ pub fn wide_button(ui: &mut Ui, kind: Kind, text: &str, min_width: f32) -> Respo
     response.on_hover_cursor(egui::CursorIcon::PointingHand)
 }
 
+/// Room for something to click, whatever comes and goes beside it: what a screen reader has read is what it clicks.
+fn control(ui: &mut Ui, size: Vec2, name: &str) -> (Rect, Response) {
+    let id = id_of(ui, name);
+    let (_, room) = ui.allocate_space(size);
+    let response = ui.interact(room, id, Sense::click());
+    (ui.layout().align_size_within_rect(size, room), response)
+}
+
+/// Of its name, and of how many of that name came before it.
+fn id_of(ui: &Ui, name: &str) -> Id {
+    let id = ui.scope_id().with(("control", name));
+    let pass = ui.ctx().cumulative_pass_nr();
+    let before = ui.data_mut(|data| {
+        let names: &mut Names = data.get_temp_mut_or_default(Id::unique("names of controls"));
+        if names.pass != pass {
+            *names = Names {
+                pass,
+                ..Names::default()
+            };
+        }
+        let count = names.counts.entry(id).or_default();
+        *count += 1;
+        *count
+    });
+    id.with(before)
+}
+
+/// How many controls had each name in this pass.
+#[derive(Clone, Default)]
+struct Names {
+    pass: u64,
+    counts: IdMap<usize>,
+}
+
 /// A square button with an icon. `name` says what it does; `alert` paints it as something switched off.
 pub fn icon_button(ui: &mut Ui, icon: &str, name: &str, alert: bool) -> Response {
     icon_button_sized(ui, icon, name, alert, 32.0)
@@ -59,7 +137,7 @@ pub fn icon_button(ui: &mut Ui, icon: &str, name: &str, alert: bool) -> Response
 
 pub fn icon_button_sized(ui: &mut Ui, icon: &str, name: &str, alert: bool, size: f32) -> Response {
     let p = palette(ui);
-    let (rect, response) = ui.allocate_exact_size(Vec2::splat(size), Sense::click());
+    let (rect, response) = control(ui, Vec2::splat(size), name);
     let enabled = ui.is_enabled();
     response.widget_info(|| WidgetInfo::labeled(Role::Button, enabled, name));
     if response.is_pointer_button_down_on() {
@@ -158,6 +236,20 @@ pub fn avatar(
     } else {
         &theme::LIGHT
     };
+    if let Some(picture) = user
+        .picture
+        .and_then(|picture| pictures::shown(ctx, picture))
+    {
+        let tint = if dim {
+            Color32::from_white_alpha(110)
+        } else {
+            Color32::WHITE
+        };
+        let square = Rect::from_center_size(center, Vec2::splat(2.0 * radius));
+        pictures::paint(painter, picture, square, radius as u8, tint);
+        ring(painter, ctx, center, radius, user, speaking, p);
+        return;
+    }
     let color = person_color(user.id);
     let color = if dim {
         color.gamma_multiply(0.45)
@@ -180,11 +272,20 @@ pub fn avatar(
         theme::strong(radius * 0.95),
         ink,
     );
-    let ring = ctx.animate_bool_with_time(
-        egui::Id::unique(("ring", user.id, radius as u32)),
-        speaking,
-        0.12,
-    );
+    ring(painter, ctx, center, radius, user, speaking, p);
+}
+
+/// Around who speaks.
+fn ring(
+    painter: &Painter,
+    ctx: &Context,
+    center: Pos2,
+    radius: f32,
+    user: &User,
+    speaking: bool,
+    p: &theme::Palette,
+) {
+    let ring = ctx.animate_bool(egui::Id::unique(("ring", user.id, radius as u32)), speaking);
     if ring > 0.0 {
         let width = (radius * 0.14).clamp(2.0, 5.0);
         painter.circle_stroke(
@@ -193,6 +294,65 @@ pub fn avatar(
             Stroke::new(width * ring, p.live),
         );
     }
+}
+
+/// A guild's picture, or its initials.
+pub fn guild_icon(ui: &Ui, rect: Rect, guild: &Guild, lit: bool, radius: u8) {
+    if let Some(picture) = guild.icon.and_then(|icon| pictures::shown(ui.ctx(), icon)) {
+        pictures::paint(ui.painter(), picture, rect, radius, Color32::WHITE);
+        return;
+    }
+    initials_tile(ui, rect, &guild.name, lit, radius);
+}
+
+/// The ground of a place of the rail; gives the colour of what is on it.
+pub fn tile_ground(ui: &Ui, rect: Rect, lit: bool, radius: u8) -> Color32 {
+    let p = palette(ui);
+    let (fill, ink) = if lit {
+        (p.accent, p.on_accent)
+    } else {
+        (p.raised, p.text)
+    };
+    ui.painter().rect_filled(rect, radius, fill);
+    ink
+}
+
+/// What stands for something of this name.
+pub fn initials_tile(ui: &Ui, rect: Rect, name: &str, lit: bool, radius: u8) {
+    let ink = tile_ground(ui, rect, lit, radius);
+    let font = theme::strong(rect.height() * 0.35);
+    let center = Align2::CENTER_CENTER;
+    ui.painter()
+        .text(rect.center(), center, initials(name), font, ink);
+}
+
+/// The first letters of the first two words.
+fn initials(name: &str) -> String {
+    let letters = name
+        .split_whitespace()
+        .filter_map(|word| word.chars().find(|c| c.is_alphanumeric()));
+    letters.take(2).flat_map(char::to_uppercase).collect()
+}
+
+/// How many are waiting; nothing where nobody is.
+pub fn badge(ui: &Ui, center: Pos2, number: usize) {
+    if number == 0 {
+        return;
+    }
+    let p = palette(ui);
+    let words = if number > 99 {
+        "99+".to_owned()
+    } else {
+        number.to_string()
+    };
+    let galley = ui
+        .painter()
+        .layout_no_wrap(words, theme::strong(CAPTION), p.on_danger);
+    let size = vec2((galley.size().x + 10.0).max(18.0), 18.0);
+    let rect = Rect::from_center_size(center, size);
+    ui.painter().rect_filled(rect, 9, p.danger);
+    ui.painter()
+        .galley(rect.center() - galley.size() / 2.0, galley, p.on_danger);
 }
 
 /// Draws at a place that was allocated before; what follows stands where it would stand anyway.
@@ -211,19 +371,34 @@ pub fn caption(ui: &mut Ui, text: &str) {
 }
 
 pub fn heading(ui: &mut Ui, text: &str) {
-    ui.add(Label::new(
-        RichText::new(text)
-            .font(theme::strong(theme::HEADING))
-            .color(palette(ui).text),
-    ));
+    headline(ui, text, theme::HEADING);
 }
 
 pub fn title(ui: &mut Ui, text: &str) {
-    ui.add(Label::new(
-        RichText::new(text)
-            .font(theme::strong(theme::TITLE))
-            .color(palette(ui).text),
-    ));
+    headline(ui, text, theme::TITLE);
+}
+
+fn headline(ui: &mut Ui, text: &str, size: f32) {
+    let words = RichText::new(text).font(theme::strong(size));
+    let response = ui.add(Label::new(words.color(palette(ui).text)));
+    response.widget_info(|| WidgetInfo::labeled(Role::Heading, true, text));
+}
+
+/// An icon beside the words that say what it means, and so nothing to be read aloud.
+pub fn symbol(ui: &mut Ui, icon: &str, size: f32, ink: Color32) {
+    let galley = ui
+        .painter()
+        .layout_no_wrap(icon.to_owned(), theme::icon(size), ink);
+    let (rect, _) = ui.allocate_exact_size(galley.size(), Sense::hover());
+    ui.painter().galley(rect.min, galley, ink);
+}
+
+/// Says what the dialog is that is drawn here: who can't see it hears that it came, and what it is about.
+pub fn name_dialog(ui: &Ui, name: &str) {
+    ui.ctx().accesskit_node_builder(ui.layer_id().id, |node| {
+        node.set_label(name);
+        node.set_modal();
+    });
 }
 
 pub fn hint(ui: &mut Ui, text: impl Into<String>) -> Response {
@@ -240,6 +415,7 @@ pub fn field(
     password: bool,
 ) -> Response {
     let p = palette(ui);
+    let id = id_of(ui, label);
     let label = ui.add(Label::new(
         RichText::new(label)
             .font(theme::strong(SMALL))
@@ -248,6 +424,7 @@ pub fn field(
     ui.add_space(-SPACE_XS);
     ui.add(
         TextEdit::singleline(value)
+            .id(id)
             .hint_text(RichText::new(placeholder).color(p.faint))
             .password(password)
             .desired_width(f32::INFINITY)
@@ -259,8 +436,7 @@ pub fn field(
 /// A switch with its label at the left and itself at the right.
 pub fn switch(ui: &mut Ui, on: &mut bool, label: &str) -> Response {
     let p = palette(ui);
-    let (rect, mut response) =
-        ui.allocate_exact_size(vec2(ui.available_width(), 34.0), Sense::click());
+    let (rect, mut response) = control(ui, vec2(ui.available_width(), 34.0), label);
     if response.clicked() {
         *on = !*on;
         response.mark_changed();
@@ -304,8 +480,7 @@ pub fn chip(ui: &mut Ui, on: &mut bool, word: &str, name: &str) -> Response {
         theme::strong(SMALL - 0.5),
         Color32::PLACEHOLDER,
     );
-    let (rect, mut response) =
-        ui.allocate_exact_size(galley.size() + vec2(14.0, 8.0), Sense::click());
+    let (rect, mut response) = control(ui, galley.size() + vec2(14.0, 8.0), name);
     if response.clicked() {
         *on = !*on;
         response.mark_changed();
@@ -326,6 +501,32 @@ pub fn chip(ui: &mut Ui, on: &mut bool, word: &str, name: &str) -> Response {
     response
         .on_hover_cursor(egui::CursorIcon::PointingHand)
         .on_hover_text(name)
+}
+
+/// A colour among others to choose from; none: no colour of its own.
+pub fn swatch(ui: &mut Ui, color: Option<Color32>, on: bool, name: &str) -> bool {
+    let p = palette(ui);
+    let (rect, response) = control(ui, vec2(28.0, 28.0), name);
+    let enabled = ui.is_enabled();
+    response.widget_info(|| WidgetInfo::selected(Role::RadioButton, enabled, on, name));
+    match color {
+        Some(color) => {
+            ui.painter().circle_filled(rect.center(), 10.0, color);
+        }
+        None => {
+            let stroke = Stroke::new(1.5, p.faint);
+            ui.painter().circle_stroke(rect.center(), 9.0, stroke);
+        }
+    }
+    if on {
+        let stroke = Stroke::new(2.0, p.text);
+        ui.painter().circle_stroke(rect.center(), 13.0, stroke);
+    }
+    focus_ring(ui, &response, rect);
+    response
+        .on_hover_cursor(egui::CursorIcon::PointingHand)
+        .on_hover_text(name)
+        .clicked()
 }
 
 /// A word at the left, and what it is about at the right.
@@ -362,7 +563,8 @@ pub fn segmented<T: Copy + PartialEq>(ui: &mut Ui, value: &mut T, choices: &[(T,
         .iter()
         .map(|galley| galley.size().x + 2.0 * pad.x)
         .sum();
-    let (id, frame) = ui.allocate_space(vec2(width + 6.0, height + 6.0));
+    let id = id_of(ui, choices.first().map_or("", |(_, label)| label));
+    let (_, frame) = ui.allocate_space(vec2(width + 6.0, height + 6.0));
     ui.painter().rect_filled(frame, RADIUS + 2, p.raised);
     let mut left = frame.left() + 3.0;
     let mut changed = false;
@@ -485,4 +687,17 @@ pub fn rule(ui: &mut Ui) {
     let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 1.0), Sense::hover());
     ui.painter()
         .hline(rect.x_range(), rect.center().y, Stroke::new(1.0, color));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn initials_are_two_letters_at_most() {
+        assert_eq!(initials("Friday night games"), "FN");
+        assert_eq!(initials("ärger"), "Ä");
+        assert_eq!(initials("🦊 fox 2"), "F2");
+        assert_eq!(initials("…"), "");
+    }
 }

@@ -5,24 +5,32 @@
     reason = "each user of this module needs another part of it"
 )]
 
+pub mod calls;
+pub mod dropped;
+pub mod view;
+pub mod village;
+
 use std::collections::BTreeMap;
 
 use std::sync::Arc;
 use voxhall::{
     audio::{AudioStatus, DeviceInfo, Port},
     settings::{Logins, Settings},
-    ui::{Memory, Scene},
+    ui::{Memory, Scene, ServerId, ServerView},
 };
 use voxhall_protocol::{
-    ChannelId, GuildId, MessageId, SenderIndex, Ssrc, UserId,
+    ChannelId, FileId, GuildId, MessageId, SenderIndex, Ssrc, UserId,
     control::{
-        Channel, ChannelKind, Invite, Member, Message, Presence, User, UserKind, VoiceState,
+        Attachment, Channel, ChannelKind, Found, Invite, Member, Mentions, Message, MessagePage,
+        PictureSize, Presence, Reaction, ReadState, Replied, SearchMessages, User, UserKind,
+        VoiceState,
     },
+    voice::Carrier,
 };
 
 use voxhall_session::{
-    Connection, Guild, History, InviteLink, Latency, PendingMessage, SpeakerMeter, SpeakerStats,
-    State, StoredLogin, VoiceMeters, VoicePath, audio::Redundancy,
+    Connection, Guild, History, InviteLink, Latency, PendingMessage, Search, SpeakerMeter,
+    SpeakerStats, State, StoredLogin, VoiceMeters, VoicePath, audio::Redundancy,
 };
 
 pub const GENERAL: ChannelId = ChannelId(1);
@@ -191,6 +199,175 @@ pub fn evening() -> State {
     state
 }
 
+/// The messages of #general, to be changed.
+pub fn history(state: &mut State) -> &mut History {
+    let histories = Arc::make_mut(&mut state.history);
+    Arc::make_mut(histories.entry(GENERAL).or_default())
+}
+
+/// A channel with all that a message can have.
+pub fn talk() -> State {
+    let mut state = evening();
+    let mut rich = vec![
+        message(
+            20,
+            6,
+            36,
+            "# Friday\nThe **long map**, _not_ the short one. ~~Dan brings cake~~\n\n1. dust off the `config.toml`\n2. start the server\n3. \
+             no, really, start it\n\n> and last time?\nLast time it was ||Cid's cat|| on the keyboard.",
+        ),
+        message(
+            21,
+            6,
+            35,
+            "```\n[voice]\nbitrate_kbps = 64\nframe_ms = 10\n```",
+        ),
+        message(
+            22,
+            4,
+            33,
+            "<@1> could you look at the microphone page? https://maps.example/the-long-one (and tell <@2>).",
+        ),
+        message(23, 1, 30, "Looks good. Level is right now."),
+        message(24, 3, 12, "This is what it looked like from the tower:"),
+        message(25, 3, 11, ""),
+        message(26, 5, 3, "Coming in ten."),
+    ];
+    rich[0].reactions = vec![
+        Reaction {
+            emoji: "👍".to_owned(),
+            count: 3,
+            me: true,
+        },
+        Reaction {
+            emoji: "😂".to_owned(),
+            count: 1,
+            me: false,
+        },
+    ];
+    rich[0].pinned = true;
+    rich[2].mentions = Mentions {
+        users: vec![ME, BEA],
+        ..Mentions::default()
+    };
+    rich[3].reply_to = Some(Replied {
+        id: MessageId(22),
+        author: Some(user(4)),
+        excerpt: "<@1> could you look at the microphone page?".to_owned(),
+    });
+    rich[3].edited_at_ms = Some(NOW_MS);
+    rich[4].attachments = vec![Attachment {
+        id: FileId(1),
+        name: "tower.jpg".to_owned(),
+        bytes: 2_350_000,
+        media_type: "image/jpeg".to_owned(),
+        picture: Some(PictureSize {
+            width: 1600,
+            height: 800,
+            thumbnail: true,
+        }),
+    }];
+    rich[5].attachments = vec![Attachment {
+        id: FileId(2),
+        name: "the-long-map-with-all-its-notes.zip".to_owned(),
+        bytes: 64_200,
+        media_type: "application/zip".to_owned(),
+        picture: None,
+    }];
+    let history = history(&mut state);
+    history.messages.truncate(2);
+    history.messages.extend(rich);
+    state
+}
+
+/// Two messages of the talk were not read yet.
+pub fn unread(mut state: State) -> State {
+    let reading = ReadState {
+        channel_id: GENERAL,
+        last_read: Some(MessageId(23)),
+        last_message: Some(MessageId(26)),
+        unread: 3,
+        mentions: 0,
+    };
+    Arc::make_mut(&mut state.reading).insert(GENERAL, reading.into());
+    state
+}
+
+/// As many messages as a busy channel has in a week.
+pub fn busy(count: u64) -> State {
+    let mut state = evening();
+    let words = [
+        "Good.",
+        "The map is here: https://maps.example/x",
+        "I have **two** of them, and _one_ more for `later`.",
+        "Who is in tonight? I have the house to myself until ten, and then the neighbours want their sleep, which is only fair.",
+        "- one\n- two\n- three",
+    ];
+    history(&mut state).messages = (0..count)
+        .map(|i| {
+            let text = words[(i % 5) as usize];
+            message(100 + i, 2 + (i / 3) % 5, (count - i) as i64, text)
+        })
+        .collect();
+    state
+}
+
+/// What is pinned in #general.
+pub fn pins() -> MessagePage {
+    MessagePage {
+        messages: vec![
+            message(
+                3,
+                2,
+                60 * 30,
+                "**House rules**\n- no shouting before ten\n- who breaks the map mends it",
+            ),
+            message(20, 6, 36, "The long map, _not_ the short one."),
+        ],
+        more: false,
+        more_after: false,
+    }
+}
+
+/// Somebody looked for the map.
+pub fn searched() -> State {
+    let mut state = talk();
+    let found = |mut message: Message, highlights: Vec<(u32, u32)>| {
+        message.channel_id = GENERAL;
+        Found {
+            message,
+            highlights,
+        }
+    };
+    state.search = Some(Arc::new(Search {
+        request: SearchMessages {
+            guild_id: Some(GuildId(1)),
+            channel_id: None,
+            query: "map".to_owned(),
+            before: None,
+        },
+        found: vec![
+            found(
+                message(
+                    24,
+                    3,
+                    12,
+                    "The map is here: https://maps.example/the-long-one",
+                ),
+                vec![(4, 7)],
+            ),
+            found(
+                message(1, 3, 60 * 25, "Good. Then we do the long map."),
+                vec![(26, 29)],
+            ),
+        ],
+        more: true,
+        loading: false,
+        failed: None,
+    }));
+    state
+}
+
 pub fn with_failed_message() -> State {
     let mut state = evening();
     let history = Arc::make_mut(&mut state.history)
@@ -244,7 +421,7 @@ pub fn meters() -> VoiceMeters {
         rtt_ms: Some(18.4),
         loss: 0.003,
         reported_loss: 0.0,
-        carrier: "udp",
+        carrier: Some(Carrier::Udp),
         speakers: vec![SpeakerMeter {
             user: BEA,
             speaking: true,
@@ -309,6 +486,8 @@ pub fn login() -> StoredLogin {
 /// Owns what a [`Scene`] borrows.
 pub struct Stage {
     pub state: State,
+    /// Other servers that one is on.
+    pub elsewhere: Vec<(ServerId, String, State)>,
     pub meters: VoiceMeters,
     pub audio: AudioStatus,
     pub logins: Logins,
@@ -316,12 +495,14 @@ pub struct Stage {
     pub memory: Memory,
     pub levels: (f32, f32),
     pub time_zone: jiff::tz::TimeZone,
+    pub clock: std::time::Instant,
 }
 
 impl Stage {
     pub fn new(state: State) -> Self {
         Self {
             state,
+            elsewhere: Vec::new(),
             meters: meters(),
             audio: devices(),
             logins: Logins::default(),
@@ -332,11 +513,28 @@ impl Stage {
             memory: Memory::default(),
             levels: (-22.0, -16.0),
             time_zone: jiff::tz::TimeZone::UTC,
+            clock: std::time::Instant::now(),
         }
     }
 
     pub fn draw(&mut self, ui: &mut egui::Ui, intents: &mut voxhall::ui::Intents) {
+        let server = ServerId::default();
+        let shown = ServerView {
+            id: server,
+            name: "friday.example".to_owned(),
+            link: None,
+            state: &self.state,
+        };
+        let elsewhere = self.elsewhere.iter().map(|(id, name, state)| ServerView {
+            id: *id,
+            name: name.clone(),
+            link: None,
+            state,
+        });
+        let servers: Vec<_> = std::iter::once(shown).chain(elsewhere).collect();
         let scene = Scene {
+            servers: &servers,
+            server,
             state: &self.state,
             meters: &self.meters,
             audio: &self.audio,
@@ -346,6 +544,7 @@ impl Stage {
             state_age_ms: 0,
             time_zone: &self.time_zone,
             now: jiff::Timestamp::from_millisecond(NOW_MS).expect("a time"),
+            clock: self.clock,
         };
         voxhall::ui::root_ui(ui, &scene, &mut self.settings, &mut self.memory, intents);
     }

@@ -11,7 +11,10 @@ use voxhall_protocol::{
 };
 use voxhall_session::{Connection, EventHook, Guild, Identity, Intent, Options, Session, State};
 
-use crate::profile::Profile;
+use crate::{
+    device::{FileDevice, FileSound},
+    profile::Profile,
+};
 
 /// How long signing in may take before the bot gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -30,21 +33,30 @@ impl Client {
         json: bool,
         on_event: Option<EventHook>,
     ) -> anyhow::Result<Self> {
-        let kept = profile.clone();
-        let address = link.authority();
-        let options = Options {
-            on_event,
-            keep_login: Some(Box::new(move |login| {
-                if let Err(error) = kept.keep(login) {
-                    eprintln!("voxhall-bot: can't keep the login: {error}");
-                }
-            })),
-            ..Options::new(
-                concat!("voxhall-bot/", env!("CARGO_PKG_VERSION")),
-                "voxhall-bot",
-            )
-        };
+        let options = options(profile, on_event);
         let session = Session::start_silent(options, &tokio::runtime::Handle::current())?;
+        Self::arrive(session, link, identity, json).await
+    }
+
+    /// With the login that `profile` keeps, ready to talk.
+    pub async fn speaking(
+        profile: &Profile,
+        json: bool,
+        on_event: Option<EventHook>,
+    ) -> anyhow::Result<Self> {
+        let login = profile.load()?;
+        let session = Session::start(options(profile, on_event)).context("can't start")?;
+        let link = login.link.clone();
+        Self::arrive(session, link, Identity::Stored(login), json).await
+    }
+
+    async fn arrive(
+        session: Session,
+        link: Link,
+        identity: Identity,
+        json: bool,
+    ) -> anyhow::Result<Self> {
+        let address = link.authority();
         session.send(Intent::Connect { link, identity });
         let arrived = session.until(|state| match &state.connection {
             Connection::Online => Some(Ok(())),
@@ -52,7 +64,7 @@ impl Client {
             | Connection::NeedsIdentity {
                 problem: Some(problem),
                 ..
-            } => Some(Err(anyhow!("{problem} {}", problem.advice()))),
+            } => Some(Err(anyhow!(problem.in_full()))),
             _ => None,
         });
         tokio::time::timeout(PATIENCE, arrived)
@@ -80,6 +92,14 @@ impl Client {
 
     pub fn state(&self) -> Arc<State> {
         self.session.state()
+    }
+
+    /// Has `sound` stand in for a sound card.
+    pub fn attach(&self, sound: &FileSound) -> anyhow::Result<FileDevice> {
+        self.session.send(Intent::SetTransmit(sound.transmit()));
+        // Everybody is recorded as loud as they were.
+        self.session.send(Intent::SetLevelling(false));
+        FileDevice::start(self.session.attach_audio(), sound)
     }
 
     pub async fn ask<C: Call>(&self, call: C) -> anyhow::Result<C::Reply> {
@@ -230,6 +250,22 @@ impl Client {
                 list(all().map(|(_, name)| name))
             )
         })
+    }
+}
+
+fn options(profile: &Profile, on_event: Option<EventHook>) -> Options {
+    let kept = profile.clone();
+    Options {
+        on_event,
+        keep_login: Some(Box::new(move |login| {
+            if let Err(error) = kept.keep(login) {
+                eprintln!("voxhall-bot: can't keep the login: {error}");
+            }
+        })),
+        ..Options::new(
+            concat!("voxhall-bot/", env!("CARGO_PKG_VERSION")),
+            "voxhall-bot",
+        )
     }
 }
 

@@ -13,18 +13,73 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use clap::Args;
 use voxhall_protocol::UserId;
 use voxhall_session::{
-    SpeakerTap, State,
+    SpeakerTap, State, Transmit,
     audio::{ClockedDevice, DeviceEnds, SAMPLE_RATE, Stereo, from_mono},
 };
 
-use crate::join::Join;
-
+/// What is still on its way when a file has been spoken.
+const TAIL: Duration = Duration::from_millis(1_500);
 /// Chunks of speech a slow disk may be behind.
 const TAP_QUEUE: usize = 4_096;
 /// The microphone is silent until the bot is told to speak.
 const NEVER: u64 = u64::MAX;
+
+/// What is said and kept of a talk, and how long it lasts.
+#[derive(Args)]
+pub struct FileSound {
+    /// WAV file to speak (48 kHz); then the bot leaves, unless --seconds says otherwise.
+    #[arg(long, value_name = "WAV")]
+    play: Option<PathBuf>,
+    /// Speak the file again and again.
+    #[arg(long, requires = "play")]
+    repeat: bool,
+    /// Wait this long before speaking, once it can be heard.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    delay: f32,
+    /// Send all the time, not only while the voice detector hears speech.
+    #[arg(long)]
+    open: bool,
+    /// Record everything heard, mixed, into this WAV file.
+    #[arg(long, value_name = "WAV")]
+    record: Option<PathBuf>,
+    /// Stay this long, then leave. Otherwise when the file was spoken, or when the talk is over.
+    #[arg(long)]
+    seconds: Option<f32>,
+    /// Period of the clock that stands in for a sound card, in samples at 48 kHz.
+    #[arg(long, value_name = "SAMPLES", default_value_t = 240)]
+    period: usize,
+}
+
+impl FileSound {
+    pub fn transmit(&self) -> Transmit {
+        if self.open {
+            Transmit::Open
+        } else {
+            Transmit::VoiceActivity
+        }
+    }
+
+    fn delay(&self) -> Duration {
+        Duration::from_secs_f32(self.delay.max(0.0))
+    }
+
+    /// How long to stay, whatever is spoken.
+    pub fn seconds(&self) -> Option<Duration> {
+        (self.seconds).map(|seconds| Duration::from_secs_f32(seconds.max(0.0)))
+    }
+
+    /// Keeps what was heard, if that was wanted. Gives its length in seconds.
+    pub fn keep(&self, heard: &[Stereo]) -> anyhow::Result<f32> {
+        if let Some(path) = &self.record {
+            write_wav(path, 2, heard.iter().flatten().copied())
+                .with_context(|| format!("can't write {}", path.display()))?;
+        }
+        Ok(heard.len() as f32 / SAMPLE_RATE as f32)
+    }
+}
 
 /// Speaks a file into the session and keeps what it hears.
 pub struct FileDevice {
@@ -32,25 +87,26 @@ pub struct FileDevice {
     heard: Arc<Mutex<Vec<Stereo>>>,
     /// Samples of silence until the file starts; [`NEVER`] until told.
     countdown: Arc<AtomicU64>,
-    file_samples: Option<usize>,
+    delay: Duration,
+    /// From the word to speak until the file was spoken; none: it has no end.
+    lasts: Option<Duration>,
 }
 
 impl FileDevice {
-    pub fn start(ends: DeviceEnds, join: &Join) -> anyhow::Result<Self> {
-        let file = join.play.as_deref().map(read_wav).transpose()?;
-        let file_samples = file.as_ref().map(Vec::len);
+    pub fn start(ends: DeviceEnds, sound: &FileSound) -> anyhow::Result<Self> {
+        let file = sound.play.as_deref().map(read_wav).transpose()?;
+        let spoken = file.as_ref().filter(|_| !sound.repeat);
+        let spoken =
+            spoken.map(|file| Duration::from_secs_f64(file.len() as f64 / f64::from(SAMPLE_RATE)));
+        let keep = sound.record.is_some();
         let heard = Arc::new(Mutex::new(Vec::new()));
         let countdown = Arc::new(AtomicU64::new(NEVER));
-        let (record, keep, wait) = (
-            Arc::clone(&heard),
-            join.record.is_some(),
-            Arc::clone(&countdown),
-        );
-        let (mut next, repeat) = (0, join.repeat);
+        let (record, wait) = (Arc::clone(&heard), Arc::clone(&countdown));
+        let (mut next, repeat) = (0, sound.repeat);
         let clock = ClockedDevice::start(
             ends,
             Instant::now(),
-            join.period,
+            sound.period,
             move |captured, played| {
                 if keep {
                     // Only read after the clock has stopped.
@@ -84,18 +140,20 @@ impl FileDevice {
             clock,
             heard,
             countdown,
-            file_samples,
+            delay: sound.delay(),
+            lasts: spoken.map(|spoken| sound.delay() + spoken + TAIL),
         })
     }
 
-    pub fn speak_after(&self, delay: Duration) {
-        let samples = (delay.as_secs_f64() * f64::from(SAMPLE_RATE)) as u64;
+    /// Once it can be heard.
+    pub fn speak(&self) {
+        let samples = (self.delay.as_secs_f64() * f64::from(SAMPLE_RATE)) as u64;
         self.countdown.store(samples.min(NEVER - 1), Relaxed);
     }
 
-    pub fn file_length(&self) -> Option<Duration> {
-        self.file_samples
-            .map(|samples| Duration::from_secs_f64(samples as f64 / f64::from(SAMPLE_RATE)))
+    /// From [`Self::speak`] until all of the file has arrived; none: it has no end.
+    pub fn lasts(&self) -> Option<Duration> {
+        self.lasts
     }
 
     /// Everything heard since the start.
@@ -143,13 +201,8 @@ impl EachRecorder {
         };
         for (user, samples) in speakers {
             let name = state
-                .guilds
-                .iter()
-                .find_map(|guild| guild.members.get(&user))
-                .map_or_else(
-                    || format!("user-{user}"),
-                    |member| file_name(&member.user.name),
-                );
+                .user(user)
+                .map_or_else(|| format!("user-{user}"), |user| file_name(&user.name));
             let path = self.directory.join(format!("{name}.wav"));
             write_wav(&path, 1, samples.into_iter())
                 .with_context(|| format!("can't write {}", path.display()))?;
@@ -216,11 +269,7 @@ fn read_wav(path: &Path) -> anyhow::Result<Vec<Stereo>> {
 }
 
 /// Writes interleaved `samples`.
-pub fn write_wav(
-    path: &Path,
-    channels: u16,
-    samples: impl Iterator<Item = f32>,
-) -> anyhow::Result<()> {
+fn write_wav(path: &Path, channels: u16, samples: impl Iterator<Item = f32>) -> hound::Result<()> {
     let spec = hound::WavSpec {
         channels,
         sample_rate: SAMPLE_RATE,
@@ -231,6 +280,5 @@ pub fn write_wav(
     for sample in samples {
         writer.write_sample((sample.clamp(-1.0, 1.0) * f32::from(i16::MAX)) as i16)?;
     }
-    writer.finalize()?;
-    Ok(())
+    writer.finalize()
 }

@@ -14,21 +14,20 @@ use voxhall_protocol::{
     SecretText,
     control::{Channel, ChannelKind},
     link::Link,
+    voice::Carrier,
 };
 use voxhall_session::{
     Channels, Connection, FrameLength, Identity, Intent, Microphone, Music, NoiseSuppression,
-    Options, Processing, Session, State, Transmit, VoicePath, audio::SAMPLE_RATE,
+    Options, Processing, Session, State, VoicePath,
 };
 
 use crate::{
-    device::{self, EachRecorder, FileDevice},
+    device::{EachRecorder, FileDevice, FileSound},
     report,
 };
 
 /// How long joining may take before the bot gives up.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(20);
-/// What is still on its way when a file has been spoken.
-const TAIL: Duration = Duration::from_millis(1_500);
 
 #[derive(Args)]
 pub struct Join {
@@ -43,30 +42,14 @@ pub struct Join {
     /// Voice channel; the first one if not given.
     #[arg(long)]
     channel: Option<String>,
-    /// WAV file to speak (48 kHz); then the bot leaves, unless --seconds says otherwise.
-    #[arg(long, value_name = "WAV")]
-    pub play: Option<PathBuf>,
-    /// Speak the file again and again.
-    #[arg(long, requires = "play")]
-    pub repeat: bool,
-    /// Wait this long in the channel before speaking.
-    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
-    delay: f32,
-    /// Record everything heard, mixed, into this WAV file.
-    #[arg(long, value_name = "WAV")]
-    pub record: Option<PathBuf>,
+    #[command(flatten)]
+    sound: FileSound,
     /// Record every speaker apart, into DIR/NAME.wav.
     #[arg(long, value_name = "DIR")]
     record_each: Option<PathBuf>,
-    /// Stay this long, then leave.
-    #[arg(long)]
-    seconds: Option<f32>,
     /// Print statistics as one JSON object on the last line.
     #[arg(long)]
     stats: bool,
-    /// Send all the time, not only while the voice detector hears speech.
-    #[arg(long)]
-    open: bool,
     /// Bring everybody to the same loudness in the mix. Otherwise it is as they were heard.
     #[arg(long)]
     level_voices: bool,
@@ -91,9 +74,9 @@ pub struct Join {
     /// Bring what the file says to the usual level.
     #[arg(long)]
     gain: bool,
-    /// Period of the clock that stands in for a sound card, in samples at 48 kHz.
-    #[arg(long, value_name = "SAMPLES", default_value_t = 240)]
-    pub period: usize,
+    /// The only way that voice may travel: udp, quic or websocket. Otherwise the best that passes.
+    #[arg(long)]
+    carrier: Option<Carrier>,
 }
 
 pub fn run(join: &Join) -> anyhow::Result<()> {
@@ -117,6 +100,7 @@ pub fn run(join: &Join) -> anyhow::Result<()> {
             let _ = wake.try_send(());
         }),
         tap: each.as_ref().map(EachRecorder::tap),
+        carrier: join.carrier,
         ..Options::new(
             concat!("voxhall-bot/", env!("CARGO_PKG_VERSION")),
             "voxhall-bot",
@@ -126,11 +110,7 @@ pub fn run(join: &Join) -> anyhow::Result<()> {
     session.send(Intent::SetFrameLength(join.frame_ms));
     session.send(Intent::SetLevelling(join.level_voices));
     session.send(Intent::SetMicrophone(microphone(join)));
-    session.send(Intent::SetTransmit(if join.open {
-        Transmit::Open
-    } else {
-        Transmit::VoiceActivity
-    }));
+    session.send(Intent::SetTransmit(join.sound.transmit()));
     session.send(Intent::Connect {
         link: join.link.clone(),
         identity: identity(join)?,
@@ -162,23 +142,20 @@ pub fn run(join: &Join) -> anyhow::Result<()> {
         );
     }
     let channel = find_channel(&session.state(), join.channel.as_deref())?;
-    let device = FileDevice::start(session.attach_audio(), join)?;
+    let device = FileDevice::start(session.attach_audio(), &join.sound)?;
     session.send(Intent::JoinVoice(channel.id));
     if !until(deadline, &mut |state| {
         refused(state).map(|()| matches!(state.voice.path, VoicePath::Open(_)))
     })? {
         bail!(
-            "no voice path to {}: UDP port {} seems blocked; open it on the server's firewall",
+            "no voice path to {}: port {} seems blocked; open it on the server's firewall, for UDP as well",
             join.link.host,
             join.link.port
         );
     }
-    device.speak_after(Duration::from_secs_f32(join.delay.max(0.0)));
+    device.speak();
 
-    let stay = join.seconds.map(Duration::from_secs_f32).or_else(|| {
-        let spoken = device.file_length().filter(|_| !join.repeat)?;
-        Some(Duration::from_secs_f32(join.delay.max(0.0)) + spoken + TAIL)
-    });
+    let stay = join.sound.seconds().or(device.lasts());
     let leave_at = stay.map_or_else(
         || Instant::now() + Duration::from_secs(365 * 24 * 3600),
         |stay| Instant::now() + stay,
@@ -193,21 +170,15 @@ pub fn run(join: &Join) -> anyhow::Result<()> {
     let state = session.state();
     let heard = device.stop();
     drop(session);
-    if let Some(path) = &join.record {
-        device::write_wav(path, 2, heard.iter().flatten().copied())
-            .with_context(|| format!("can't write {}", path.display()))?;
-    }
+    let recorded_s = join.sound.keep(&heard)?;
     if let Some(each) = each {
         each.finish(&state)?;
     }
     if join.stats {
-        println!(
-            "{}",
-            serde_json::to_string(&seen.finish(heard.len() as f32 / SAMPLE_RATE as f32))?
-        );
+        println!("{}", serde_json::to_string(&seen.finish(recorded_s))?);
     }
     match &state.connection {
-        Connection::Failed(problem) => bail!("{problem} {}", problem.advice()),
+        Connection::Failed(problem) => bail!(problem.in_full()),
         _ => Ok(()),
     }
 }
@@ -263,7 +234,7 @@ fn refused(state: &State) -> anyhow::Result<()> {
             problem: Some(problem),
             ..
         } => {
-            bail!("{problem} {}", problem.advice())
+            bail!(problem.in_full())
         }
         _ => Ok(()),
     }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use commands::{account, admin, channel, guild, live, people, text, voice};
+use commands::{account, admin, call, channel, guild, live, people, stage, text, voice};
 use profile::Profile;
 
 #[derive(Parser)]
@@ -61,6 +61,11 @@ enum Command {
     #[command(subcommand)]
     Admin(admin::AdminCommand),
     #[command(flatten)]
+    Call(call::Calling),
+    /// Stage rooms: a few speak, many listen.
+    #[command(subcommand)]
+    Stage(stage::StageCommand),
+    #[command(flatten)]
     Live(live::Live),
 }
 
@@ -88,6 +93,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         match cli.command {
             Command::Account(account) => account.run(&profile, json).await,
             Command::Live(live) => live.run(&profile, json).await,
+            Command::Call(call) => call.run(&profile, json).await,
+            Command::Stage(stage) => stage.run(&profile, json).await,
             command => {
                 let client = client::Client::come_back(&profile, json, None).await?;
                 let done = match command {
@@ -97,7 +104,11 @@ fn run(cli: Cli) -> anyhow::Result<()> {
                     Command::Text(text) => text.run(&client).await,
                     Command::Voice(voice) => voice.run(&client).await,
                     Command::Admin(admin) => admin.run(&client).await,
-                    Command::Join(_) | Command::Account(_) | Command::Live(_) => {
+                    Command::Join(_)
+                    | Command::Account(_)
+                    | Command::Call(_)
+                    | Command::Stage(_)
+                    | Command::Live(_) => {
                         unreachable!("handled above")
                     }
                 };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use voxhall_protocol::voice::Carrier;
 use voxhall_session::{
     SpeakerStats, State, VoiceMeters,
     audio::{SAMPLE_RATE, VoiceStatistics},
@@ -16,6 +17,7 @@ pub struct Report {
     /// Once something was sent.
     least_bitrate_bps: Option<u32>,
     rtt_ms: Vec<f32>,
+    carriers: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -23,6 +25,8 @@ pub struct Statistics {
     /// Length of the recording, s.
     recorded_s: f32,
     rtt_ms: Option<f32>,
+    /// How voice travelled, one after the other.
+    carriers: Vec<&'static str>,
     /// Share of our packets that the server says were lost on their way to the listeners.
     reported_loss: f32,
     /// The least that the path allowed for a moment.
@@ -54,13 +58,8 @@ impl Report {
     pub fn observe(&mut self, state: &State, meters: &VoiceMeters) {
         for speaker in &meters.speakers {
             let name = state
-                .guilds
-                .iter()
-                .find_map(|guild| guild.members.get(&speaker.user))
-                .map_or_else(
-                    || speaker.user.to_string(),
-                    |member| member.user.name.clone(),
-                );
+                .user(speaker.user)
+                .map_or_else(|| speaker.user.to_string(), |user| user.name.clone());
             self.speakers
                 .insert(speaker.user.0, (name, speaker.statistics));
         }
@@ -72,6 +71,11 @@ impl Report {
         if let Some(rtt) = meters.rtt_ms {
             self.rtt_ms.push(rtt);
         }
+        if let Some(carrier) = meters.carrier.map(Carrier::name)
+            && self.carriers.last() != Some(&carrier)
+        {
+            self.carriers.push(carrier);
+        }
         self.last = meters.clone();
     }
 
@@ -80,6 +84,7 @@ impl Report {
         Statistics {
             recorded_s,
             rtt_ms: self.rtt_ms.get(self.rtt_ms.len() / 2).copied(),
+            carriers: self.carriers,
             reported_loss: self.last.reported_loss,
             least_bitrate_bps: self.least_bitrate_bps.unwrap_or(0),
             voice: self.last.statistics,

@@ -39,6 +39,7 @@ impl Channel {
             packets_burst: u32::MAX,
             bytes_per_s: u32::MAX,
             bytes_burst: u32::MAX,
+            loudest: None,
         };
         let (mut routes, feed) = Routes::new();
         let counters = Arc::new(Counters::default());

@@ -4,7 +4,7 @@
 //! Times are of this process on one core; what the system needs to send the datagrams is not in them.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,7 +14,7 @@ use voxhall_protocol::{
     BaseKey, ChannelId, Epoch, SenderIndex, SessionSecret, Ssrc, VoiceSessionId,
     voice::{Datagram, PathClient, RtpHeader, Sealer, SessionKeys, TransactionId},
 };
-use voxhall_relay::{Counters, Limits, Relay, Routes, Sends, SessionRoute, Total};
+use voxhall_relay::{Counters, DropReason, Limits, Relay, Routes, Sends, SessionRoute, Total};
 
 const SEED: u64 = 1;
 const PER_CHANNEL: u32 = 10;
@@ -121,8 +121,10 @@ fn talk(world: &mut World, what: &str, speakers: &[u32]) {
     ticks.print("a tick while they talk");
 }
 
-/// One speaker and ten thousand listeners, while many others are there too.
+/// A few speakers and ten thousand who only listen, some of whom send voice all the same, while many others are there too.
 fn stage(others: u32) {
+    const SPEAKERS: u32 = 5;
+    const ROUNDS: u16 = 200;
     println!("\na stage of {STAGE} beside {others} sessions");
     let mut world = World::new();
     for n in 0..others {
@@ -134,35 +136,58 @@ fn stage(others: u32) {
     for n in others..others + STAGE {
         let keys = keys(n);
         let again = keys.clone();
-        publish.time(|| world.insert(n, keys, hall));
+        let may_speak = n < others + SPEAKERS;
+        publish.time(|| {
+            world.add(n, keys, hall, may_speak);
+            world.routes.publish();
+        });
         apply.time(|| world.apply());
         open.time(|| world.open_path(n, again));
     }
     publish.print("publish a join");
     apply.print("apply a join");
     open.print("open a path, both ends");
-    for speakers in [1, 5] {
-        let mut sealers: Vec<_> = (others..others + speakers)
-            .map(|n| (n, sealer(n)))
-            .collect();
+    let (first, listener) = (others, others + STAGE - 1);
+    let mut liar = sealer(listener);
+    for speakers in [1, 3, 5] {
+        let mut sealers: Vec<_> = (first..first + speakers).map(|n| (n, sealer(n))).collect();
         let mut times = Times::default();
-        let mut sent = 0;
-        for sequence in 0..200 {
-            let sequence = sequence + 1_000 * speakers as u16;
+        let mut datagrams_of = vec![0_u32; STAGE as usize];
+        let frames_before = world.counters.total(Total::FramesOut);
+        for round in 0..ROUNDS {
+            let sequence = round + 1_000 * speakers as u16;
             let frames: Vec<_> = sealers
                 .iter_mut()
                 .map(|(n, sealer)| (*n, frame(sealer, *n, sequence)))
                 .collect();
-            sent += times.time(|| world.forward(&frames));
+            times.time(|| world.relay(&frames));
+            world.take_sends(|to| datagrams_of[(number_of(to) - others) as usize] += 1);
+            // In the own name, and in the name of a speaker.
+            for claimed in [listener, first] {
+                let forged = frame(&mut liar, claimed, sequence.wrapping_add(30_000));
+                assert_eq!(world.forward(&[(listener, forged)]), 0);
+            }
         }
+        let frames = world.counters.total(Total::FramesOut) - frames_before;
+        let expected = u64::from(speakers * (STAGE - 1) * u32::from(ROUNDS));
+        let of_listeners = &datagrams_of[speakers as usize..];
         println!(
-            "  {speakers} speakers at once: {:.0} us p50, {:.0} us at most; {:.1} ns a datagram, {} datagrams",
+            "  {speakers} speakers at once: {:.0} us p50, {:.0} us at most; {:.1} ns a listener's frame; {:.2} % delivered, {} to {} datagrams of {ROUNDS} to each \
+             listener",
             us(times.quantile(0.5)),
             us(times.max()),
-            times.sum.as_nanos() as f64 / sent as f64,
-            sent / 200
+            times.sum.as_nanos() as f64 / frames as f64,
+            frames as f64 / expected as f64 * 100.0,
+            of_listeners.iter().min().unwrap(),
+            of_listeners.iter().max().unwrap(),
         );
     }
+    let refused = |reason| world.counters.dropped(reason);
+    println!(
+        "  forged, and sent to nobody: {} in the own name, {} in a speaker's",
+        refused(DropReason::NotAllowed),
+        refused(DropReason::BadTag)
+    );
     let (mut left, mut joined) = (Times::default(), Times::default());
     for n in others + 5..others + 1_005 {
         left.time(|| {
@@ -222,7 +247,7 @@ fn storm(sessions: u32) {
                         assert!(world.routes.remove(id(there.swap_remove(at))));
                     }
                     if leaves != 1 {
-                        world.add(next, keys, channel);
+                        world.add(next, keys, channel, true);
                         there.push(next);
                         next += 1;
                     }
@@ -279,6 +304,7 @@ impl World {
             packets_burst: u32::MAX,
             bytes_per_s: u32::MAX,
             bytes_burst: u32::MAX,
+            loudest: None,
         };
         Self {
             now,
@@ -290,14 +316,14 @@ impl World {
         }
     }
 
-    fn add(&mut self, n: u32, keys: SessionKeys, channel: ChannelId) {
+    fn add(&mut self, n: u32, keys: SessionKeys, channel: ChannelId, may_speak: bool) {
         let route = SessionRoute {
             id: id(n),
             ssrc: ssrc(n),
             sender: SenderIndex(n as u16),
             keys,
             channel,
-            may_speak: true,
+            may_speak,
             deafened: false,
             takes_bundles: true,
             bitrate_bps: 1_000_000_000,
@@ -306,7 +332,7 @@ impl World {
     }
 
     fn insert(&mut self, n: u32, keys: SessionKeys, channel: ChannelId) {
-        self.add(n, keys, channel);
+        self.add(n, keys, channel, true);
         self.routes.publish();
     }
 
@@ -340,13 +366,24 @@ impl World {
         self.drain();
     }
 
-    /// Gives how many datagrams were to be sent.
-    fn forward(&mut self, frames: &[(u32, Datagram)]) -> usize {
+    fn relay(&mut self, frames: &[(u32, Datagram)]) {
         for (n, frame) in frames {
             self.relay
                 .datagram(self.now, address(*n), frame.as_slice(), &mut self.sends);
         }
         self.relay.finish(&mut self.sends);
+    }
+
+    /// Tells where each datagram was to be sent.
+    fn take_sends(&mut self, each: impl FnMut(SocketAddr)) {
+        self.sends.iter().map(|(to, _)| to).for_each(each);
+        self.sends.clear();
+        self.drain();
+    }
+
+    /// Gives how many datagrams were to be sent.
+    fn forward(&mut self, frames: &[(u32, Datagram)]) -> usize {
+        self.relay(frames);
         let sent = self.sends.len();
         self.sends.clear();
         self.drain();
@@ -385,6 +422,13 @@ fn ssrc(n: u32) -> Ssrc {
 fn address(n: u32) -> SocketAddr {
     let [a, b, c, d] = n.to_be_bytes();
     SocketAddr::from(([10 + a, b, c, d], 5_000))
+}
+
+fn number_of(address: SocketAddr) -> u32 {
+    match address.ip() {
+        IpAddr::V4(ip) => u32::from(ip) - (10 << 24),
+        IpAddr::V6(_) => unreachable!("all addresses are made above"),
+    }
 }
 
 fn sealer(n: u32) -> Sealer {

@@ -42,6 +42,8 @@ counted! {
         RateLimited = "rate_limited",
         /// Proven, but it names another member as its sender.
         ForgedSender = "forged_sender",
+        /// Others in the channel are louder, and as many as are forwarded.
+        NotLoudest = "not_loudest",
         /// The member may not speak here.
         NotAllowed = "not_allowed",
         /// The session timed out and is about to be removed.

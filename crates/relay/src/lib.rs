@@ -11,6 +11,7 @@
 
 mod batch;
 mod counters;
+mod loudest;
 mod members;
 mod rate;
 mod relay;

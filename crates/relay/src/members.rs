@@ -5,10 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use voxhall_protocol::{ChannelId, Ssrc, VoiceSessionId};
+use voxhall_protocol::{ChannelId, Ssrc, VoiceSessionId, voice::AudioLevel};
 
 use crate::{
     counters::DropReason,
+    loudest::Loudest,
     rate::Limits,
     routes::Change,
     session::Session,
@@ -32,6 +33,8 @@ struct Channel {
     members: u32,
     /// Exactly the members with a path who are not deafened; addresses in a row, as they are read for each frame.
     listeners: Vec<Listener>,
+    /// Where not all are heard.
+    loudest: Option<Loudest>,
 }
 
 #[derive(Debug)]
@@ -92,6 +95,18 @@ impl Members {
             .map_or(&[], |channel| &channel.listeners)
     }
 
+    /// Whether a frame of this speaker is among the loudest of its channel.
+    pub fn admits(&mut self, now: Instant, slot: Slot, level: Option<AudioLevel>) -> bool {
+        let Some(session) = self.sessions.get_mut(slot) else {
+            return false;
+        };
+        let channel = self.channels.get_mut(session.channel);
+        match channel.and_then(|channel| channel.loudest.as_mut()) {
+            Some(loudest) => loudest.admits(now, slot, level, &mut session.voice),
+            None => true,
+        }
+    }
+
     /// Where a session stands among the listeners of its channel.
     pub fn place(&self, slot: Slot) -> Option<u32> {
         self.sessions.get(slot)?.place
@@ -100,7 +115,7 @@ impl Members {
     pub fn apply(&mut self, change: &Change, limits: &Limits, now: Instant) {
         match change {
             Change::Add(route) => {
-                let channel = self.enter(route.channel);
+                let channel = self.enter(route.channel, limits);
                 let slot = self
                     .sessions
                     .insert(Session::new(route, channel, limits, now));
@@ -129,7 +144,7 @@ impl Members {
                     self.heard.set(slot, NEVER_OLD);
                     if let Some(session) = self.sessions.remove(slot) {
                         self.by_ssrc.remove(session.ssrc);
-                        self.leave(session.channel);
+                        self.leave(slot, session.channel);
                     }
                 }
             }
@@ -197,12 +212,13 @@ impl Members {
         now.saturating_duration_since(self.started).as_millis() as u64
     }
 
-    fn enter(&mut self, id: ChannelId) -> Slot {
+    fn enter(&mut self, id: ChannelId, limits: &Limits) -> Slot {
         let slot = self.by_channel.get(id).unwrap_or_else(|| {
             let slot = self.channels.insert(Channel {
                 id,
                 members: 0,
                 listeners: Vec::new(),
+                loudest: limits.loudest.map(|most| Loudest::of(most.into())),
             });
             self.by_channel.insert(id, slot);
             slot
@@ -213,14 +229,17 @@ impl Members {
         slot
     }
 
-    fn leave(&mut self, slot: Slot) {
-        let Some(channel) = self.channels.get_mut(slot) else {
+    fn leave(&mut self, slot: Slot, channel_slot: Slot) {
+        let Some(channel) = self.channels.get_mut(channel_slot) else {
             return;
         };
         channel.members -= 1;
+        if let Some(loudest) = &mut channel.loudest {
+            loudest.forget(slot);
+        }
         if channel.members == 0 {
             let id = channel.id;
-            self.channels.remove(slot);
+            self.channels.remove(channel_slot);
             self.by_channel.remove(id);
         }
     }

@@ -1,14 +1,16 @@
-//! What one speaker may send.
+//! What one speaker may send, and how many are forwarded.
 
 use std::time::Instant;
 
-/// Per session, both over a sliding budget that fills at the rate and holds the burst.
+/// Packets and bytes are per session, over a sliding budget that fills at the rate and holds the burst.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
     pub packets_per_s: u32,
     pub packets_burst: u32,
     pub bytes_per_s: u32,
     pub bytes_burst: u32,
+    /// Voices of a channel that are forwarded at once, the loudest; none: all.
+    pub loudest: Option<u8>,
 }
 
 impl Default for Limits {
@@ -19,6 +21,7 @@ impl Default for Limits {
             packets_burst: 210,
             bytes_per_s: 90_000,
             bytes_burst: 45_000,
+            loudest: None,
         }
     }
 }
@@ -102,6 +105,7 @@ mod tests {
             packets_burst: 10,
             bytes_per_s: 1_000_000,
             bytes_burst: 1_000_000,
+            loudest: None,
         };
         let start = Instant::now();
         let mut budget = SpeakerBudget::full(&limits, 64_000, start);

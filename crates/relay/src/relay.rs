@@ -10,9 +10,9 @@ use std::{
 use voxhall_protocol::{
     Ssrc, VoiceSessionId,
     voice::{
-        BindingRequest, Datagram, DatagramKind, HopError, MAX_DATAGRAM, NonceSecret, ReplayError,
-        RtcpError, RtpHeader, SFRAME_TAG_LEN, SframeHeader, StunError, classify, parse_reports,
-        write_receiver_report,
+        AudioLevel, BindingRequest, Datagram, DatagramKind, HopError, MAX_DATAGRAM, NonceSecret,
+        ReplayError, RtcpError, RtpHeader, SFRAME_TAG_LEN, SframeHeader, StunError, classify,
+        parse_reports, write_receiver_report,
     },
 };
 
@@ -34,9 +34,10 @@ pub const SPEAKING_OFF_AFTER: Duration = Duration::from_millis(300);
 
 /// Speakers are looked at in turn, not all at each tick.
 const LOOK_AT_SPEAKER_EVERY: Duration = Duration::from_millis(40);
-/// How often a speaker is told what its listeners report.
-const REPORT_EVERY: Duration = Duration::from_secs(1);
-/// A listener reports every second; more often it has no say.
+/// What listeners report about a speaker is gathered for so long before the speaker is told. A listener reports every second: gathered
+/// for as long, each other report would now and then wait for the next one.
+const GATHER_REPORTS: Duration = Duration::from_millis(750);
+/// More often a listener has no say.
 const REPORTS_APART: Duration = Duration::from_millis(500);
 /// Before a path moves its old address is asked so often, and given so much time for each answer.
 const ASKS: u8 = 3;
@@ -190,7 +191,7 @@ impl Relay {
         let checked = check_frame(packet, session);
         let price = Price {
             bytes: bytes.len(),
-            sound_bytes: *checked.as_ref().unwrap_or(&0),
+            sound_bytes: checked.as_ref().map_or(0, |frame| frame.sealed_len),
         };
         let within_budget = session.budget.pay(&self.limits, now, price);
         let (channel, may_speak) = (session.channel, session.may_speak);
@@ -198,7 +199,7 @@ impl Relay {
         if challenge {
             self.challenge(now, from, slot, out);
         }
-        let sealed_len = checked?;
+        let frame = checked?;
         if !within_budget {
             return Err(DropReason::RateLimited);
         }
@@ -206,7 +207,10 @@ impl Relay {
             return Err(DropReason::NotAllowed);
         }
         self.counters.add(Total::FramesIn, 1);
-        if sealed_len > SILENCE_LEN {
+        if !self.members.admits(now, slot, frame.level) {
+            return Err(DropReason::NotLoudest);
+        }
+        if frame.sealed_len > SILENCE_LEN {
             self.note_voice(now, slot);
         }
         self.fan_out(slot, channel, packet, out)
@@ -262,7 +266,7 @@ impl Relay {
         let Self {
             members, reported, ..
         } = self;
-        let due = now + REPORT_EVERY;
+        let due = now + GATHER_REPORTS;
         let mut forged = false;
         parse_reports(compound, |says, block| {
             if says != reporter {
@@ -411,10 +415,8 @@ impl Relay {
     }
 
     fn send_scratch(&mut self, to: SocketAddr, out: &mut Sends) -> Result<(), DropReason> {
-        let frame = out
-            .store(self.scratch.as_slice())
+        out.add(to, self.scratch.as_slice())
             .ok_or(DropReason::Overload)?;
-        out.push(to, frame);
         self.counters.add(Total::DatagramsOut, 1);
         self.counters.add(Total::BytesOut, self.scratch.len());
         Ok(())
@@ -492,8 +494,14 @@ impl Relay {
     }
 }
 
-/// What a proven packet must be to be forwarded: an SFrame of its session's sender. Gives the length of its text.
-fn check_frame(packet: &[u8], session: &Session) -> Result<usize, DropReason> {
+struct Frame {
+    level: Option<AudioLevel>,
+    /// Bytes of Opus.
+    sealed_len: usize,
+}
+
+/// What a proven packet must be to be forwarded: an SFrame of its session's sender.
+fn check_frame(packet: &[u8], session: &Session) -> Result<Frame, DropReason> {
     let malformed = |_| DropReason::Malformed;
     let (header, header_len) = RtpHeader::parse(packet).map_err(malformed)?;
     let malformed = |_| DropReason::Malformed;
@@ -501,10 +509,13 @@ fn check_frame(packet: &[u8], session: &Session) -> Result<usize, DropReason> {
     if header.ssrc != session.ssrc || sframe.kid.sender() != session.sender {
         return Err(DropReason::ForgedSender);
     }
-    packet
-        .len()
+    let sealed_len = (packet.len())
         .checked_sub(header_len + sframe_len + SFRAME_TAG_LEN)
-        .ok_or(DropReason::Malformed)
+        .ok_or(DropReason::Malformed)?;
+    Ok(Frame {
+        level: header.audio_level,
+        sealed_len,
+    })
 }
 
 /// The same address compares equal whatever flow label its packets carried.

@@ -42,9 +42,29 @@ impl Sends {
 
     /// Where to send what. Neighbours often share the same bytes.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (SocketAddr, &[u8])> {
-        self.sends
-            .iter()
+        self.part(0, 1)
+    }
+
+    /// The part `index` of `parts` about equal ones. What goes to one listener is all in one part.
+    pub fn part(
+        &self,
+        index: usize,
+        parts: usize,
+    ) -> impl ExactSizeIterator<Item = (SocketAddr, &[u8])> {
+        (self.sends[self.bound(index, parts)..self.bound(index + 1, parts)].iter())
             .map(|(to, frame)| (*to, self.frame(*frame)))
+    }
+
+    /// Where a part begins.
+    fn bound(&self, index: usize, parts: usize) -> usize {
+        let even = self.sends.len() * index / parts;
+        let Some((before, _)) = even.checked_sub(1).map(|last| self.sends[last]) else {
+            return 0;
+        };
+        let same = self.sends[even..]
+            .iter()
+            .take_while(|(to, _)| *to == before);
+        even + same.count()
     }
 
     /// To be called once everything was sent.
@@ -52,6 +72,13 @@ impl Sends {
         self.bytes.clear();
         self.frames.clear();
         self.sends.clear();
+    }
+
+    /// One datagram to one address; `None` when the batch is full.
+    pub fn add(&mut self, to: SocketAddr, bytes: &[u8]) -> Option<()> {
+        let frame = self.store(bytes)?;
+        self.push(to, frame);
+        Some(())
     }
 
     pub(crate) fn frame(&self, frame: FrameIndex) -> &[u8] {
@@ -80,5 +107,38 @@ impl Sends {
 impl Default for Sends {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever the parts, together they are the whole, and nobody's are in two of them.
+        #[test]
+        fn parts_are_the_whole_and_split_nobody(
+            runs in proptest::collection::vec(1..5usize, 0..60),
+            parts in 1..6usize,
+        ) {
+            let mut sends = Sends::new();
+            for (port, count) in (1..).zip(&runs) {
+                for n in 0..*count {
+                    sends.add((Ipv4Addr::LOCALHOST, port).into(), &[n as u8]).unwrap();
+                }
+            }
+            let split: Vec<Vec<_>> = (0..parts).map(|n| sends.part(n, parts).collect()).collect();
+            let whole: Vec<_> = sends.iter().collect();
+            prop_assert_eq!(split.concat(), whole);
+            for (n, part) in split.iter().enumerate() {
+                for (to, _) in part {
+                    prop_assert!(split[n + 1..].iter().flatten().all(|(other, _)| other != to));
+                }
+            }
+        }
     }
 }

@@ -11,6 +11,7 @@ use voxhall_protocol::{
 };
 
 use crate::{
+    loudest::Voice,
     rate::{Limits, SpeakerBudget},
     reports::SpeakerReport,
     routes::SessionRoute,
@@ -39,6 +40,7 @@ pub(crate) struct Session {
     pub rtcp_down: RtcpSender,
     pub stun: StunKey,
     pub budget: SpeakerBudget,
+    pub voice: Voice,
     /// Counts the moves of the path that were begun, so that a nonce made before one is worthless after it.
     pub generation: u32,
     pub moving: Moving,
@@ -91,6 +93,7 @@ impl Session {
             rtcp_up: RtcpReceiver::new(route.keys.hop_up.clone()),
             rtcp_down: RtcpSender::new(route.keys.hop_down.clone()),
             budget: SpeakerBudget::full(limits, route.bitrate_bps, now),
+            voice: Voice::default(),
             generation: 0,
             moving: Moving::Settled { before: None },
             speaking: false,

@@ -37,25 +37,31 @@ pub async fn open(link: Link) -> Result<(Socket, SocketAddr), Problem> {
 
 /// A TLS connection to the server of a link, and to nobody else.
 pub(crate) async fn connect(link: &Link) -> Result<(TlsStream<TcpStream>, SocketAddr), Problem> {
-    let address = link.authority();
     let unreachable = || Problem::Unreachable {
-        address: address.clone(),
+        address: link.authority(),
     };
     let stream = TcpStream::connect((link.host.as_str(), link.port))
         .await
         .map_err(|_| unreachable())?;
     let _ = stream.set_nodelay(true);
     let peer = stream.peer_addr().map_err(|_| unreachable())?;
+    Ok((secure(link, stream).await?, peer))
+}
+
+/// TLS on a connection, with the server of the link and nobody else.
+pub(crate) async fn secure(
+    link: &Link,
+    stream: TcpStream,
+) -> Result<TlsStream<TcpStream>, Problem> {
     let untrusted = |error: &dyn std::fmt::Display| Problem::CertificateUntrusted {
         reason: error.to_string(),
     };
     let config = tls::client_config(link.pin).map_err(|error| untrusted(&error))?;
     let name = ServerName::try_from(link.host.clone()).map_err(|error| untrusted(&error))?;
-    let stream = TlsConnector::from(config)
+    TlsConnector::from(config)
         .connect(name, stream)
         .await
-        .map_err(|error| tls::problem_of(&error, &address))?;
-    Ok((stream, peer))
+        .map_err(|error| tls::problem_of(&error, &link.authority()))
 }
 
 async fn open_unhurried(link: &Link, address: &str) -> Result<(Socket, SocketAddr), Problem> {

@@ -1,10 +1,13 @@
 //! The session as a pure state machine: inputs and the time in, outputs out. No socket, no clock, no thread.
 
 mod ask;
+mod calls;
 mod connection;
 mod fold;
 mod outbox;
+mod replies;
 mod sign_in;
+mod stages;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -17,15 +20,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 use voxhall_protocol::{
-    ChannelId, FileId, GuildId, SecretText, Ssrc,
+    CallId, ChannelId, FileId, GuildId, SecretText, Ssrc,
     control::{
-        self, CreateInvite, Credentials, Done, EpochKey, Event, Failure, FailureKind, Hello,
-        HelloReply, Incoming, Invite, InvitePreview, Logout, MessagePage, Ping, ReadState, Ready,
-        Redeemed, Reply, Request, RequestId, Resumed, SearchPage, SetIdle, StartTyping,
-        UploadPurpose, VoiceGrant, VoiceState,
+        CreateInvite, EpochKey, Event, Hello, Invite, InvitePreview, JoinStage, Logout, Ping,
+        Reply, Request, RequestId, SetIdle, StartTyping, UploadPurpose, VoiceGrant, VoiceState,
     },
     limits::{PROTOCOL_MAX, PROTOCOL_MIN},
     link::Link,
@@ -33,7 +32,7 @@ use voxhall_protocol::{
 
 use crate::{
     AskError, Connection, Identity, Intent, InviteLink, NoticeLevel, Problem, State, StoredLogin,
-    Tag, Terms, TransferId, TransferProgress, VoicePath,
+    Tag, TransferId, TransferProgress, VoicePath,
 };
 use text::ListJob;
 
@@ -73,8 +72,10 @@ pub enum Input {
     Closed,
     /// Voice datagrams pass both ways.
     VoiceOpened,
-    /// They no longer do.
+    /// They no longer do; what carries them is being tried again.
     VoiceLost,
+    /// Nothing can carry them: the system gave no socket.
+    VoiceFailed,
     /// Something is asked by the program itself; [`Output::Answered`] comes with the same tag.
     Ask {
         tag: Tag,
@@ -139,6 +140,11 @@ enum Pending {
     Invite(GuildId),
     /// With the number of the wish.
     Join(u32),
+    /// With the number of the wish, and where.
+    EnterCall(u32, ChannelId),
+    /// With the number of the wish, and how to come in.
+    EnterStage(u32, JoinStage),
+    StageAgain,
     /// The queued thing of this number.
     Queued(u64),
     List(ListJob),
@@ -235,6 +241,16 @@ pub struct Core {
     granted: Option<(ChannelId, Ssrc)>,
     /// Counts wishes to be in a channel: only the answer to the newest one matters.
     wish: u32,
+    /// The same for calls.
+    call_wish: u32,
+    /// And for stage rooms.
+    stage_wish: u32,
+    /// The call that was hung up while there was no connection: the server was not told yet.
+    hung_up: Option<CallId>,
+    /// The same for a stage room.
+    left_stage: Option<ChannelId>,
+    /// The stage room the person is in, and how they came in.
+    wanted_stage: Option<JoinStage>,
     /// The invite made last, to show again instead of making one with every click.
     made_invite: Option<(GuildId, Instant, Invite)>,
     /// Where the link leads, while it is asked who is there.
@@ -280,6 +296,11 @@ impl Core {
             rejoin_at: None,
             granted: None,
             wish: 0,
+            call_wish: 0,
+            stage_wish: 0,
+            hung_up: None,
+            left_stage: None,
+            wanted_stage: None,
             made_invite: None,
             preview: None,
             next_notice: 1,
@@ -357,11 +378,15 @@ impl Core {
             Input::Text(text) => self.text(now, &text, out),
             Input::VoiceOpened => {
                 if let Some(channel) = self.running_channel() {
-                    self.rejoin_at = None;
                     self.set_path(VoicePath::Open(channel));
                 }
             }
             Input::VoiceLost => {
+                if let Some(channel) = self.running_channel() {
+                    self.set_path(VoicePath::Blocked(channel));
+                }
+            }
+            Input::VoiceFailed => {
                 if let Some(channel) = self.running_channel() {
                     self.set_path(VoicePath::Blocked(channel));
                     self.rejoin_at = Some(now + REJOIN_EVERY);
@@ -422,12 +447,11 @@ impl Core {
                     self.open(out);
                 }
             }
-            Intent::JoinVoice(channel) => {
-                if self.state.voice.channel() != Some(channel) {
-                    self.want_channel(now, channel, out);
-                }
-            }
-            Intent::LeaveVoice => self.leave_voice(now, out),
+            Intent::JoinVoice(channel) => self.go_to(now, channel, out),
+            Intent::LeaveVoice => self.go_out(now, out),
+            Intent::Call(intent) => self.call_intent(now, intent, out),
+            Intent::JoinStage(join) => self.join_stage(now, &join, out),
+            Intent::LeaveStage => self.leave_stage(now, out),
             Intent::SetMuted(muted) => {
                 self.state.voice.muted = muted;
                 if !muted {
@@ -595,132 +619,6 @@ impl Core {
         }
     }
 
-    fn text(&mut self, now: Instant, text: &str, out: &mut Vec<Output>) {
-        self.heard_at = now;
-        match control::parse_from_server(text) {
-            Ok(Incoming::Result { id, result }) => {
-                if let Some((pending, _)) = self.pending.remove(&id) {
-                    self.result(now, pending, &result, out);
-                }
-            }
-            Ok(Incoming::Failed { id, failure }) => {
-                if let Some((pending, _)) = id.and_then(|id| self.pending.remove(&id)) {
-                    self.failed(now, pending, &failure, out);
-                }
-            }
-            Ok(Incoming::Event { seq, event }) => self.numbered(now, seq, event, out),
-            Err(error) => {
-                self.notice(NoticeLevel::Warning, error.to_string());
-                out.push(Output::Close);
-                self.closed(now, Problem::ConnectionLost, out);
-            }
-        }
-    }
-
-    fn result(&mut self, now: Instant, pending: Pending, result: &RawValue, out: &mut Vec<Output>) {
-        let read = match pending {
-            Pending::Hello => read::<HelloReply>(result).map(|reply| {
-                self.heartbeat =
-                    Duration::from_millis(u64::from(reply.heartbeat_ms.clamp(1_000, 120_000)));
-                self.state.server_name = Some(reply.server_name);
-                self.state.terms = Some(Terms {
-                    registration: reply.registration,
-                    guests: reply.guests,
-                });
-                self.changed = true;
-                self.sign_in(now, out);
-            }),
-            Pending::Inspect => read::<InvitePreview>(result).map(|preview| {
-                self.preview = Some(preview);
-                self.ask_who(None);
-            }),
-            Pending::SignIn => {
-                read::<Credentials>(result).map(|credentials| self.signed_in(now, credentials, out))
-            }
-            Pending::Refresh => read::<Credentials>(result)
-                .map(|credentials| self.keep_credentials(now, credentials, out)),
-            Pending::Begin => read::<Ready>(result).map(|ready| self.ready(now, ready, out)),
-            Pending::Resume => {
-                read::<Resumed>(result).map(|resumed| self.resumed(now, resumed.missed, out))
-            }
-            // The guild itself came as an event before.
-            Pending::Redeem => read::<Redeemed>(result).map(drop),
-            Pending::Invite(guild) => read::<Invite>(result).map(|invite| {
-                self.made_invite = Some((guild, now, invite.clone()));
-                self.state.invite = InviteLink::Made(invite);
-                self.changed = true;
-            }),
-            Pending::Join(wish) => {
-                read::<VoiceGrant>(result).map(|grant| self.granted(wish, grant, out))
-            }
-            Pending::Queued(number) => self.queued_done(now, number, result, out),
-            Pending::List(job) => {
-                read::<MessagePage>(result).map(|page| self.add_page(now, job, page, out))
-            }
-            Pending::Search => read::<SearchPage>(result).map(|page| self.found(page)),
-            Pending::Recount(channel) => {
-                read::<ReadState>(result).map(|state| self.recounted(now, channel, state, out))
-            }
-            Pending::Ask(asker, request) => {
-                let answer = request.read_reply(result);
-                return self.answered(
-                    asker,
-                    &request,
-                    answer.map_err(|_| AskError::Unreadable),
-                    out,
-                );
-            }
-            Pending::Ping | Pending::Courtesy => read::<Done>(result).map(drop),
-        };
-        if read.is_err() {
-            // The server speaks a protocol that it said it doesn't.
-            let message =
-                "The server's answer makes no sense to this version of the app.".to_owned();
-            self.give_up(Problem::VersionMismatch { message }, out);
-        }
-    }
-
-    fn failed(&mut self, now: Instant, pending: Pending, failure: &Failure, out: &mut Vec<Output>) {
-        let message = failure.message.clone();
-        match pending {
-            Pending::Hello => match failure.kind() {
-                FailureKind::VersionMismatch => {
-                    self.give_up(Problem::VersionMismatch { message }, out);
-                }
-                _ => self.try_again(now, failure, out),
-            },
-            Pending::Inspect => self.ask_who(Some(Problem::Refused { message })),
-            Pending::SignIn => self.sign_in_failed(now, failure, out),
-            Pending::Begin => self.begin_failed(now, failure, out),
-            Pending::Resume => self.resume_failed(now, failure, out),
-            Pending::Refresh => self.refresh_failed(now, failure, out),
-            Pending::Join(wish) => self.join_refused(now, wish, message, out),
-            Pending::Queued(number) => self.queued_failed(now, number, failure, out),
-            Pending::List(job) => self.list_failed(now, job, failure),
-            Pending::Search => self.search_failed(message),
-            Pending::Invite(_) => {
-                self.state.invite = InviteLink::Failed(message);
-                self.changed = true;
-            }
-            Pending::Redeem => self.notice(NoticeLevel::Warning, message),
-            Pending::Ask(asker, request) => {
-                let failure = AskError::Refused(failure.clone());
-                self.answered(asker, &request, Err(failure), out);
-            }
-            Pending::Recount(channel) => {
-                self.state.reading_mut(channel).uncertain = true;
-                let wait = failure
-                    .data
-                    .retry_after_ms
-                    .unwrap_or(2_000)
-                    .clamp(100, 60_000);
-                self.recounts_later
-                    .insert(channel, now + Duration::from_millis(wait));
-            }
-            Pending::Ping | Pending::Courtesy => {}
-        }
-    }
-
     fn notice(&mut self, level: NoticeLevel, text: String) {
         let id = self.next_notice;
         self.next_notice += 1;
@@ -748,10 +646,6 @@ fn unit(value: f32) -> f32 {
     } else {
         0.0
     }
-}
-
-fn read<T: DeserializeOwned>(result: &RawValue) -> serde_json::Result<T> {
-    serde_json::from_str(result.get())
 }
 
 /// An invite as the app makes it: good for a week, for anyone who has it.

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use voxhall_protocol::{
-    ChannelId, FileId, GuildId, MessageId, SecretText, UserId,
-    control::{Request, SearchMessages, UnixMs, UploadPurpose},
+    CallId, ChannelId, FileId, GuildId, MessageId, SecretText, UserId,
+    control::{JoinStage, Request, SearchMessages, UnixMs, UploadPurpose},
     link::Link,
 };
 use voxhall_voice::FrameLength;
@@ -43,6 +43,29 @@ pub enum Place {
     Time(UnixMs),
 }
 
+/// What a person does with calls. What comes of it appears in `State::calls`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallIntent {
+    /// Calls everyone else in a conversation, or comes into its call.
+    Start {
+        channel: ChannelId,
+        /// Leaves the call one is in.
+        end_current: bool,
+    },
+    /// Answers a call, comes into one that runs, or back to it.
+    Answer {
+        call: CallId,
+        end_current: bool,
+    },
+    Reject(CallId),
+    /// Leaves the call of this device, or gives up calling.
+    HangUp,
+    /// Rings someone of the conversation once more.
+    RingAgain(UserId),
+    /// How the last call ended was seen.
+    DismissLast,
+}
+
 /// Something the person did. Sending one never blocks.
 ///
 /// What the session itself keeps or repeats has an intent of its own: connections, voice, histories, and what is written while offline.
@@ -64,6 +87,10 @@ pub enum Intent {
 
     JoinVoice(ChannelId),
     LeaveVoice,
+    Call(CallIntent),
+    /// Comes into a stage room, and hears it.
+    JoinStage(JoinStage),
+    LeaveStage,
     SetMuted(bool),
     /// Deafened people are muted too.
     SetDeafened(bool),

@@ -56,14 +56,15 @@ mod state;
 mod tls;
 mod voice;
 
-pub use intent::{Identity, Intent, Place};
+pub use intent::{CallIntent, Identity, Intent, Place};
 pub use shell::{EventHook, Happening, LoginKeeper, Options, Session, SpeakerTap};
 pub use state::{
-    Answer, AskError, Connection, Guild, History, InviteLink, Latency, Microphone, MicrophoneMeter,
-    Music, Notice, NoticeLevel, PendingEdit, PendingMessage, Problem, Reading, Search,
-    SpeakerMeter, State, StoredLogin, Tag, Terms, Transfer, TransferId, TransferProgress, Transmit,
-    Voice, VoiceMeters, VoicePath,
+    Answer, AskError, CallOver, Calls, Connection, Guild, History, InviteLink, LastCall, Latency,
+    Microphone, MicrophoneMeter, Music, Notice, NoticeLevel, PendingEdit, PendingMessage, Problem,
+    Reading, Search, SpeakerMeter, StageHere, State, StoredLogin, Tag, Terms, Transfer, TransferId,
+    TransferProgress, Transmit, Voice, VoiceMeters, VoicePath,
 };
+pub use voice::{Route, carry};
 pub use voxhall_voice::{
     Channels, EchoStats, FrameLength, NoiseSuppression, Processing, SpeakerStats,
 };

@@ -23,6 +23,7 @@ use voxhall_protocol::{
     SecretText, UserId,
     control::{Call, Event, Reply, Request},
     link::Link,
+    voice::Carrier,
 };
 
 use crate::{
@@ -31,7 +32,7 @@ use crate::{
     control::{self, Socket},
     core::{Core, Input, Output},
     files::{self, Site},
-    voice::{VoiceEngine, VoiceEvent},
+    voice::{Route, VoiceEngine, VoiceEvent},
 };
 
 /// Intents a person can be ahead of the session; beyond it they are dropped.
@@ -76,6 +77,8 @@ pub struct Options {
     /// it where only this user can read it: the refresh token in it is spent by its use, so an older one is worth nothing.
     pub keep_login: Option<LoginKeeper>,
     pub tap: Option<SpeakerTap>,
+    /// The only way that voice may travel; otherwise the best that passes.
+    pub carrier: Option<Carrier>,
 }
 
 impl Options {
@@ -87,6 +90,7 @@ impl Options {
             on_event: None,
             keep_login: None,
             tap: None,
+            carrier: None,
         }
     }
 }
@@ -114,7 +118,7 @@ impl Session {
     /// The system refused a thread or the runtime's resources.
     pub fn start(mut options: Options) -> std::io::Result<Self> {
         let (voice_events, voice_event_queue) = mpsc::channel(64);
-        let voice = VoiceEngine::start(voice_events, options.tap.take())?;
+        let voice = VoiceEngine::start(voice_events, options.tap.take(), options.carrier)?;
         let (mut session, shell) = Self::make(options, Some(voice))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -407,8 +411,9 @@ impl Shell {
             },
             Some(question) = self.questions.recv() => Next::Ask(question),
             Some(event) = voice.recv() => Next::Handle(match event {
-                VoiceEvent::PathOpened => Input::VoiceOpened,
-                VoiceEvent::PathLost => Input::VoiceLost,
+                VoiceEvent::Opened => Input::VoiceOpened,
+                VoiceEvent::Lost => Input::VoiceLost,
+                VoiceEvent::Failed => Input::VoiceFailed,
             }),
             Some((transfer, progress)) = self.report_queue.recv() => Next::Handle(Input::Transfer(transfer, progress)),
             () = sleep_until(timeout) => Next::Handle(Input::Tick),
@@ -493,10 +498,12 @@ impl Shell {
         let Some(voice) = &self.voice else { return };
         let settings = || self.core.state().voice.clone();
         match output {
-            Output::StartVoice(grant) => match self.server {
-                // Voice has the same port number, over UDP.
-                Some(server) => voice.join(server, *grant, settings()),
-                None => unreachable!("a grant comes over a connection, which has an address"),
+            Output::StartVoice(grant) => match (self.server, self.link.clone()) {
+                // Voice has the same port number, over UDP and over TCP.
+                (Some(server), Some(link)) => {
+                    voice.join(Route { server, link }, *grant, settings());
+                }
+                _ => unreachable!("a grant comes over a connection, which has an address"),
             },
             Output::StopVoice => voice.leave(),
             Output::VoiceKey(key) => voice.rekey(key),

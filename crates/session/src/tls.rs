@@ -10,23 +10,33 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls_platform_verifier::BuilderVerifierExt;
-use voxhall_protocol::link::CertificatePin;
+use voxhall_protocol::{link::CertificatePin, voice::QUIC_ALPN};
 
 use crate::Problem;
 
 /// A TLS 1.3 client configuration that trusts exactly the pinned certificate, or whom the system trusts.
 pub fn client_config(pin: Option<CertificatePin>) -> Result<Arc<ClientConfig>, rustls::Error> {
+    config(pin).map(Arc::new)
+}
+
+/// The same, for a QUIC connection that carries voice.
+pub fn voice_config(pin: Option<CertificatePin>) -> Result<Arc<ClientConfig>, rustls::Error> {
+    let mut config = config(pin)?;
+    config.alpn_protocols = vec![QUIC_ALPN.to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn config(pin: Option<CertificatePin>) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13])?;
-    let config = match pin {
+    Ok(match pin {
         Some(pin) => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(PinVerifier { pin, provider }))
             .with_no_client_auth(),
         None => builder.with_platform_verifier()?.with_no_client_auth(),
-    };
-    Ok(Arc::new(config))
+    })
 }
 
 /// What a failed handshake means for the person.

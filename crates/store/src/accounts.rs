@@ -4,7 +4,7 @@ use std::{fmt, future::Future};
 
 use voxhall_protocol::{
     DeviceId, FileId, GuildId, UserId,
-    control::{OwnPresence, UnixMs, User},
+    control::{CallsFrom, OwnPresence, UnixMs, User},
 };
 
 use crate::{AddressHash, InviteError, Joined, StoreError};
@@ -294,6 +294,7 @@ pub struct UserRecord {
     pub is_admin: bool,
     pub suspended: bool,
     pub presence: OwnPresence,
+    pub calls_from: CallsFrom,
 }
 
 /// A user as administrators see them.

@@ -4,11 +4,12 @@
 use voxhall_protocol::{
     ChannelId, DeviceId, GuildId, MessageId, RoleId, UserId,
     control::{
-        Channel, GuildInfo, Mentions, Message, OwnPresence, ReadState, RelationKind, Role, UnixMs,
+        CallEntry, Channel, GuildInfo, Mentions, Message, OwnPresence, ReadState, RelationKind,
+        Role, UnixMs,
     },
 };
 
-use crate::{ConversationRecord, GuildRecord, MemberRecord, UserRecord};
+use crate::{ConversationRecord, GuildRecord, MemberRecord, StageRecord, UserRecord};
 
 #[derive(Debug, Clone)]
 #[expect(
@@ -102,6 +103,20 @@ pub enum Change {
         emoji: String,
         /// How many react so now.
         count: u32,
+    },
+    /// A call is over: what one of its parties has of it.
+    CallLogged {
+        user: UserId,
+        entry: CallEntry,
+        /// Calls that they missed and have not looked at.
+        missed: u32,
+    },
+    /// New, or changed in what lasts of it.
+    StageSaved(StageRecord),
+    StageEnded(ChannelId),
+    CallsSeen {
+        user: UserId,
+        missed: u32,
     },
     Read {
         user: UserId,

@@ -4,6 +4,7 @@
 //! arguments: a store rolls no dice and reads no clock.
 
 mod accounts;
+mod calls;
 mod change;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -17,9 +18,11 @@ mod moderation;
 mod people;
 mod settings;
 mod sqlite;
+mod stages;
 mod totals;
 
 pub use accounts::*;
+pub use calls::*;
 pub use change::{Change, Removal};
 pub use error::StoreError;
 pub use files::*;
@@ -31,6 +34,7 @@ pub use moderation::*;
 pub use people::*;
 pub use settings::*;
 pub use sqlite::{OpenError, SqliteStore, WriterStats, maintenance};
+pub use stages::*;
 pub use totals::*;
 
 /// All concerns at once: what a server needs.
@@ -39,6 +43,8 @@ pub trait Store:
     + SigningKeys
     + People
     + Conversations
+    + Calls
+    + Stages
     + Guilds
     + Channels
     + Roles
@@ -57,6 +63,8 @@ impl<
         + SigningKeys
         + People
         + Conversations
+        + Calls
+        + Stages
         + Guilds
         + Channels
         + Roles

@@ -18,8 +18,6 @@ pub const UNREAD_AMONG: u32 = 4 * MAX_UNREAD;
 /// The nonce of a deleted message is remembered for this long, so that a late retry doesn't bring the message back. Longer than any slow
 /// mode, which counts deleted messages too.
 pub const DELETED_KEPT_MS: UnixMs = 24 * 3_600_000;
-/// The beginning of a message that stands with its replies, characters.
-pub const EXCERPT_CHARS: usize = 100;
 
 /// Text messages, what people do with them, and how far they have read.
 pub trait Messages: Send + Sync {

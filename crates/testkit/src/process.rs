@@ -181,7 +181,17 @@ impl BotProcess {
         self.program.kill9()
     }
 
-    /// Waits until the bot ends by itself, and gives its statistics. An error when it fails or takes longer.
+    /// Whether the bot has left by itself.
+    pub fn has_ended(&mut self) -> io::Result<bool> {
+        Ok(self.program.child.try_wait()?.is_some())
+    }
+
+    /// Has the bot leave now (SIGINT), with all that it does when its time is over.
+    pub fn leave(&self) -> io::Result<()> {
+        self.program.signal("INT")
+    }
+
+    /// Waits until the bot has left, and gives its statistics. An error when it fails or takes longer.
     pub fn finish(mut self, within: Duration) -> io::Result<Value> {
         let status = self.program.wait(within)?;
         if !status.success() {
@@ -259,11 +269,16 @@ impl Program {
     }
 
     fn terminate(&mut self) -> io::Result<ExitStatus> {
-        // The standard library only knows SIGKILL.
-        Command::new("kill")
-            .arg(self.child.id().to_string())
-            .status()?;
+        self.signal("TERM")?;
         self.wait(PATIENCE)
+    }
+
+    /// A signal to a program that is not waited for yet, so that its number is still its own.
+    fn signal(&self, name: &str) -> io::Result<()> {
+        // The standard library only knows SIGKILL.
+        let pid = self.child.id().to_string();
+        Command::new("kill").args(["-s", name, &pid]).status()?;
+        Ok(())
     }
 
     fn error(&self, what: &str) -> io::Error {

@@ -9,6 +9,7 @@ use std::{
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
         mpsc::{self, Receiver, SyncSender},
     },
     thread::{self, JoinHandle},
@@ -16,6 +17,7 @@ use std::{
 };
 
 use mio::{Events, Interest, Poll, Token, Waker, net::UdpSocket};
+use voxhall_protocol::voice::{DatagramKind, classify};
 
 use crate::sim::{Impairment, Link, LinkStats};
 
@@ -60,6 +62,7 @@ impl Proxy {
         let control = Arc::new(Mutex::new(Control {
             gate: Gate::Open,
             connections: Vec::new(),
+            stalled: Arc::default(),
         }));
         let shared = Arc::clone(&control);
         thread::Builder::new()
@@ -93,7 +96,15 @@ impl Proxy {
 
     /// Swallows every datagram while `on`.
     pub fn black_hole(&self, on: bool) {
-        self.order(Command::BlackHole(on));
+        self.order(Command::Swallow(match on {
+            true => Swallowed::All,
+            false => Swallowed::Nothing,
+        }));
+    }
+
+    /// Swallows every datagram but QUIC's, as a firewall does that lets HTTP/3 pass.
+    pub fn only_quic(&self) {
+        self.order(Command::Swallow(Swallowed::AllButQuic));
     }
 
     /// Gives every client a new outside port, as a NAT does after a pause. The old ports hear nothing any more.
@@ -104,6 +115,14 @@ impl Proxy {
     /// Cuts all connections and refuses new ones while `false`. Datagrams are not concerned.
     pub fn allow_control(&self, open: bool) {
         self.set_gate(if open { Gate::Open } else { Gate::Cut });
+    }
+
+    /// Swallows what comes by the connections that are open now, without closing them, as a firewall does that has forgotten them.
+    /// New ones pass.
+    pub fn stall_connections(&self) {
+        let mut control = self.control.lock().expect("no holder panics");
+        control.stalled.store(true, Relaxed);
+        control.stalled = Arc::default();
     }
 
     /// What became of the datagrams so far: from clients to the server, and back.
@@ -143,10 +162,28 @@ impl Drop for Proxy {
 #[derive(Debug)]
 enum Command {
     Set(Box<Path>),
-    BlackHole(bool),
+    Swallow(Swallowed),
     Rebind,
     Stats(SyncSender<(LinkStats, LinkStats)>),
     Stop,
+}
+
+/// Datagrams that don't pass.
+#[derive(Clone, Copy, Debug)]
+enum Swallowed {
+    Nothing,
+    AllButQuic,
+    All,
+}
+
+impl Swallowed {
+    fn has(self, datagram: &[u8]) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::AllButQuic => classify(datagram) != DatagramKind::Quic,
+            Self::All => true,
+        }
+    }
 }
 
 const WAKE: Token = Token(0);
@@ -161,7 +198,7 @@ struct Relay {
     path: Path,
     seed: u64,
     orders: Receiver<Command>,
-    black_hole: bool,
+    swallowed: Swallowed,
     clients: Vec<Client>,
     by_address: HashMap<SocketAddr, usize>,
 }
@@ -191,7 +228,7 @@ impl Relay {
             path,
             seed,
             orders,
-            black_hole: false,
+            swallowed: Swallowed::Nothing,
             clients: Vec::new(),
             by_address: HashMap::new(),
         })
@@ -235,7 +272,7 @@ impl Relay {
                 }
                 self.path = *path;
             }
-            Command::BlackHole(on) => self.black_hole = on,
+            Command::Swallow(what) => self.swallowed = what,
             Command::Rebind => {
                 for i in 0..self.clients.len() {
                     let fresh = self
@@ -264,7 +301,7 @@ impl Relay {
     fn take_from_clients(&mut self, buffer: &mut [u8]) {
         while let Ok((length, from)) = self.inward.recv_from(buffer) {
             let Some(i) = self.client(from) else { continue };
-            if !self.black_hole {
+            if !self.swallowed.has(&buffer[..length]) {
                 self.clients[i]
                     .up
                     .send(Instant::now(), length, buffer[..length].to_vec());
@@ -276,7 +313,7 @@ impl Relay {
         for client in &mut self.clients {
             // An error here is the server being away (port unreachable): the same as nothing.
             while let Ok(length) = client.outward.recv(buffer) {
-                if !self.black_hole {
+                if !self.swallowed.has(&buffer[..length]) {
                     client
                         .down
                         .send(Instant::now(), length, buffer[..length].to_vec());
@@ -362,6 +399,8 @@ fn bind_both() -> io::Result<(TcpListener, UdpSocket)> {
 struct Control {
     gate: Gate,
     connections: Vec<TcpStream>,
+    /// Of all connections since the last time that they were stalled.
+    stalled: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -402,15 +441,20 @@ fn accept(listener: &TcpListener, server: SocketAddr, control: &Mutex<Control>) 
         let (Ok(inward_read), Ok(outward_read)) = (inward.try_clone(), outward.try_clone()) else {
             continue;
         };
-        spawn_copy("proxy-tcp-up", inward_read, outward);
-        spawn_copy("proxy-tcp-down", outward_read, inward);
+        let stalled = &control.stalled;
+        spawn_copy("proxy-tcp-up", inward_read, outward, stalled);
+        spawn_copy("proxy-tcp-down", outward_read, inward, stalled);
     }
 }
 
-fn spawn_copy(name: &str, mut from: TcpStream, mut to: TcpStream) {
+fn spawn_copy(name: &str, mut from: TcpStream, mut to: TcpStream, stalled: &Arc<AtomicBool>) {
+    let stalled = Arc::clone(stalled);
     let copy = move || {
         let mut buffer = [0; 16_384];
         while let Ok(length @ 1..) = from.read(&mut buffer) {
+            if stalled.load(Relaxed) {
+                continue;
+            }
             if to.write_all(&buffer[..length]).is_err() {
                 break;
             }
@@ -549,6 +593,30 @@ mod tests {
         f.proxy.allow_control(true);
         connect();
         f.listener.accept().expect("the proxy connects again");
+    }
+
+    #[test]
+    fn connections_that_stall_stay_open_and_new_ones_pass() {
+        let f = fixture(Path::default());
+        let connect = || {
+            let client = TcpStream::connect(f.proxy.address()).expect("connects");
+            let (server, _) = f.listener.accept().expect("the proxy connects");
+            for stream in [&client, &server] {
+                stream
+                    .set_read_timeout(Some(Duration::from_millis(300)))
+                    .expect("sets");
+            }
+            (client, server)
+        };
+        let mut buffer = [0; 2];
+        let (mut client, mut server) = connect();
+        f.proxy.stall_connections();
+        client.write_all(b"hi").expect("writes");
+        let stalled = server.read(&mut buffer).expect_err("nothing passes");
+        assert_eq!(stalled.kind(), io::ErrorKind::WouldBlock);
+        let (mut client, mut server) = connect();
+        client.write_all(b"hi").expect("writes");
+        server.read_exact(&mut buffer).expect("passes");
     }
 
     #[test]

@@ -1,88 +1,35 @@
 //! The bot's commands against a real server: what a person does in the window, by the command line.
 
+mod common;
+
 use std::{
-    path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     time::Duration,
 };
 
+use common::someone::{Someone, lines};
 use serde_json::Value;
-use voxhall_testkit::process::{ServerProcess, program_path};
+use voxhall_testkit::process::ServerProcess;
 
-/// One person: a profile file, and commands run with it.
-struct Someone {
-    folder: tempfile::TempDir,
-}
-
-impl Someone {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self { folder }
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(program_path("voxhall-bot").unwrap());
-        command
-            .current_dir(self.folder.path())
-            .args(["--json", "--profile", "me.json"])
-            .args(args);
-        command
-            .env("PASSWORD", "correct horse battery")
-            .env("NEW_PASSWORD", "better horse battery");
-        command
-    }
-
-    fn try_run(&self, args: &[&str]) -> Result<Vec<Value>, String> {
-        let output = self.command(args).output().unwrap();
-        if !output.status.success() {
-            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-        }
-        let lines = String::from_utf8(output.stdout).unwrap();
-        Ok(lines
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect())
-    }
-
-    /// What was printed, a value for each line.
-    fn run(&self, args: &[&str]) -> Vec<Value> {
-        self.try_run(args)
-            .unwrap_or_else(|why| panic!("{args:?}: {why}"))
-    }
-
-    fn one(&self, args: &[&str]) -> Value {
-        self.run(args)
-            .pop()
-            .unwrap_or_else(|| panic!("{args:?} said nothing"))
-    }
-
-    fn start(&self, args: &[&str]) -> Child {
-        self.command(args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap()
-    }
-
-    fn file(&self, name: &str) -> std::path::PathBuf {
-        self.folder.path().join(name)
-    }
+fn start(someone: &Someone, args: &[&str]) -> Child {
+    someone
+        .command(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 fn lines_of(child: Child) -> Vec<Value> {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    let lines = String::from_utf8(output.stdout).unwrap();
-    lines
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    lines(&String::from_utf8(output.stdout).unwrap())
 }
 
 #[test]
 fn everything_can_be_done_from_the_command_line() {
     let server = ServerProcess::start_with(["--registration", "open"]).unwrap();
-    let (ann, bob) = (Someone::new(), Someone::new());
+    let (ann, bob) = (Someone::new("ann"), Someone::new("bob"));
     let owner = ann.one(&[
         "register",
         server.owner().unwrap(),
@@ -118,7 +65,7 @@ fn accounts(ann: &Someone, bob: &Someone, link: &str) {
         "--new-env",
         "NEW_PASSWORD",
     ]);
-    let elsewhere = Someone::new();
+    let elsewhere = Someone::new("bob");
     let wrong = elsewhere.try_run(&["login", link, "bob", "--password-env", "PASSWORD"]);
     assert!(wrong.unwrap_err().contains("wrong"));
     elsewhere.run(&["login", link, "bob", "--password-env", "NEW_PASSWORD"]);
@@ -223,19 +170,22 @@ fn guild(ann: &Someone, bob: &Someone) {
 }
 
 fn staying(ann: &Someone, bob: &Someone, link: &str) {
-    let listening = bob.start(&["listen", "--seconds", "5"]);
+    let listening = start(bob, &["listen", "--seconds", "5"]);
     // The profile of a program that stays is its own; the account signs in once more for another.
-    let tablet = Someone::new();
+    let tablet = Someone::new("bob");
     tablet.run(&["login", link, "bob", "--password-env", "NEW_PASSWORD"]);
-    let answering = tablet.start(&[
-        "answer",
-        "--when",
-        "^ping (.*)",
-        "--say",
-        "pong $1",
-        "--times",
-        "1",
-    ]);
+    let answering = start(
+        &tablet,
+        &[
+            "answer",
+            "--when",
+            "^ping (.*)",
+            "--say",
+            "pong $1",
+            "--times",
+            "1",
+        ],
+    );
     std::thread::sleep(Duration::from_secs(2));
     ann.run(&["say", "general", "ping pang"]);
     let answer = lines_of(answering).pop().unwrap();
@@ -248,5 +198,5 @@ fn staying(ann: &Someone, bob: &Someone, link: &str) {
             .any(|line| line["event"] == "message.created" && line["message"]["text"] == text)
     };
     assert!(told("ping pang") && told("pong pang"), "{heard:?}");
-    assert!(Path::new(&ann.file("me.json")).exists());
+    assert!(ann.file("me.json").exists());
 }

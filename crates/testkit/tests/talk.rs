@@ -12,17 +12,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{CHANNEL, OTHER_CHANNEL, RATE_HZ, Talker, likeness, rms, silences, voice};
+use common::{CHANNEL, OTHER_CHANNEL, RATE_HZ, Talker, likeness, rms, voice};
 use voxhall_testkit::{process::ServerProcess, signal};
+
+/// Five programs may take seconds to start on a busy machine: nobody speaks before all are there, or leaves before the last has spoken.
+const STAY_S: u32 = 12;
 
 #[test]
 fn four_people_hear_the_others_and_not_themselves_and_a_fifth_elsewhere_hears_nothing() {
     let server = ServerProcess::start().unwrap();
     let names = ["ann", "bob", "cid", "dan"];
     let talkers: Vec<_> = names
-        .map(|name| Talker::join(server.invite(), name, CHANNEL, 9, &["--delay", "2.5"]))
+        .map(|name| Talker::join(server.invite(), name, CHANNEL, STAY_S, &["--delay", "2.5"]))
         .into();
-    let eve = Talker::join(server.invite(), "eve", OTHER_CHANNEL, 9, &[]);
+    let eve = Talker::join(server.invite(), "eve", OTHER_CHANNEL, STAY_S, &[]);
     let heard: Vec<_> = talkers.into_iter().map(Talker::finish).collect();
     for listener in &heard {
         for speaker in names {
@@ -64,23 +67,10 @@ fn a_killed_server_comes_back_and_so_does_the_talk() {
     let down = Instant::now();
     server.restart().unwrap();
     let restart = down.elapsed();
-    for heard in [ann.finish(), bob.finish()] {
+    println!("the server was away for {restart:?}");
+    for heard in Talker::finish_together([ann, bob]) {
         // The speech itself pauses for less than a second.
-        let (gap, end) = silences(&heard.mixed());
-        println!(
-            "{}: silent for {gap:?}, of which the server was away {restart:?}",
-            heard.name
-        );
-        assert!(
-            gap < Duration::from_millis(5_500) + restart,
-            "{} was silent for {gap:?}",
-            heard.name
-        );
-        assert!(
-            end < Duration::from_secs(3),
-            "{} heard nothing at the end",
-            heard.name
-        );
+        heard.assert_silent_at_most(Duration::from_millis(5_500) + restart);
     }
 }
 

@@ -391,3 +391,23 @@ fn pulls_can_be_left_out_while_nothing_is_to_be_heard() {
         );
     }
 }
+
+#[test]
+fn what_the_server_withholds_is_no_loss_and_what_is_lost_beside_it_is() {
+    for (withholds, expected) in [(true, 1), (false, 31)] {
+        let mut room = Room::new(1, 4);
+        room.receiver.set_withholds(withholds);
+        room.steps(100, 0.1);
+        // Others are louder for 300 ms, and later a frame is lost.
+        for _ in 0..30 {
+            room.step(0.1, |_| false);
+        }
+        room.steps(50, 0.1);
+        room.step(0.1, |_| false);
+        room.steps(50, 0.1);
+        let lost = room.receiver.stats(1).expect("it talks").lost;
+        let report = room.receiver.report(1).expect("it talks");
+        assert_eq!(i64::from(report.cumulative_lost), lost as i64);
+        assert_eq!(lost, expected, "{withholds}");
+    }
+}

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
-    Channel, Conversation, EpochKey, Guild, GuildInfo, Member, Mentions, Message, OwnPresence,
-    Presence, ReadState, Relation, Role, UnixMs, User, VoiceState, schema::words,
+    CallEnd, CallEntry, CallsFrom, Channel, Conversation, EpochKey, Guild, GuildInfo, LiveCall,
+    Member, Mentions, Message, OwnPresence, Presence, ReadState, Relation, Role, Stage, StageGone,
+    StageStanding, UnixMs, User, VoiceState, schema::words,
 };
-use crate::{ChannelId, GuildId, MessageId, RoleId, UserId};
+use crate::{CallId, ChannelId, GuildId, MessageId, RoleId, UserId};
 
 /// Why someone is no longer in a voice channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -41,6 +42,10 @@ pub enum EndReason {
     /// This user may no longer be there.
     NotAllowed,
     ChannelDeleted,
+    /// The call is over, or this user left it on another device.
+    CallOver,
+    /// This user is no longer in the stage room.
+    StageOver,
 }
 
 /// Why someone is no longer a member of a guild.
@@ -157,12 +162,32 @@ events! {
     "channel.read" ChannelRead { read_state: ReadState }
     "typing.started" TypingStarted { channel_id: ChannelId, user_id: UserId }
 
-    "voice.joined" VoiceJoined { guild_id: GuildId, state: VoiceState }
-    "voice.updated" VoiceUpdated { guild_id: GuildId, state: VoiceState }
-    "voice.speaking" VoiceSpeaking { guild_id: GuildId, channel_id: ChannelId, user_id: UserId, speaking: bool }
-    "voice.left" VoiceLeft { guild_id: GuildId, channel_id: ChannelId, user_id: UserId, reason: LeaveReason }
+    /// In a voice channel of a guild or, without one, in the call of a conversation; the same holds for the others.
+    "voice.joined" VoiceJoined { guild_id: Option<GuildId>, state: VoiceState }
+    "voice.updated" VoiceUpdated { guild_id: Option<GuildId>, state: VoiceState }
+    "voice.speaking" VoiceSpeaking { guild_id: Option<GuildId>, channel_id: ChannelId, user_id: UserId, speaking: bool }
+    "voice.left" VoiceLeft { guild_id: Option<GuildId>, channel_id: ChannelId, user_id: UserId, reason: LeaveReason }
     /// A new base key, to everyone in the channel and to nobody else.
     "voice.rekeyed" VoiceRekeyed { channel_id: ChannelId, key: EpochKey }
     /// This client's own voice session is over.
     "voice.ended" VoiceEnded { channel_id: ChannelId, reason: EndReason }
+
+    /// New, or changed: the whole of it as it is now.
+    "call.updated" CallUpdated { call: LiveCall }
+    "call.ended" CallEnded { call_id: CallId, channel_id: ChannelId, reason: CallEnd, /** Whose doing it was. */ by: Option<UserId> }
+    /// What is kept of a call that is over, for each of those who were called or called.
+    "call.logged" CallLogged { entry: CallEntry, /** Calls that were missed and not looked at. */ missed: u32 }
+    /// Missed calls were looked at on another device.
+    "call.seen" CallsSeen { missed: u32 }
+    /// Chosen on another device.
+    "call.from_set" CallsFromSet { from: CallsFrom }
+
+    /// The room one is in, as it is now.
+    "stage.updated" StageUpdated { stage: Stage }
+    /// How one stands in the room.
+    "stage.stood" StageStood { channel_id: ChannelId, standing: StageStanding }
+    /// One is no longer in the room.
+    "stage.left" StageLeft { channel_id: ChannelId, reason: StageGone }
+    /// Somebody one follows opens a room, or is going to.
+    "stage.announced" StageAnnounced { stage: Stage }
 }

@@ -94,6 +94,13 @@ kinds! {
     TooMany = 33,
     /// The server can't store anything right now; what was sent was not stored.
     Unavailable = 34,
+    /// Who is called is in another call.
+    Busy = 35,
+    /// Who is called is not there.
+    Offline = 36,
+    DoNotDisturb = 37,
+    /// Only friends may call them.
+    FriendsOnly = 38,
 }
 
 impl Failure {

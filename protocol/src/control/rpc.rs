@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn an_event_travels_as_documented() {
         let event = Event::VoiceSpeaking {
-            guild_id: GuildId(1),
+            guild_id: Some(GuildId(1)),
             channel_id: ChannelId(2),
             user_id: UserId(3),
             speaking: true,

@@ -9,12 +9,14 @@
 //! - the server: [`classify`], [`HopReceiver`], [`SframeHeader`], [`BindingRequest`], [`NonceSecret`], [`BundleBuilder`]
 
 mod bundle;
+mod carrier;
 mod datagram;
 mod hop;
 mod keys;
 mod open;
 mod path;
 mod path_server;
+mod quic;
 mod replay;
 mod rtcp;
 mod rtcp_xr;
@@ -24,12 +26,14 @@ mod sframe;
 mod stun;
 
 pub use bundle::{Bundle, BundleBuilder, BundleError, BundleFull, MAX_BUNDLE};
+pub use carrier::{Carrier, NoCarrier, QUIC_ALPN, WEBSOCKET_PATH};
 pub use datagram::{Datagram, DatagramFull, DatagramKind, MAX_DATAGRAM, classify};
 pub use hop::{HOP_TAG_LEN, HopError, HopReceiver, HopSender};
 pub use keys::{HopKey, SessionKeys, StunKey};
 pub use open::{OpenError, Opened, Opener};
-pub use path::{PathClient, PathError, PathEvent, PathState};
+pub use path::{PathClient, PathError, PathEvent, PathRole, PathState};
 pub use path_server::{BindingRequest, CHALLENGE_LEN, Nonce, NonceSecret};
+pub use quic::quic_transport;
 pub use replay::{ReplayError, ReplayWindow};
 pub use rtcp::{
     MAX_REPORT_BLOCKS, ReportBlock, RtcpError, RtcpReceiver, RtcpSender, parse_reports,

@@ -22,6 +22,8 @@ const RETRY: Duration = Duration::from_millis(250);
 const RETRY_LATER: Duration = Duration::from_millis(500);
 /// An open path without an answer for this long is lost. Packets still go out on it.
 const LOST_AFTER: Duration = Duration::from_secs(6);
+/// On a path that is only tried, so many requests follow each other quickly before it is tried calmly.
+const QUICK_TRIES: u32 = 4;
 /// Challenges answered at once before they are answered at the pace of retries.
 const CHALLENGES_AT_ONCE: u32 = 4;
 /// Requests whose late answer still counts.
@@ -38,15 +40,28 @@ pub struct PathClient {
     outstanding: [Option<(TransactionId, Instant)>; MAX_OUTSTANDING],
     /// Requests since the last answer.
     unanswered: u32,
+    /// When the first of them was sent.
+    unanswered_since: Option<Instant>,
+    role: PathRole,
     /// Challenges taken up since the last success: past a few, an address that changes all the time is let be.
     challenges: u32,
     due: Instant,
     state: PathState,
 }
 
+/// What a path is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathRole {
+    /// To be heard on: the server is to send here.
+    Used,
+    /// To know whether it leads there and back. Requests ask for a nonce and leave it at that, and challenges are left
+    /// unanswered, so nothing moves.
+    Tried,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathState {
-    /// Not answered yet.
+    /// Not answered yet, or only tried.
     Opening,
     Open {
         /// Of the last request that was answered.
@@ -66,7 +81,9 @@ pub enum PathEvent {
     Opened { rtt: Duration, outside: SocketAddr },
     /// The path is still open.
     Alive { rtt: Duration },
-    /// The server wants proof: [`PathClient::poll`] has a request to send at once.
+    /// A path that is only tried leads there and back.
+    Reachable { rtt: Duration },
+    /// The server wants proof: [`PathClient::poll`] has a request to send at once, if the path is used.
     Challenged,
 }
 
@@ -90,10 +107,40 @@ impl PathClient {
             nonce: None,
             outstanding: [None; MAX_OUTSTANDING],
             unanswered: 0,
+            unanswered_since: None,
+            role: PathRole::Used,
             challenges: 0,
             due: now,
             state: PathState::Opening,
         }
+    }
+
+    /// Uses the path from now on, or goes over to trying it. A path that is used has to open first.
+    pub fn set_role(&mut self, now: Instant, role: PathRole) {
+        if self.role == role {
+            return;
+        }
+        self.role = role;
+        self.state = PathState::Opening;
+        self.unanswered = 0;
+        self.unanswered_since = None;
+        self.challenges = 0;
+        self.due = match role {
+            PathRole::Used => now,
+            PathRole::Tried => now + KEEPALIVE,
+        };
+    }
+
+    /// Requests since the last answer.
+    #[must_use]
+    pub fn unanswered(&self) -> u32 {
+        self.unanswered
+    }
+
+    /// When the first of them was sent.
+    #[must_use]
+    pub fn unanswered_since(&self) -> Option<Instant> {
+        self.unanswered_since
     }
 
     #[must_use]
@@ -134,10 +181,12 @@ impl PathClient {
             .expect("a request of 128 bytes fits a datagram");
         self.outstanding.rotate_right(1);
         self.outstanding[0] = Some((transaction, now));
-        self.unanswered += 1;
+        self.unanswered = self.unanswered.saturating_add(1);
+        self.unanswered_since.get_or_insert(now);
         self.due = now
-            + match self.unanswered {
-                1 => RETRY,
+            + match (self.role, self.unanswered) {
+                (_, 1) => RETRY,
+                (PathRole::Tried, QUICK_TRIES..) => KEEPALIVE,
                 _ => RETRY_LATER,
             };
         true
@@ -151,17 +200,26 @@ impl PathClient {
             BINDING_SUCCESS => {
                 let sent = self.take_outstanding(message.transaction())?;
                 let outside = message.mapped_address().ok_or(StunError::Attribute)?;
-                Ok(self.answered(now, sent, outside))
+                Ok(match self.role {
+                    PathRole::Used => self.answered(now, sent, outside),
+                    PathRole::Tried => self.reached(now, sent),
+                })
             }
             BINDING_ERROR => {
-                self.take_outstanding(message.transaction())?;
+                let sent = self.take_outstanding(message.transaction())?;
                 match message.error_code() {
-                    Some(STALE_NONCE) => self.challenged(now, &message),
+                    Some(STALE_NONCE) => match self.role {
+                        PathRole::Used => self.challenged(now, &message),
+                        PathRole::Tried => Ok(self.reached(now, sent)),
+                    },
                     Some(code) => Err(PathError::Refused(code)),
                     None => Err(StunError::Attribute.into()),
                 }
             }
-            BINDING_INDICATION => self.challenged(now, &message),
+            BINDING_INDICATION => match self.role {
+                PathRole::Used => self.challenged(now, &message),
+                PathRole::Tried => Ok(PathEvent::Challenged),
+            },
             _ => Err(StunError::Unexpected.into()),
         }
     }
@@ -174,13 +232,25 @@ impl PathClient {
             outside,
             last_answer: now,
         };
-        self.unanswered = 0;
+        self.heard(now);
         self.challenges = 0;
-        self.due = now + KEEPALIVE;
         match before {
             PathState::Open { outside: old, .. } if old == outside => PathEvent::Alive { rtt },
             _ => PathEvent::Opened { rtt, outside },
         }
+    }
+
+    fn reached(&mut self, now: Instant, sent: Instant) -> PathEvent {
+        self.heard(now);
+        PathEvent::Reachable {
+            rtt: now.saturating_duration_since(sent),
+        }
+    }
+
+    fn heard(&mut self, now: Instant) {
+        self.unanswered = 0;
+        self.unanswered_since = None;
+        self.due = now + KEEPALIVE;
     }
 
     fn challenged(
@@ -197,6 +267,7 @@ impl PathClient {
         if self.nonce != Some((kept, nonce.len())) {
             self.nonce = Some((kept, nonce.len()));
             self.unanswered = 0;
+            self.unanswered_since = None;
             self.due = if self.challenges < CHALLENGES_AT_ONCE {
                 now
             } else {
@@ -225,7 +296,9 @@ impl PathClient {
         let mut name = [0; 16];
         write_username(self.session, &mut name);
         writer.attribute(USERNAME, &name)?;
-        if let Some((nonce, len)) = &self.nonce {
+        if let Some((nonce, len)) = &self.nonce
+            && self.role == PathRole::Used
+        {
             writer.attribute(NONCE, &nonce[..*len])?;
         }
         // As long as any answer, so that the server may answer (it never sends more than it got).
@@ -434,5 +507,61 @@ mod tests {
         let answer = rig.success(&request, "203.0.113.5:77");
         let event = rig.client.handle(rig.now, &answer);
         assert!(matches!(event, Ok(PathEvent::Opened { .. })), "{event:?}");
+    }
+
+    #[test]
+    fn a_path_that_is_tried_asks_for_a_nonce_and_never_gives_one_back() {
+        let mut rig = Rig::new();
+        rig.client.set_role(rig.now, PathRole::Tried);
+        rig.client.probe(rig.now);
+        for generation in 0..3 {
+            let request = rig.request().unwrap();
+            let from = "192.0.2.1:1".parse().unwrap();
+            assert!(!BindingRequest::parse(&request).unwrap().has_fresh_nonce(
+                &rig.nonces,
+                from,
+                generation,
+                Duration::ZERO
+            ));
+            rig.now += Duration::from_millis(30);
+            let stale = rig.stale(&request, generation);
+            let rtt = Duration::from_millis(30);
+            assert_eq!(
+                rig.client.handle(rig.now, &stale),
+                Ok(PathEvent::Reachable { rtt })
+            );
+            assert_eq!((rig.client.unanswered(), rig.request()), (0, None));
+            // A challenge is left unanswered.
+            let mut challenge = Datagram::new();
+            let nonce = rig.nonces.issue(SESSION, from, generation, Duration::ZERO);
+            nonce.write_challenge(&rig.key, &mut challenge);
+            let event = rig.client.handle(rig.now, challenge.as_slice());
+            assert_eq!((event, rig.request()), (Ok(PathEvent::Challenged), None));
+            rig.now += KEEPALIVE;
+        }
+        assert!(!rig.client.is_open());
+        rig.client.set_role(rig.now, PathRole::Used);
+        let request = rig.request().unwrap();
+        let answer = rig.success(&request, "203.0.113.5:77");
+        let event = rig.client.handle(rig.now, &answer);
+        assert!(matches!(event, Ok(PathEvent::Opened { .. })), "{event:?}");
+    }
+
+    #[test]
+    fn a_path_that_is_tried_in_vain_is_tried_calmly() {
+        let mut rig = Rig::new();
+        rig.client.set_role(rig.now, PathRole::Tried);
+        rig.client.probe(rig.now);
+        let mut times_ms = Vec::new();
+        for ms in 0..8_000 {
+            if rig.request().is_some() {
+                times_ms.push(ms);
+            }
+            rig.now += Duration::from_millis(1);
+        }
+        assert_eq!(times_ms, [0, 250, 750, 1_250, 3_250, 5_250, 7_250]);
+        assert_eq!(rig.client.unanswered(), 7);
+        let since = rig.client.unanswered_since().unwrap();
+        assert_eq!(rig.now - since, Duration::from_secs(8));
     }
 }

@@ -22,7 +22,7 @@ use voxhall_protocol::{
 use settings::{Kind, SETTINGS};
 use sources::{Source, Value, Values, shown};
 pub use values::{Age, AnnounceForm, Expected, GuildMakers, LogFormat};
-use values::{ByteSize, Choice, Count, Listen, OrOff, Port};
+use values::{ByteSize, Choice, Count, Listen, MediaThreads, OrOff, Port, Voices};
 
 /// In the data folder.
 pub const CONFIG_FILE: &str = "config.toml";
@@ -50,6 +50,8 @@ pub struct Config {
     pub message_retention: Option<Duration>,
     pub sign_ins_per_minute: u32,
     pub pending_per_address: u32,
+    pub media_threads: usize,
+    pub loudest: Option<u8>,
     pub metrics: Option<SocketAddr>,
     /// None: there is none.
     pub admin_socket: Option<PathBuf>,
@@ -213,6 +215,13 @@ impl Config {
             message_retention: values.required::<Age>("message_retention")?.0,
             sign_ins_per_minute: values.required::<Count>("sign_ins_per_minute")?.0,
             pending_per_address: values.required::<Count>("pending_per_address")?.0,
+            media_threads: (values.parse::<MediaThreads>("media_threads")?)
+                .unwrap_or_default()
+                .0,
+            loudest: values
+                .required::<OrOff<Voices>>("loudest")?
+                .0
+                .map(|voices| voices.0),
             metrics: values.required::<OrOff<_>>("metrics")?.0,
             admin_socket,
             backup,

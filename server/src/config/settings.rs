@@ -101,6 +101,10 @@ settings! {
         "Sign-ins, and apart from them looks at invites, that one address may try in a minute";
     "pending_per_address" "N" Number Some("64"),
         "Connections that one address may have open without being signed in";
+    "media_threads" "N" Number None,
+        "Threads that send voice; more than one helps where hundreds listen at once [default: one for two cores, at most 4]";
+    "loudest" "N" Text Some("8"),
+        "Voices of a channel that are forwarded at once, the loudest; or off, for all";
     "metrics" "ADDR" Text Some("off"),
         "Address and port for Prometheus, such as 127.0.0.1:9091; plain HTTP, so keep it private; or off";
     "admin_socket" "FILE" Path None,

@@ -125,6 +125,22 @@ impl FromStr for OrOff<SocketAddr> {
     }
 }
 
+/// How many voices are forwarded at once; clients play 32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Voices(pub u8);
+
+impl FromStr for OrOff<Voices> {
+    type Err = Expected;
+
+    fn from_str(text: &str) -> Result<Self, Expected> {
+        match text.parse() {
+            Ok(voices) if (1..=32).contains(&voices) => Ok(Self(Some(Voices(voices)))),
+            _ if text == "off" => Ok(Self(None)),
+            _ => Err(Expected("a whole number from 1 to 32, or off")),
+        }
+    }
+}
+
 /// A count of what there has to be at least one of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Count(pub u32);
@@ -136,6 +152,33 @@ impl FromStr for Count {
         match text.parse() {
             Ok(0) | Err(_) => Err(Expected("a whole number from 1 to 4294967295")),
             Ok(count) => Ok(Self(count)),
+        }
+    }
+}
+
+/// How many threads send voice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MediaThreads(pub usize);
+
+impl MediaThreads {
+    const MOST: usize = 16;
+    const MOST_BY_ITSELF: usize = 4;
+}
+
+impl Default for MediaThreads {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self((cores / 2).clamp(1, Self::MOST_BY_ITSELF))
+    }
+}
+
+impl FromStr for MediaThreads {
+    type Err = Expected;
+
+    fn from_str(text: &str) -> Result<Self, Expected> {
+        match text.parse() {
+            Ok(threads) if (1..=Self::MOST).contains(&threads) => Ok(Self(threads)),
+            _ => Err(Expected("a whole number from 1 to 16")),
         }
     }
 }

@@ -16,8 +16,8 @@ use voxhall_protocol::{
 
 use super::{End, HEARTBEAT, Outbox};
 use crate::{
-    http::PendingPlace,
     live::ConnectionId,
+    places::Place,
     rates::Source,
     services::{Budget, Caller, Services},
     words,
@@ -44,7 +44,7 @@ pub(super) struct Session<'a> {
     outbox: &'a Arc<Outbox>,
     stage: Stage,
     /// Counts it among those of its address that are not signed in, until it is.
-    pending: Option<PendingPlace>,
+    pending: Option<Place>,
     /// When the request budget is full again; once signed in, the user's counts.
     budget_full_at: Instant,
     /// Requests that came too fast, but for those made up for.
@@ -95,7 +95,7 @@ impl<'a> Session<'a> {
         connection: ConnectionId,
         source: Source,
         outbox: &'a Arc<Outbox>,
-        place: PendingPlace,
+        place: Place,
     ) -> Self {
         Self {
             services,
@@ -265,6 +265,25 @@ impl<'a> Session<'a> {
                 ModerateVoice => moderate_voice;
                 MoveVoice => move_voice;
                 DisconnectVoice => disconnect_voice;
+                StartCall => start_call;
+                AnswerCall => answer_call;
+                RejectCall => reject_call;
+                LeaveCall => leave_call;
+                RingAgain => ring_again;
+                ListCalls => list_calls;
+                MarkCallsSeen => mark_calls_seen;
+                SetCallsFrom => set_calls_from;
+                OpenStage => open_stage;
+                BeginStage => begin_stage;
+                UpdateStage => update_stage;
+                EndStage => end_stage;
+                ListStages => list_stages;
+                JoinStage => join_stage;
+                LeaveStage => leave_stage;
+                RaiseHand => raise_hand;
+                AcceptStage => accept_stage;
+                SetStageRole => set_stage_role;
+                RemoveFromStage => remove_from_stage;
             } else {
                 Request::Logout(_) => {
                     services.logout(user.id, *device).await?;
@@ -351,6 +370,7 @@ impl<'a> Session<'a> {
         let mut ready = services.hub.begin(self.connection, user.id, device)?;
         let begun = async {
             ready.read_states = services.read_states(user.id).await?;
+            ready.missed_calls = services.missed_calls(user.id).await?;
             // It may have been signed out just before there was a session to end.
             services.authenticate(token).await?;
             services.hub.ready(self.connection, id, &ready)

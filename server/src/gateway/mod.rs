@@ -7,10 +7,8 @@ mod outbox;
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    body::Body,
     extract::{Extension, Request, State},
-    http::StatusCode,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use hyper_util::rt::TokioIo;
@@ -19,7 +17,6 @@ use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
         self, Bytes, Message,
-        handshake::server::create_response,
         protocol::{
             CloseFrame, Role, WebSocketConfig,
             frame::{
@@ -35,7 +32,8 @@ use voxhall_protocol::{
 };
 
 use crate::{
-    http::{Peer, PendingPlace},
+    http::{Peer, websocket},
+    places::Place,
     services::Services,
 };
 use dispatch::Session;
@@ -53,44 +51,26 @@ const STALLED_AFTER: Duration = Duration::from_secs(30);
 const READ_BUFFER: usize = 2 * 1024;
 const WRITE_BUFFER: usize = 4 * 1024;
 
-/// Answers the upgrade and goes on with the connection in a task of its own.
+/// Serves a client.
 pub async fn upgrade(
     State(services): State<Arc<Services>>,
     Extension(peer): Extension<Peer>,
-    Extension(place): Extension<PendingPlace>,
-    mut request: Request,
+    Extension(place): Extension<Place>,
+    request: Request,
 ) -> Response {
-    let head = request.method().clone();
-    let mut handshake = hyper::Request::new(());
-    *handshake.method_mut() = head;
-    *handshake.uri_mut() = request.uri().clone();
-    *handshake.version_mut() = request.version();
-    handshake.headers_mut().extend(request.headers().clone());
-    let Ok(response) = create_response(&handshake) else {
-        let words = "This address is for the Voxhall app, which speaks WebSocket here.\n";
-        return (StatusCode::UPGRADE_REQUIRED, words).into_response();
-    };
-    let upgraded = hyper::upgrade::on(&mut request);
-    tokio::spawn(async move {
-        match upgraded.await {
-            Ok(upgraded) => {
-                let config = WebSocketConfig::default()
-                    .read_buffer_size(READ_BUFFER)
-                    .write_buffer_size(WRITE_BUFFER)
-                    .max_message_size(Some(MAX_CONTROL_MESSAGE_BYTES))
-                    .max_frame_size(Some(MAX_CONTROL_MESSAGE_BYTES));
-                let stream = TokioIo::new(upgraded);
-                let socket =
-                    WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
-                serve(socket, &services, peer, place).await;
-            }
-            Err(error) => tracing::debug!(%error, "a WebSocket upgrade failed"),
-        }
-    });
-    response.map(|()| Body::empty())
+    websocket::upgrade(request, async move |upgraded| {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(WRITE_BUFFER)
+            .max_message_size(Some(MAX_CONTROL_MESSAGE_BYTES))
+            .max_frame_size(Some(MAX_CONTROL_MESSAGE_BYTES));
+        let stream = TokioIo::new(upgraded);
+        let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
+        serve(socket, &services, peer, place).await;
+    })
 }
 
-async fn serve<S>(socket: WebSocketStream<S>, services: &Services, peer: Peer, place: PendingPlace)
+async fn serve<S>(socket: WebSocketStream<S>, services: &Services, peer: Peer, place: Place)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {

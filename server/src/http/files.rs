@@ -21,10 +21,11 @@ use voxhall_protocol::{
 };
 use voxhall_store::FileRecord;
 
-use super::{Deadline, Peer, PendingPlace};
+use super::{Deadline, Peer};
 use crate::{
     files::{Kind, Turn, disposition, served_as},
     live::ConnectionId,
+    places::Place,
     services::{
         Budget, Caller, Running, Services,
         files::{disk_failed, disk_full},
@@ -93,7 +94,7 @@ pub async fn head(
 pub async fn patch(
     State(services): State<Arc<Services>>,
     Extension(peer): Extension<Peer>,
-    Extension(pending): Extension<PendingPlace>,
+    Extension(pending): Extension<Place>,
     Extension(deadline): Extension<Deadline>,
     Path(file): Path<u64>,
     headers: HeaderMap,
@@ -254,7 +255,7 @@ async fn read_on(chunks: &mut BodyDataStream) {
 pub async fn whole(
     State(services): State<Arc<Services>>,
     Extension(peer): Extension<Peer>,
-    Extension(pending): Extension<PendingPlace>,
+    Extension(pending): Extension<Place>,
     Extension(deadline): Extension<Deadline>,
     Path(file): Path<u64>,
     method: Method,
@@ -276,7 +277,7 @@ pub async fn whole(
 pub async fn thumbnail(
     State(services): State<Arc<Services>>,
     Extension(peer): Extension<Peer>,
-    Extension(pending): Extension<PendingPlace>,
+    Extension(pending): Extension<Place>,
     Extension(deadline): Extension<Deadline>,
     Path(file): Path<u64>,
     method: Method,
@@ -296,7 +297,7 @@ pub async fn thumbnail(
 
 async fn serve(
     services: &Services,
-    (peer, pending): (&Peer, &PendingPlace),
+    (peer, pending): (&Peer, &Place),
     deadline: &Deadline,
     file: FileId,
     kind: Kind,

@@ -2,12 +2,12 @@
 
 mod files;
 mod pages;
+pub mod websocket;
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
     convert::Infallible,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -28,11 +28,14 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
+use voxhall_protocol::voice::WEBSOCKET_PATH;
 
 use crate::{
+    carriers::{self, MAX_CARRIED},
     gateway,
     metrics::Refusal,
-    rates::{SITE_FACTOR, Source},
+    places::{Place, Places},
+    rates::Source,
     services::Services,
     sockets,
 };
@@ -41,6 +44,8 @@ use crate::{
 const MAX_CONNECTIONS: usize = 16_384;
 /// File handles for everything else.
 const OTHER_FILES: usize = 64;
+/// Of all files, this part is for voice that doesn't come by UDP.
+const CARRIED_SHARE: usize = 5;
 /// Of all places, this part is for who is not signed in: strangers can't take those of members.
 const PENDING_SHARE: usize = 4;
 const TLS_WITHIN: Duration = Duration::from_secs(10);
@@ -95,110 +100,6 @@ impl Deadline {
     }
 }
 
-/// A place among the connections of an address that are not signed in; given back when the last clone is dropped, or before.
-#[derive(Clone, Debug)]
-pub struct PendingPlace(Arc<Mutex<Option<Place>>>);
-
-impl PendingPlace {
-    /// Whoever is on this connection is signed in.
-    pub fn give_back(&self) {
-        let place = (self.0.lock().expect("nothing panics with this lock")).take();
-        drop(place);
-    }
-}
-
-#[derive(Debug)]
-struct Place {
-    source: Source,
-    pending: Arc<Pending>,
-}
-
-/// How many connections are not signed in: of each address, of each site, and of everyone.
-#[derive(Debug)]
-struct Pending {
-    per_source: u32,
-    total: usize,
-    count: Mutex<PendingCount>,
-}
-
-#[derive(Debug, Default)]
-struct PendingCount {
-    by_source: HashMap<Source, u32>,
-    total: usize,
-}
-
-/// Why a connection is turned away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-enum Full {
-    #[error("too many connections of this address are not signed in")]
-    Source,
-    #[error("too many connections are not signed in")]
-    Pending,
-    #[error("no more connections can be open")]
-    Places,
-}
-
-impl From<Full> for Refusal {
-    fn from(full: Full) -> Self {
-        match full {
-            Full::Source => Self::Address,
-            Full::Pending => Self::Pending,
-            Full::Places => Self::Full,
-        }
-    }
-}
-
-impl Pending {
-    fn new(per_source: u32, total: usize) -> Arc<Self> {
-        Arc::new(Self {
-            per_source,
-            total,
-            count: Mutex::default(),
-        })
-    }
-
-    fn take(self: &Arc<Self>, source: Source) -> Result<PendingPlace, Full> {
-        let mut count = self.count.lock().expect("nothing panics with this lock");
-        if count.total >= self.total {
-            return Err(Full::Pending);
-        }
-        if counted(source, self.per_source)
-            .any(|(source, limit)| count.by_source.get(&source).is_some_and(|n| *n >= limit))
-        {
-            return Err(Full::Source);
-        }
-        count.total += 1;
-        for (source, _) in counted(source, self.per_source) {
-            *count.by_source.entry(source).or_insert(0) += 1;
-        }
-        Ok(PendingPlace(Arc::new(Mutex::new(Some(Place {
-            source,
-            pending: Arc::clone(self),
-        })))))
-    }
-}
-
-/// Under what a connection is counted, and how many each may have.
-fn counted(source: Source, per_source: u32) -> impl Iterator<Item = (Source, u32)> {
-    let site = (source.site()).map(|site| (site, per_source.saturating_mul(SITE_FACTOR)));
-    std::iter::once((source, per_source)).chain(site)
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut count = (self.pending.count.lock()).expect("nothing panics with this lock");
-        count.total -= 1;
-        for (source, _) in counted(self.source, 0) {
-            if let Entry::Occupied(mut entry) = count.by_source.entry(source) {
-                *entry.get_mut() -= 1;
-                if *entry.get() == 0 {
-                    entry.remove();
-                }
-            }
-        }
-    }
-}
-
 /// Accepts connections. Never returns.
 pub async fn run(
     listener: TcpListener,
@@ -208,8 +109,12 @@ pub async fn run(
 ) {
     let router = router(Arc::clone(&services));
     let metrics = &services.metrics;
-    let files = sockets::allow_open_files(MAX_CONNECTIONS + OTHER_FILES);
-    let connections = files.saturating_sub(OTHER_FILES).clamp(1, MAX_CONNECTIONS);
+    let files = sockets::allow_open_files(MAX_CONNECTIONS + MAX_CARRIED + OTHER_FILES);
+    // Who is carried has a socket besides the connection.
+    let carried = (files / CARRIED_SHARE).min(MAX_CARRIED);
+    services.carriers.allow(carried);
+    let connections = (files - carried).saturating_sub(OTHER_FILES);
+    let connections = connections.clamp(1, MAX_CONNECTIONS);
     if connections < MAX_CONNECTIONS {
         tracing::warn!(
             connections,
@@ -217,7 +122,7 @@ pub async fn run(
         );
     }
     let places = Arc::new(Semaphore::new(connections));
-    let pending = Pending::new(pending_per_address, (connections / PENDING_SHARE).max(1));
+    let pending = Places::new(pending_per_address, (connections / PENDING_SHARE).max(1));
     let mut turned_away = TurnedAway::default();
     loop {
         let (stream, address) = match listener.accept().await {
@@ -234,15 +139,16 @@ pub async fn run(
             continue;
         }
         let source = Source::of(address.ip());
-        let admitted = pending.take(source).and_then(|pending| {
+        let admitted = || -> Result<_, Refusal> {
+            let pending = pending.take(source)?;
             let place = Arc::clone(&places).try_acquire_owned();
-            Ok((pending, place.map_err(|_| Full::Places)?))
-        });
-        let (pending, place) = match admitted {
+            Ok((pending, place.map_err(|_| Refusal::Full)?))
+        };
+        let (pending, place) = match admitted() {
             Ok(places) => places,
-            Err(full) => {
-                metrics.refused(full.into());
-                turned_away.count(full, address);
+            Err(why) => {
+                metrics.refused(why);
+                turned_away.count(why, address);
                 continue;
             }
         };
@@ -269,7 +175,7 @@ struct TurnedAway {
 }
 
 impl TurnedAway {
-    fn count(&mut self, why: Full, address: SocketAddr) {
+    fn count(&mut self, why: Refusal, address: SocketAddr) {
         tracing::debug!(%address, "turned away: {why}");
         self.count += 1;
         let now = Instant::now();
@@ -286,7 +192,7 @@ async fn serve(
     tls: TlsAcceptor,
     router: Router,
     peer: Peer,
-    pending: PendingPlace,
+    pending: Place,
 ) -> Served {
     // Control messages are small and someone waits for each.
     if let Err(error) = stream.set_nodelay(true) {
@@ -320,7 +226,7 @@ async fn serve_http(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
     peer: Peer,
-    pending: PendingPlace,
+    pending: Place,
 ) {
     let address = peer.address;
     let deadline = Deadline::new(HTTP_WITHIN);
@@ -357,6 +263,7 @@ fn router(services: Arc<Services>) -> Router {
         .route("/invite/{code}", get(pages::invite))
         .route("/style.css", get(pages::style))
         .route("/ws", get(gateway::upgrade))
+        .route(WEBSOCKET_PATH, get(carriers::websocket::upgrade))
         .route("/uploads", options(files::options))
         .route(
             "/uploads/{id}",
@@ -402,49 +309,11 @@ mod tests {
         Source::of(text.parse().unwrap())
     }
 
-    #[test]
-    fn places_are_counted_by_address_and_given_back() {
-        let pending = Pending::new(2, 100);
-        let take = |text| pending.take(source(text)).map(|_| ());
-        let first = pending.take(source("10.0.0.1")).unwrap();
-        let second = pending.take(source("10.0.0.1")).unwrap();
-        assert_eq!(take("10.0.0.1"), Err(Full::Source));
-        assert_eq!(take("10.0.0.2"), Ok(()));
-        let clone = first.clone();
-        drop(first);
-        assert_eq!(take("10.0.0.1"), Err(Full::Source));
-        drop(clone);
-        let transfer = pending.take(source("10.0.0.1")).unwrap();
-        transfer.give_back();
-        transfer.give_back();
-        let another = pending.take(source("10.0.0.1")).unwrap();
-        drop((transfer, another));
-        drop(second);
-        let count = pending.count.lock().unwrap();
-        assert!(count.by_source.is_empty() && count.total == 0);
-    }
-
-    #[test]
-    fn strangers_together_have_a_limit_and_so_has_an_ipv6_site() {
-        let pending = Pending::new(1, 6);
-        let mut held = Vec::new();
-        for n in 0..SITE_FACTOR {
-            held.push(pending.take(source(&format!("2001:db8:1:{n}::1"))).unwrap());
-        }
-        let take = |text| pending.take(source(text));
-        assert_eq!(take("2001:db8:1:99::1").err(), Some(Full::Source));
-        held.push(take("2001:db8:2::1").unwrap());
-        held.push(take("10.0.0.1").unwrap());
-        assert_eq!(take("10.0.0.2").err(), Some(Full::Pending));
-        held.clear();
-        assert!(pending.count.lock().unwrap().by_source.is_empty());
-    }
-
     /// A request every few seconds, or answers that nobody reads: neither keeps a place.
     #[tokio::test(start_paused = true)]
     async fn http_has_an_end_however_busy_or_idle() {
         for reads in [true, false] {
-            let pending = Pending::new(1, 1);
+            let pending = Places::new(1, 1);
             let place = pending.take(source("10.0.0.1")).unwrap();
             let peer = Peer {
                 address: ([10, 0, 0, 1], 1).into(),

@@ -4,12 +4,15 @@
 //! Guilds and members are held here too, as they were committed, so that what a client is shown at its beginning and the events that
 //! follow come from one place and fit together.
 
+mod calls;
 mod figures;
 mod people;
 mod reading;
 mod rights;
 mod room;
 mod sessions;
+mod stage_room;
+mod stages;
 mod structure;
 #[cfg(test)]
 mod tests;
@@ -25,15 +28,17 @@ use std::{
 };
 
 use voxhall_protocol::{
-    ChannelId, GuildId, SenderIndex, SessionSecret, Ssrc, UserId, VoiceSessionId,
-    control::{Event, Failure, RequestId, UnixMs, VoiceGrant},
+    CallId, ChannelId, GuildId, SenderIndex, SessionSecret, Ssrc, UserId, VoiceSessionId,
+    control::{Event, Failure, RequestId, StageGone, UnixMs, VoiceGrant},
 };
-use voxhall_store::{Change, ConversationRecord, RelationRecord};
+use voxhall_store::{CallRecord, Change, ConversationRecord, RelationRecord};
 
+use calls::Call;
 pub use rights::Place;
 use room::Room;
 use sessions::Session;
 pub use sessions::full_sync_needed;
+use stage_room::StageRoom;
 pub use voice_rights::not_in_voice;
 pub use world::World;
 use world::{GuildState, Person};
@@ -69,8 +74,18 @@ pub enum Output {
     },
     Route(RouteChange),
     HangUp(ConnectionId, HangUp),
+    Store(ToStore),
     /// The session is over: nobody comes back to it.
     Forget(SessionId),
+}
+
+/// What the live state itself has to have stored.
+#[derive(Debug)]
+pub enum ToStore {
+    /// A call began, or is over.
+    Call(Box<CallRecord>),
+    /// A stage room is over because no host came back.
+    StageOver(ChannelId),
 }
 
 /// Why the server ends a session.
@@ -147,6 +162,14 @@ enum Timer {
     Lost(SessionId),
     /// This user's custom status goes away.
     StatusOver(UserId),
+    /// This party of a conversation's call does not answer, or did not come back.
+    CallWait(ChannelId, UserId),
+    /// The voice of someone in a stage room did not come, or did not come back.
+    StageWait(UserId),
+    /// How many listen in a stage room has changed, and is told.
+    StageCount(ChannelId),
+    /// No host is in this stage room.
+    StageHostless(ChannelId),
 }
 
 /// How much there is of everything.
@@ -161,12 +184,14 @@ pub struct Counts {
 
 pub struct Live {
     entropy: Entropy,
+    /// Voices of a channel that are forwarded at once; none: all.
+    loudest: Option<u8>,
     people: BTreeMap<UserId, Person>,
     guilds: BTreeMap<GuildId, GuildState>,
     /// To which guild a channel belongs.
     guild_of: BTreeMap<ChannelId, GuildId>,
     conversations: BTreeMap<ChannelId, ConversationRecord>,
-    /// Voice channels only.
+    /// Of voice channels, of conversations while there is a call, and of stage rooms that have begun.
     rooms: BTreeMap<ChannelId, Room>,
     sessions: BTreeMap<SessionId, Session>,
     next_session: u64,
@@ -176,13 +201,25 @@ pub struct Live {
     in_voice: BTreeMap<UserId, ChannelId>,
     voice_sessions: BTreeMap<VoiceSessionId, UserId>,
     ssrcs: BTreeSet<Ssrc>,
+    /// By conversation.
+    calls: BTreeMap<ChannelId, Call>,
+    call_channels: BTreeMap<CallId, ChannelId>,
+    last_call: CallId,
+    /// In which call a user is: one at most.
+    in_call: BTreeMap<UserId, ChannelId>,
+    /// Which call rings at a user: one at most.
+    rung: BTreeMap<UserId, ChannelId>,
+    stages: BTreeMap<ChannelId, StageRoom>,
+    /// In which stage room a user is: one at most.
+    in_stage: BTreeMap<UserId, ChannelId>,
     timers: BTreeSet<(Instant, Timer)>,
 }
 
 impl Live {
-    pub fn new(world: World, now: Now, entropy: Entropy) -> Self {
+    pub fn new(world: World, loudest: Option<u8>, now: Now, entropy: Entropy) -> Self {
         let mut live = Self {
             entropy,
+            loudest,
             people: BTreeMap::new(),
             guilds: BTreeMap::new(),
             guild_of: BTreeMap::new(),
@@ -194,6 +231,13 @@ impl Live {
             in_voice: BTreeMap::new(),
             voice_sessions: BTreeMap::new(),
             ssrcs: BTreeSet::new(),
+            calls: BTreeMap::new(),
+            call_channels: BTreeMap::new(),
+            last_call: world.last_call.unwrap_or(CallId(0)),
+            in_call: BTreeMap::new(),
+            rung: BTreeMap::new(),
+            stages: BTreeMap::new(),
+            in_stage: BTreeMap::new(),
             timers: BTreeSet::new(),
         };
         // Nobody is there yet to be told.
@@ -205,10 +249,13 @@ impl Live {
             live.hold_guild(guild);
         }
         for RelationRecord { user, other, kind } in world.relations {
-            live.relate(user, other, Some(kind), &mut unheard);
+            live.relate(user, other, Some(kind), now, &mut unheard);
         }
         for conversation in world.conversations {
-            live.save_conversation(conversation, &mut unheard);
+            live.save_conversation(conversation, now, &mut unheard);
+        }
+        for stage in world.stages {
+            live.save_stage(stage, now, &mut unheard);
         }
         live
     }
@@ -222,9 +269,9 @@ impl Live {
             Change::PresenceChosen { user, presence } => {
                 self.choose_presence(user, presence, now, out);
             }
-            Change::Related { user, other, kind } => self.relate(user, other, kind, out),
-            Change::ConversationSaved(record) => self.save_conversation(record, out),
-            Change::ConversationDeleted(id) => self.delete_conversation(id, out),
+            Change::Related { user, other, kind } => self.relate(user, other, kind, now, out),
+            Change::ConversationSaved(record) => self.save_conversation(record, now, out),
+            Change::ConversationDeleted(id) => self.delete_conversation(id, now, out),
 
             Change::GuildCreated(record) => self.create_guild(*record, out),
             Change::GuildUpdated(info) => self.update_guild(info, now, out),
@@ -308,6 +355,16 @@ impl Live {
                 };
                 self.tell_readers(channel, event, out);
             }
+            Change::StageSaved(record) => self.save_stage(record, now, out),
+            Change::StageEnded(stage) => self.end_stage(stage, StageGone::Ended, now, out),
+            Change::CallLogged {
+                user,
+                entry,
+                missed,
+            } => self.tell_user(user, Event::CallLogged { entry, missed }, out),
+            Change::CallsSeen { user, missed } => {
+                self.tell_user(user, Event::CallsSeen { missed }, out);
+            }
             Change::Read { user, state } => {
                 self.tell_user(user, Event::ChannelRead { read_state: state }, out);
             }
@@ -356,6 +413,10 @@ impl Live {
                 Timer::TimeoutOver(session) => self.timeout_over(session, now, out),
                 Timer::Lost(session) => self.forget(session, now, out),
                 Timer::StatusOver(user) => self.status_over(user, now, out),
+                Timer::CallWait(channel, user) => self.wait_over(channel, user, now, out),
+                Timer::StageWait(user) => self.stage_wait_over(user, now, out),
+                Timer::StageCount(channel) => self.count_due(channel, out),
+                Timer::StageHostless(channel) => self.hostless(channel, now, out),
             }
         }
     }

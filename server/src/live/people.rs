@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use voxhall_protocol::{
     ChannelId, UserId,
-    control::{Event, OwnPresence, Presence, RelationKind, Status, StatusChoice},
+    control::{CallEnd, Event, OwnPresence, Presence, RelationKind, Status, StatusChoice},
 };
 use voxhall_store::{ConversationRecord, Removal, UserRecord};
 
@@ -21,6 +21,8 @@ impl Live {
         });
         let user_changed = person.record.user != record.user;
         let presence = record.presence.clone();
+        let calls_from =
+            (person.record.calls_from != record.calls_from).then_some(record.calls_from);
         person.record = UserRecord {
             presence: person.record.presence.clone(),
             ..record
@@ -28,6 +30,9 @@ impl Live {
         if user_changed {
             let user = person.record.user.clone();
             tell(out, self.acquaintances(id), Event::UserUpdated { user });
+        }
+        if let Some(from) = calls_from {
+            self.tell_user(id, Event::CallsFromSet { from }, out);
         }
         self.choose_presence(id, presence, now, out);
         if self
@@ -47,6 +52,7 @@ impl Live {
         let conversations: Vec<_> = person.conversations.iter().copied().collect();
         let own: Vec<_> = person.relations.keys().copied().collect();
         let others: Vec<_> = own.iter().chain(&person.blocked_by).copied().collect();
+        self.forget_stages_of(id, now, out);
         self.hang_up_where(id, HangUp::Deleted, |_| true, now, out);
         for guild in guilds {
             self.remove_member(guild, id, Removal::Deleted, now, out);
@@ -54,12 +60,12 @@ impl Live {
         for conversation in conversations {
             if let Some(mut record) = self.conversations.get(&conversation).cloned() {
                 record.members.retain(|member| *member != id);
-                self.save_conversation(record, out);
+                self.save_conversation(record, now, out);
             }
         }
         for other in others {
-            self.relate(id, other, None, out);
-            self.relate(other, id, None, out);
+            self.relate(id, other, None, now, out);
+            self.relate(other, id, None, now, out);
         }
         if let Some(person) = self.people.remove(&id)
             && let Some(at) = person.status_over
@@ -232,6 +238,7 @@ impl Live {
         user: UserId,
         other: UserId,
         kind: Option<RelationKind>,
+        now: Now,
         out: &mut Vec<Output>,
     ) {
         if !self.people.contains_key(&other) {
@@ -265,6 +272,10 @@ impl Live {
             None => tell(out, own, Event::RelationRemoved { user_id: other }),
         }
         self.tell_apart(vec![before], out);
+        if kind == Some(RelationKind::Blocked) {
+            self.end_call_between(user, other, now, out);
+            self.part_from_host(user, other, now, out);
+        }
     }
 
     /// What this user and those apart from them know of each other. A guild in common lets them see each other in spite of a block.
@@ -321,16 +332,18 @@ impl Live {
     pub(super) fn save_conversation(
         &mut self,
         mut record: ConversationRecord,
+        now: Now,
         out: &mut Vec<Output>,
     ) {
         record
             .members
             .retain(|member| self.people.contains_key(member));
         let id = record.id;
-        let before = self.conversations.get(&id);
-        if before == Some(&record) {
+        if self.conversations.get(&id) == Some(&record) {
             return;
         }
+        self.only_members_call(id, &record.members, now, out);
+        let before = self.conversations.get(&id);
         let known = before
             .map(|before| before.members.clone())
             .unwrap_or_default();
@@ -362,9 +375,12 @@ impl Live {
             );
         }
         self.conversations.insert(id, record);
+        // Who came is told of the call that runs.
+        self.tell_call(id, out);
     }
 
-    pub(super) fn delete_conversation(&mut self, id: ChannelId, out: &mut Vec<Output>) {
+    pub(super) fn delete_conversation(&mut self, id: ChannelId, now: Now, out: &mut Vec<Output>) {
+        self.end_call(id, CallEnd::NotAllowed, None, now, out);
         let Some(record) = self.conversations.remove(&id) else {
             return;
         };

@@ -1,9 +1,6 @@
 //! One voice channel: who is in it, and the key they share.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Instant,
-};
+use std::{collections::BTreeMap, time::Instant};
 
 use voxhall_protocol::{
     BaseKey, ChannelId, DeviceId, Epoch, GuildId, SenderIndex, SessionSecret, Ssrc, UserId,
@@ -14,7 +11,8 @@ use voxhall_protocol::{
 use super::{SessionId, voice_rights::VoiceRights};
 
 pub(super) struct Room {
-    pub guild: GuildId,
+    /// None: of a call.
+    pub guild: Option<GuildId>,
     pub bitrate_bps: u32,
     pub participants: BTreeMap<UserId, Participant>,
     /// None until the first join.
@@ -62,7 +60,7 @@ impl Control {
 }
 
 impl Room {
-    pub fn new(guild: GuildId, bitrate_bps: u32) -> Self {
+    pub fn new(guild: Option<GuildId>, bitrate_bps: u32) -> Self {
         Self {
             guild,
             bitrate_bps,
@@ -76,11 +74,10 @@ impl Room {
 
     /// An index that nobody here has. It counts up, so one comes back only after 65,536 joins, when no key it was used with lives.
     pub fn new_sender_index(&mut self) -> SenderIndex {
-        let taken: BTreeSet<_> = self.participants.values().map(|p| p.sender_index).collect();
         loop {
             let index = SenderIndex(self.next_sender);
             self.next_sender = self.next_sender.wrapping_add(1);
-            if !taken.contains(&index) {
+            if self.participants.values().all(|p| p.sender_index != index) {
                 return index;
             }
         }

@@ -107,7 +107,7 @@ impl Live {
         }
         self.show_presence(user, Some(id), out);
         let ready = self.ready(&self.people[&user], device, token);
-        self.take_voice(id, out);
+        self.take_voice(id, now, out);
         self.hang_up_the_oldest(user, now, out);
         Ok((id, ready))
     }
@@ -160,7 +160,7 @@ impl Live {
         session.line = Line::Open(connection);
         self.connections.insert(connection, id);
         self.show_presence(user, None, out);
-        self.take_voice(id, out);
+        self.take_voice(id, now, out);
         self.tell_voice_again(id, out);
         self.hang_up_the_oldest(user, now, out);
         Ok(())
@@ -302,6 +302,20 @@ impl Live {
     pub(super) fn session(&self, connection: ConnectionId) -> Option<(SessionId, &Session)> {
         let id = *self.connections.get(&connection)?;
         Some((id, self.sessions.get(&id)?))
+    }
+
+    /// Who asks, by which session and on which device.
+    ///
+    /// # Errors
+    /// They have not signed in.
+    pub(super) fn who_is(
+        &self,
+        connection: ConnectionId,
+    ) -> Result<(SessionId, UserId, DeviceId), Failure> {
+        let (id, session) = self
+            .session(connection)
+            .ok_or_else(|| Failure::new(FailureKind::OutOfOrder, "sign in first"))?;
+        Ok((id, session.user, session.device))
     }
 
     fn session_mut(&mut self, connection: ConnectionId) -> Option<&mut Session> {

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use voxhall_protocol::{
     ChannelId, GuildId, RoleId, UserId,
-    control::{Channel, Event, GoneReason, GuildGone, GuildInfo, OverwriteTarget, Role},
+    control::{
+        Channel, EndReason, Event, GoneReason, GuildGone, GuildInfo, LeaveReason, OverwriteTarget,
+        Role,
+    },
 };
 use voxhall_store::{GuildRecord, MemberRecord, Removal};
 
@@ -36,7 +39,7 @@ impl Live {
             self.guild_of.insert(channel.id, id);
             if channel.kind.is_voice() {
                 self.rooms
-                    .insert(channel.id, Room::new(id, channel.bitrate_bps));
+                    .insert(channel.id, Room::new(Some(id), channel.bitrate_bps));
             }
         }
         guild
@@ -84,7 +87,13 @@ impl Live {
         let channels: Vec<_> = guild.channels.keys().copied().collect();
         let members: Vec<_> = guild.members.keys().copied().collect();
         for channel in channels {
-            self.close_room(channel, now, out);
+            self.close_room(
+                channel,
+                EndReason::ChannelDeleted,
+                LeaveReason::NotAllowed,
+                now,
+                out,
+            );
             self.guild_of.remove(&channel);
         }
         let apart: Vec<_> = members.iter().map(|user| self.apart(*user)).collect();
@@ -133,7 +142,7 @@ impl Live {
             let room = self
                 .rooms
                 .entry(id)
-                .or_insert_with(|| Room::new(guild_id, channel.bitrate_bps));
+                .or_insert_with(|| Room::new(Some(guild_id), channel.bitrate_bps));
             room.bitrate_bps = channel.bitrate_bps;
         }
         let after = guild.sight(&scope);
@@ -155,7 +164,13 @@ impl Live {
         now: Now,
         out: &mut Vec<Output>,
     ) {
-        self.close_room(id, now, out);
+        self.close_room(
+            id,
+            EndReason::ChannelDeleted,
+            LeaveReason::NotAllowed,
+            now,
+            out,
+        );
         self.guild_of.remove(&id);
         self.reshape(
             guild_id,

@@ -73,7 +73,7 @@ impl Live {
                 .iter()
                 .flat_map(|member| self.sessions_of(*member))
                 .collect(),
-            None => Vec::new(),
+            None => self.audience(channel),
         }
     }
 }

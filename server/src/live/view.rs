@@ -15,7 +15,7 @@ use super::{
 };
 
 impl Live {
-    /// Everything that a user sees, but for how far they have read.
+    /// Everything that a user sees, but for how far they have read and which calls they missed.
     pub(super) fn ready(&self, person: &Person, device: DeviceId, session: SecretText) -> Ready {
         let me = person.record.user.id;
         let relations = person.relations.iter();
@@ -36,6 +36,12 @@ impl Live {
             relations: relations
                 .filter_map(|(other, kind)| self.relation(*other, *kind))
                 .collect(),
+            calls: (person.conversations.iter())
+                .filter_map(|id| self.call_view(*id))
+                .collect(),
+            missed_calls: 0,
+            calls_from: person.record.calls_from,
+            stage: self.stage_view(me),
             read_states: Vec::new(),
             presence: person.record.presence.clone(),
             seq: 0,
@@ -172,7 +178,10 @@ impl Live {
     pub(super) fn voice_states(&self, channel: ChannelId) -> Vec<VoiceState> {
         self.rooms
             .get(&channel)
-            .map(|room| room.states(channel).collect())
+            .map(|room| {
+                let named = |state: &VoiceState| !self.is_audience(state.user_id, channel);
+                room.states(channel).filter(named).collect()
+            })
             .unwrap_or_default()
     }
 }

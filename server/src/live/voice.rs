@@ -3,8 +3,8 @@
 use voxhall_protocol::{
     BaseKey, ChannelId, DeviceId, GuildId, SessionSecret, Ssrc, UserId, VoiceSessionId,
     control::{
-        EndReason, Event, Failure, FailureKind, JoinVoice, LeaveReason, RequestId, UpdateVoice,
-        VoiceGrant,
+        CallEnd, EndReason, Event, Failure, FailureKind, JoinVoice, LeaveReason, RequestId,
+        StageGone, UpdateVoice, VoiceGrant,
     },
 };
 
@@ -40,12 +40,18 @@ impl Live {
         now: Now,
         out: &mut Vec<Output>,
     ) -> Result<(), Failure> {
-        let Some((control, session)) = self.session(connection) else {
-            return Err(Failure::new(FailureKind::OutOfOrder, "sign in first"));
-        };
-        let (user, device) = (session.user, session.device);
+        let (control, user, device) = self.who_is(connection)?;
         let channel = join.channel_id;
-        let (guild, rights) = self.may_join(user, channel, now)?;
+        let (guild, rights) = if self.is_in_conversation(user, channel) {
+            (None, self.may_talk(user, device, channel)?)
+        } else if let Some(rights) = self.may_attend(user, channel) {
+            (None, rights)
+        } else {
+            let (guild, rights) = self.may_join(user, channel, now)?;
+            (Some(guild), rights)
+        };
+        self.leave_other_call(user, channel, now, out);
+        self.leave_other_stage(user, channel, now, out);
         self.leave_for_another_session(user, device, now, out);
 
         let session = self.new_voice_session(user);
@@ -82,15 +88,11 @@ impl Live {
         room.participants.insert(user, participant);
         self.in_voice.insert(user, channel);
         self.time_timeout(user, channel, now);
-        self.tell_readers(
-            channel,
-            Event::VoiceJoined {
-                guild_id: guild,
-                state,
-            },
-            out,
-        );
+        let guild_id = guild;
+        self.tell_voice(user, channel, Event::VoiceJoined { guild_id, state }, out);
         self.show_presence(user, None, out);
+        self.talks(user, channel, device, now, out);
+        self.attends(user, channel, out);
         self.rekey(channel, now, out);
         Ok(())
     }
@@ -130,7 +132,14 @@ impl Live {
                 deafened,
             }));
         }
-        self.tell_readers(channel, Event::VoiceUpdated { guild_id, state }, out);
+        self.tell_voice(user, channel, Event::VoiceUpdated { guild_id, state }, out);
+    }
+
+    /// Tells of someone's voice, unless they are one of those in a stage room of whom nobody is told.
+    fn tell_voice(&self, user: UserId, channel: ChannelId, event: Event, out: &mut Vec<Output>) {
+        if !self.is_audience(user, channel) {
+            self.tell_readers(channel, event, out);
+        }
     }
 
     /// The media thread hears someone, or no longer does.
@@ -165,7 +174,7 @@ impl Live {
     }
 
     /// Gives a voice session that lost its control, or is about to, to this session of the same device.
-    pub(super) fn take_voice(&mut self, id: SessionId, out: &mut Vec<Output>) {
+    pub(super) fn take_voice(&mut self, id: SessionId, now: Now, out: &mut Vec<Output>) {
         let Some(session) = self.sessions.get(&id) else {
             return;
         };
@@ -190,6 +199,7 @@ impl Live {
         }
         if let Control::LostUntil(at, _) = before {
             self.timers.remove(&(at, Timer::Grace(voice)));
+            self.talks(user, channel, device, now, out);
         }
         // A session is told of all keys while it has no connection, too.
         if before.session() != id
@@ -212,6 +222,13 @@ impl Live {
         else {
             return;
         };
+        let rooms = person.conversations.iter();
+        for room in rooms.chain(self.in_stage.get(&person.record.user.id)) {
+            for state in self.voice_states(*room) {
+                let guild_id = None;
+                tell(out, [id], Event::VoiceUpdated { guild_id, state });
+            }
+        }
         for guild in person
             .guilds
             .iter()
@@ -223,7 +240,7 @@ impl Live {
                     continue;
                 }
                 for state in states {
-                    let guild_id = guild.info.id;
+                    let guild_id = Some(guild.info.id);
                     tell(out, [id], Event::VoiceUpdated { guild_id, state });
                 }
             }
@@ -254,12 +271,13 @@ impl Live {
             // Nobody has its keys.
             self.remove(user, channel, LeaveReason::Disconnected, now, out);
         } else if let Some(other) = other {
-            self.take_voice(other, out);
+            self.take_voice(other, now, out);
         } else {
             let at = now.at + VOICE_GRACE;
             participant.control = Control::LostUntil(at, id);
             let session = participant.session;
             self.timers.insert((at, Timer::Grace(session)));
+            self.waits_for(user, channel, now, out);
         }
     }
 
@@ -354,9 +372,22 @@ impl Live {
             user_id,
             reason,
         };
-        self.tell_readers(channel_id, event, out);
+        self.tell_voice(user_id, channel_id, event, out);
         self.show_presence(user_id, None, out);
         self.rekey(channel_id, now, out);
+        // What they may have been there for: neither is left by who isn't in it.
+        match reason {
+            LeaveReason::TimedOut | LeaveReason::Disconnected => {
+                self.waits_for(user_id, channel_id, now, out);
+                self.wait_for(user_id, channel_id, Some(now.at + VOICE_GRACE));
+            }
+            // They are there anew, or have left before.
+            LeaveReason::Switched => {}
+            LeaveReason::Left | LeaveReason::Moderated | LeaveReason::NotAllowed => {
+                self.hang_up_call(user_id, channel_id, CallEnd::HungUp, now, out);
+                self.gone_from_stage(user_id, channel_id, StageGone::Left, now, out);
+            }
+        }
     }
 
     /// Someone came or left: keys change now, or soon if they have just changed.
@@ -384,6 +415,8 @@ impl Live {
 
     fn rekey_now(&mut self, channel: ChannelId, now: Now, out: &mut Vec<Output>) {
         let base_key = BaseKey(self.random());
+        let stage = self.stages.get(&channel);
+        let is_named = |user: &UserId| stage.is_none_or(|stage| !stage.is_audience(*user));
         let Some(room) = self.rooms.get_mut(&channel) else {
             return;
         };
@@ -423,8 +456,11 @@ impl Live {
                 ssrc: participant.ssrc,
                 sender_index: participant.sender_index,
                 bitrate_bps: participant.bitrate_bps,
+                loudest: self.loudest,
                 key: key.clone(),
-                participants: room.states(channel).collect(),
+                participants: (room.states(channel))
+                    .filter(|state| is_named(&state.user_id) || state.user_id == user)
+                    .collect(),
             };
             out.push(Output::Answer {
                 to: connection,
@@ -451,7 +487,7 @@ impl Live {
         &mut self,
         user: UserId,
         channel: ChannelId,
-    ) -> Option<(GuildId, &mut Participant)> {
+    ) -> Option<(Option<GuildId>, &mut Participant)> {
         let room = self.rooms.get_mut(&channel)?;
         Some((room.guild, room.participants.get_mut(&user)?))
     }

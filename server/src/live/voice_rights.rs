@@ -37,7 +37,8 @@ impl Live {
         let rights = self
             .rights_in_channel(channel, user, now.unix_ms)
             .ok_or_else(unknown)?;
-        let guild = self.guilds.get(&room.guild).ok_or_else(unknown)?;
+        let guild_id = room.guild.ok_or_else(unknown)?;
+        let guild = self.guilds.get(&guild_id).ok_or_else(unknown)?;
         let may = voice_rights(guild, user, channel, now).ok_or_else(|| {
             Failure::new(
                 FailureKind::Forbidden,
@@ -59,7 +60,7 @@ impl Live {
             let words = format!("this voice channel is full ({limit} people)");
             return Err(Failure::new(FailureKind::ChannelFull, words));
         }
-        Ok((room.guild, may))
+        Ok((guild_id, may))
     }
 
     /// Whoever may no longer be where they are is taken out, and routes follow what everyone may do.
@@ -159,7 +160,9 @@ impl Live {
         participant.timeout_over = None;
         // Where the clock was set back meanwhile, it is not over yet.
         self.time_timeout(user, channel, now);
-        self.review_voice(guild, now, out);
+        if let Some(guild) = guild {
+            self.review_voice(guild, now, out);
+        }
     }
 
     /// In which voice channel of this guild someone is.
@@ -237,15 +240,22 @@ impl Live {
         }
     }
 
-    /// The channel is about to be no more.
-    pub(super) fn close_room(&mut self, channel: ChannelId, now: Now, out: &mut Vec<Output>) {
+    /// The channel, or its call, is about to be no more.
+    pub(super) fn close_room(
+        &mut self,
+        channel: ChannelId,
+        ended: EndReason,
+        left: LeaveReason,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         let Some(room) = self.rooms.get(&channel) else {
             return;
         };
         let users: Vec<_> = room.participants.keys().copied().collect();
         for user in users {
-            self.tell_ended(user, channel, EndReason::ChannelDeleted, out);
-            self.remove(user, channel, LeaveReason::NotAllowed, now, out);
+            self.tell_ended(user, channel, ended, out);
+            self.remove(user, channel, left, now, out);
         }
         if let Some(room) = self.rooms.remove(&channel)
             && let Some(at) = room.rekey_due

@@ -6,11 +6,13 @@ use std::{
 };
 
 use voxhall_protocol::{
-    ChannelId, GuildId, RoleId, UserId,
+    CallId, ChannelId, GuildId, RoleId, UserId,
     control::{Channel, GuildInfo, Member, Presence, RelationKind, Role, UnixMs, User},
     permissions::{Layer, Permissions, Subject, decide},
 };
-use voxhall_store::{ConversationRecord, GuildRecord, MemberRecord, RelationRecord, UserRecord};
+use voxhall_store::{
+    ConversationRecord, GuildRecord, MemberRecord, RelationRecord, StageRecord, UserRecord,
+};
 
 use super::SessionId;
 
@@ -21,6 +23,9 @@ pub struct World {
     pub guilds: Vec<GuildRecord>,
     pub conversations: Vec<ConversationRecord>,
     pub relations: Vec<RelationRecord>,
+    pub stages: Vec<StageRecord>,
+    /// The newest there was.
+    pub last_call: Option<CallId>,
 }
 
 /// Someone who has an account here, or is a guest.

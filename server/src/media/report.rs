@@ -1,6 +1,6 @@
 //! What passed, as one line for the log.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use voxhall_relay::{Counters, DropReason, Total};
 
@@ -58,10 +58,12 @@ impl Figures {
         // The relay counts datagrams too, and the delay is told by its quantiles.
         let own = MediaTotal::ALL.into_iter();
         let own = own.filter(|total| !matches!(total, MediaTotal::Datagrams | MediaTotal::DelayUs));
+        let busy: Duration = stats.busy().sum();
         Self {
             totals: (Total::ALL.iter())
                 .map(|total| (total.label(), counters.total(*total)))
                 .chain(own.map(|total| (total.label(), stats.total(total))))
+                .chain([("busy_us", busy.as_micros() as u64)])
                 .collect(),
             drops: (DropReason::ALL.iter())
                 .map(|reason| (reason.label(), counters.dropped(*reason)))
@@ -97,22 +99,21 @@ fn quantile(buckets: &[(u64, u64)], percent: u64) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
     fn only_what_grew_is_said_and_nothing_where_nothing_did() {
-        let stats = Arc::new(MediaStats::default());
+        let stats = Arc::new(MediaStats::new(1));
         let mut reporter = Reporter::new(Arc::default(), Arc::clone(&stats));
         assert_eq!(reporter.line(), None);
         stats.batch(98, Duration::from_micros(20));
+        stats.worked(0, Duration::from_micros(220));
         stats.batch(2, Duration::from_micros(200));
         stats.count(MediaTotal::SendsBlocked);
         assert_eq!(
             reporter.line().as_deref(),
             Some(
-                "batches=2 busy_us=220 sends_blocked=1 added_delay_p50_us<=32 added_delay_p99_us<=256"
+                "batches=2 sends_blocked=1 busy_us=220 added_delay_p50_us<=32 added_delay_p99_us<=256"
             )
         );
         assert_eq!(reporter.line(), None);

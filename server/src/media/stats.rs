@@ -1,4 +1,4 @@
-//! What the media thread measures of itself: a few relaxed atomics a batch.
+//! What the media threads measure of themselves: a few relaxed atomics a batch.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -13,8 +13,6 @@ const BUCKETS: usize = 20;
 pub enum MediaTotal {
     Batches,
     Datagrams,
-    /// Time spent on batches, microseconds.
-    BusyUs,
     /// Sum of the added delay of all datagrams, microseconds.
     DelayUs,
     /// Dropped because the socket's send buffer was full.
@@ -22,17 +20,19 @@ pub enum MediaTotal {
     /// Dropped because the system refused the send.
     SendErrors,
     ReceiveErrors,
+    /// QUIC that came faster than it was taken.
+    QuicDropped,
 }
 
 impl MediaTotal {
     pub const ALL: [Self; 7] = [
         Self::Batches,
         Self::Datagrams,
-        Self::BusyUs,
         Self::DelayUs,
         Self::SendsBlocked,
         Self::SendErrors,
         Self::ReceiveErrors,
+        Self::QuicDropped,
     ];
 
     /// Name for metrics.
@@ -41,24 +41,40 @@ impl MediaTotal {
         match self {
             Self::Batches => "batches",
             Self::Datagrams => "datagrams",
-            Self::BusyUs => "busy_us",
             Self::DelayUs => "delay_us",
             Self::SendsBlocked => "sends_blocked",
             Self::SendErrors => "send_errors",
             Self::ReceiveErrors => "receive_errors",
+            Self::QuicDropped => "quic_dropped",
         }
     }
 }
 
 /// Counters since the start, and how long datagrams stayed in the thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct MediaStats {
     totals: [AtomicU64; MediaTotal::ALL.len()],
-    /// Datagrams by the time from the wake-up that found them to the last send of their batch.
+    /// Time that each thread spent on batches, microseconds.
+    busy_us: Box<[AtomicU64]>,
+    /// Datagrams by the time from the wake-up that found them, or from when the thread began to gather them, to the last send of their batch.
     delay: [AtomicU64; BUCKETS],
 }
 
 impl MediaStats {
+    #[must_use]
+    pub fn new(threads: usize) -> Self {
+        Self {
+            totals: Default::default(),
+            busy_us: (0..threads).map(|_| AtomicU64::new(0)).collect(),
+            delay: Default::default(),
+        }
+    }
+
+    /// Time that each media thread spent working.
+    pub fn busy(&self) -> impl Iterator<Item = Duration> {
+        (self.busy_us.iter()).map(|us| Duration::from_micros(us.load(Relaxed)))
+    }
+
     #[must_use]
     pub fn total(&self, total: MediaTotal) -> u64 {
         self.totals[total as usize].load(Relaxed)
@@ -76,12 +92,15 @@ impl MediaStats {
         self.totals[total as usize].fetch_add(1, Relaxed);
     }
 
+    pub(super) fn worked(&self, thread: usize, took: Duration) {
+        self.busy_us[thread].fetch_add(took.as_micros() as u64, Relaxed);
+    }
+
     pub(super) fn batch(&self, datagrams: usize, took: Duration) {
         let us = took.as_micros() as u64;
         let datagrams = datagrams as u64;
         self.totals[MediaTotal::Batches as usize].fetch_add(1, Relaxed);
         self.totals[MediaTotal::Datagrams as usize].fetch_add(datagrams, Relaxed);
-        self.totals[MediaTotal::BusyUs as usize].fetch_add(us, Relaxed);
         self.totals[MediaTotal::DelayUs as usize].fetch_add(us * datagrams, Relaxed);
         let bucket = us.max(1).next_power_of_two().trailing_zeros() as usize;
         self.delay[bucket.min(BUCKETS - 1)].fetch_add(datagrams, Relaxed);

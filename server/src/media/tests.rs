@@ -16,7 +16,8 @@ use voxhall_protocol::{
 };
 use voxhall_relay::{Counters, Event, Limits, Routes, SessionRoute};
 
-use super::{MediaConfig, MediaThread, MediaTotal};
+use super::{MediaConfig, MediaThread, MediaTotal, aside};
+use crate::sockets;
 
 const BASE_KEY: BaseKey = BaseKey([9; 32]);
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -31,13 +32,18 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let address = socket.local_addr().unwrap();
+        Self::with_threads(1)
+    }
+
+    fn with_threads(threads: usize) -> Self {
+        let any = "127.0.0.1:0".parse().unwrap();
+        let sockets::Sockets { udp, address, .. } = sockets::bind(any, false, threads).unwrap();
         let (routes, feed) = Routes::new();
         let counters = Arc::new(Counters::default());
         let (sender, events) = mpsc::channel(16);
         let thread = MediaThread::spawn(MediaConfig {
-            socket,
+            sockets: udp,
+            aside: aside(Instant::now()).0,
             routes: feed,
             counters: Arc::clone(&counters),
             events: sender,
@@ -230,6 +236,51 @@ fn a_full_event_channel_delays_events_and_nothing_else() {
     let mut starts = 0;
     while starts < 9 {
         starts += u32::from(matches!(server.event(), Event::Speaking { on: true, .. }));
+    }
+    server.thread.stop();
+}
+
+#[test]
+fn several_threads_send_to_a_crowd_and_everyone_hears_all_in_order() {
+    let mut server = Server::with_threads(2);
+    let mut clients: Vec<_> = (1..=250).map(|n| server.join(n)).collect();
+    let (speaker, listeners) = clients.split_first_mut().unwrap();
+    for round in 0..40u8 {
+        speaker.say(&[round; 80]);
+        speaker.say(&[round; 81]);
+        for listener in &mut *listeners {
+            assert_eq!(listener.hear().as_deref(), Some(&[round; 80][..]));
+            assert_eq!(listener.hear().as_deref(), Some(&[round; 81][..]));
+        }
+    }
+    let stats = Arc::clone(server.thread.stats());
+    assert!(stats.busy().all(|busy| busy > Duration::ZERO));
+    assert_eq!(stats.total(MediaTotal::SendErrors), 0);
+    server.thread.stop();
+}
+
+#[test]
+fn who_is_muted_is_silent_from_the_next_packet_on() {
+    let mut server = Server::start();
+    let (mut ann, mut ben) = (server.join(1), server.join(2));
+    for _ in 0..20 {
+        ann.say(b"on");
+        assert_eq!(ben.hear().as_deref(), Some(&b"on"[..]));
+        server.routes.set_rights(ann.route.id, false, false);
+        server.routes.publish();
+        // One packet may have been in the batch that was being taken just then.
+        ann.say(b"maybe");
+        std::thread::sleep(Duration::from_millis(1));
+        for _ in 0..5 {
+            ann.say(b"off");
+        }
+        server.routes.set_rights(ann.route.id, true, false);
+        std::thread::sleep(Duration::from_millis(1));
+        server.routes.publish();
+        std::thread::sleep(super::TICK * 2);
+        ann.say(b"on");
+        let heard = std::iter::from_fn(|| ben.hear()).take_while(|text| text != b"on");
+        assert!(heard.into_iter().all(|text| text == b"maybe"));
     }
     server.thread.stop();
 }

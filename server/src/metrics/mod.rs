@@ -25,6 +25,7 @@ use crate::{
     live::Live,
     logging::LogLimit,
     media::{MediaStats, MediaTotal},
+    places,
     services::Services,
 };
 use requests::Requests;
@@ -43,16 +44,25 @@ pub struct Metrics {
 }
 
 /// Why a connection was turned away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Too many of its address are not signed in.
+    #[error("too many connections of this address are not signed in")]
     Address,
-    /// Too many of all are not signed in.
+    #[error("too many connections are not signed in")]
     Pending,
-    /// No more can be open.
+    #[error("no more connections can be open")]
     Full,
-    /// Its address is banned.
+    #[error("the address is banned")]
     Banned,
+}
+
+impl From<places::Full> for Refusal {
+    fn from(full: places::Full) -> Self {
+        match full {
+            places::Full::Source => Self::Address,
+            places::Full::All => Self::Pending,
+        }
+    }
 }
 
 impl Refusal {
@@ -185,6 +195,20 @@ impl Scrape {
             "voxhall_sessions",
             "WebSocket connections open, signed in or not.",
             hub.open_connections(),
+        );
+        let carriers = &self.services.carriers;
+        let mut family = page.family(
+            "voxhall_carried_voice_connections",
+            Kind::Gauge,
+            "Connections open that carry voice otherwise than by UDP.",
+        );
+        for (carrier, open) in carriers.open() {
+            family.labelled("carrier", carrier.name(), open);
+        }
+        page.counter(
+            "voxhall_carried_voice_datagrams_lost_total",
+            "Datagrams on such connections that were left out, as the client took them too slowly or sent too many.",
+            carriers.lost(),
         );
         page.gauge(
             "voxhall_users_online",
@@ -330,10 +354,18 @@ impl Scrape {
             media(MediaTotal::ReceiveErrors),
         );
         page.counter(
-            "voxhall_media_busy_seconds_total",
-            "Time that media threads spent working.",
-            media(MediaTotal::BusyUs) as f64 / 1e6,
+            "voxhall_media_quic_dropped_total",
+            "QUIC datagrams dropped, as they came faster than they were taken.",
+            media(MediaTotal::QuicDropped),
         );
+        let mut family = page.family(
+            "voxhall_media_busy_seconds_total",
+            Kind::Counter,
+            "Time that each media thread spent working.",
+        );
+        for (thread, busy) in self.media.busy().enumerate() {
+            family.labelled("thread", &thread.to_string(), busy.as_secs_f64());
+        }
         page.gauge(
             "voxhall_media_running",
             "Whether voice is forwarded: 1, or 0 after the thread has ended, which only a new start mends.",

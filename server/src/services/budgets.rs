@@ -38,6 +38,8 @@ pub enum Budget {
     Typing,
     /// Each is told to everyone who knows this user.
     Presence,
+    /// Each rings at somebody, or tells all who follow somebody.
+    Calls,
     /// What managers and moderators do: each may change what a whole guild sees.
     Structure,
 }
@@ -48,12 +50,29 @@ impl Budget {
         use Request as R;
         match request {
             R::StartTyping(_) => Some(Self::Typing),
-            R::SetPresence(_) | R::SetIdle(_) | R::UpdateAccount(_) => Some(Self::Presence),
-            R::JoinVoice(_) | R::LeaveVoice(_) => Some(Self::VoiceJoins),
+            R::SetPresence(_) | R::SetIdle(_) | R::UpdateAccount(_) | R::SetCallsFrom(_) => {
+                Some(Self::Presence)
+            }
+            R::OpenStage(_) | R::BeginStage(_) => Some(Self::Calls),
+            R::RaiseHand(_)
+            | R::AcceptStage(_)
+            | R::SetStageRole(_)
+            | R::RemoveFromStage(_)
+            | R::UpdateStage(_)
+            | R::EndStage(_) => Some(Self::VoiceUpdates),
+            R::ListStages(_) => Some(Self::History),
+            R::JoinStage(_)
+            | R::LeaveStage(_)
+            | R::JoinVoice(_)
+            | R::LeaveVoice(_)
+            | R::AnswerCall(_)
+            | R::RejectCall(_)
+            | R::LeaveCall(_) => Some(Self::VoiceJoins),
             R::UpdateVoice(_) => Some(Self::VoiceUpdates),
             R::CreateInvite(_) => Some(Self::Invites),
+            R::MarkCallsSeen(_) => Some(Self::Reading),
             R::SendMessage(_) => Some(Self::Messages),
-            R::ListMessages(_) => Some(Self::History),
+            R::ListMessages(_) | R::ListCalls(_) => Some(Self::History),
             R::CreateGuild(_)
             | R::UpdateGuild(_)
             | R::DeleteGuild(_)
@@ -80,7 +99,7 @@ impl Budget {
         }
     }
 
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Requests,
         Self::Sessions,
         Self::VoiceJoins,
@@ -96,6 +115,7 @@ impl Budget {
         Self::Transfers,
         Self::Typing,
         Self::Presence,
+        Self::Calls,
         Self::Structure,
     ];
 
@@ -115,6 +135,7 @@ impl Budget {
             Self::Transfers => (per_s(20), 200),
             Self::Typing => (per_s(1), 10),
             Self::Presence => (Duration::from_secs(2), 10),
+            Self::Calls => (Duration::from_secs(5), 10),
             Self::Structure => (per_s(4), 60),
         }
     }

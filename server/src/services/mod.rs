@@ -8,6 +8,7 @@ mod at_once;
 mod audit;
 mod authority;
 mod budgets;
+mod calls;
 mod channels;
 mod conversations;
 mod devices;
@@ -25,6 +26,7 @@ mod roles;
 mod search;
 mod sessions;
 mod sign_in_limits;
+mod stages;
 mod texts;
 mod tokens;
 mod upkeep;
@@ -45,6 +47,7 @@ use voxhall_store::{
 use crate::{
     admin::Backups,
     bans::Bans,
+    carriers::Carriers,
     clock::unix_ms,
     config::{AttachmentLimits, GuildMakers},
     files::Files,
@@ -100,6 +103,7 @@ pub struct Services {
     pub metrics: Metrics,
     pub backups: Backups,
     pub bans: Bans,
+    pub carriers: Carriers,
     /// What is said here ends the server.
     pub drain: watch::Sender<Option<String>>,
     totals: admin::CountedTotals,
@@ -148,6 +152,7 @@ pub struct Parts {
     pub guest_retention: Option<Duration>,
     pub sign_ins_per_minute: u32,
     pub media: MediaThread,
+    pub carriers: Carriers,
     pub backups: Backups,
     pub files: Files,
     pub attachments: AttachmentLimits,
@@ -191,6 +196,7 @@ impl Services {
             metrics: Metrics::default(),
             backups: parts.backups,
             bans: Bans::new(&bans),
+            carriers: parts.carriers,
             drain: watch::Sender::new(None),
             totals: admin::CountedTotals::default(),
             passwords: Passwords::new(),

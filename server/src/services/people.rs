@@ -11,7 +11,7 @@ use voxhall_protocol::{
 };
 use voxhall_store::{MAX_FOLLOWING, People, PresenceChoice, RelateError, StoreError};
 
-use super::{Budget, Caller, Services};
+use super::{Budget, Caller, Services, texts};
 use crate::{clock::unix_ms, words};
 
 /// Shorter beginnings find half the server.
@@ -161,14 +161,10 @@ impl Services {
         caller: &Caller,
         params: SetPresence,
     ) -> Result<OwnPresence, Failure> {
-        let custom_status = params.custom_status.map(|status| status.trim().to_owned());
-        if custom_status.as_ref().is_some_and(|status| {
-            status.chars().count() > CUSTOM_STATUS_CHARS || status.chars().any(char::is_control)
-        }) {
-            return Err(words::invalid(&format!(
-                "A status is one line of {CUSTOM_STATUS_CHARS} characters at most."
-            )));
-        }
+        let custom_status = params.custom_status;
+        let custom_status =
+            custom_status.map(|it| texts::line(&it, 0..=CUSTOM_STATUS_CHARS, "A status"));
+        let custom_status = custom_status.transpose()?;
         if params
             .custom_until_ms
             .is_some_and(|until| until <= unix_ms())

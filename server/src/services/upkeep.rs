@@ -1,10 +1,10 @@
-//! What the server does by itself now and then for accounts.
+//! What the server does by itself now and then for accounts and rooms.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use voxhall_protocol::control::UnixMs;
-use voxhall_store::{Accounts, ForgetGuests, SigningKeys, StoreError};
+use voxhall_store::{Accounts, ForgetGuests, SigningKeys, Stages, StoreError};
 
 use super::{
     Services,
@@ -50,6 +50,7 @@ impl Services {
     /// True: there may be more to do.
     async fn clear_up(&self, now: UnixMs) -> Result<bool, StoreError> {
         self.forget_old_keys(now).await?;
+        self.store.end_forgotten_stages(now).await?;
         if self.access_tokens.is_due(now) {
             self.rotate_keys(false).await?;
         }

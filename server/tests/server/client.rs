@@ -292,17 +292,21 @@ pub async fn tls(
     }
     let stream = socket.connect(address).await?;
     stream.set_nodelay(true)?;
+    TlsConnector::from(Arc::new(tls_config(link)))
+        .connect(ServerName::try_from("voxhall.invalid").unwrap(), stream)
+        .await
+}
+
+/// Trusts the server of the link.
+pub fn tls_config(link: &Link) -> ClientConfig {
     let pin = link.pin.expect("the server made its own certificate").0;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+    ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Pinned(pin)))
-        .with_no_client_auth();
-    TlsConnector::from(Arc::new(config))
-        .connect(ServerName::try_from("voxhall.invalid").unwrap(), stream)
-        .await
+        .with_no_client_auth()
 }
 
 /// One HTTP request; status and the whole answer.

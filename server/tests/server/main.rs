@@ -7,6 +7,7 @@ mod voice_path;
 
 mod accounts;
 mod administration;
+mod carriers;
 mod files;
 mod friends;
 mod guilds;
@@ -20,6 +21,7 @@ mod ranks;
 mod reading;
 mod resuming;
 mod sign_in;
+mod stages;
 mod starting;
 mod strangers;
 mod talking;

@@ -1,5 +1,6 @@
 //! Every user at once, in one process: they join for real, some speak, all listen.
 
+mod carried;
 mod mumble;
 mod people;
 mod receive;
@@ -21,7 +22,6 @@ pub fn run() -> anyhow::Result<()> {
     let plan: Plan = read(&mut stdin)?;
     let listeners = Listeners::start()?;
     let mut people = People::join(&plan, &listeners)?;
-    let server = people.server();
     say(&FromLoad::Joined {
         addresses: people.addresses()?,
         joined_s: people.joined_s(),
@@ -35,20 +35,20 @@ pub fn run() -> anyhow::Result<()> {
             say(&FromLoad::JoinedMumble {
                 joined_s: people.joined_s(),
             })?;
-            let sender = Sender::new(&plan, people.speakers()?);
-            Some((people, sender, at.address))
+            let sender = Sender::new(&plan, people.speakers(at.address)?);
+            Some((people, sender))
         }
     };
 
     let mut sender = Sender::new(&plan, people.speakers());
     listeners.expect(sender.expects())?;
     for _ in 0..plan.turns {
-        sender.turn(Target::Server, server)?;
+        sender.turn(Target::Server, None)?;
         listeners.rest();
-        sender.turn(Target::Bare, bare)?;
+        sender.turn(Target::Bare, Some(bare))?;
         listeners.rest();
-        if let Some((_, sender, address)) = &mut on_mumble {
-            sender.turn(Target::Mumble, *address)?;
+        if let Some((_, sender)) = &mut on_mumble {
+            sender.turn(Target::Mumble, None)?;
             listeners.rest();
         }
     }
@@ -71,7 +71,7 @@ pub fn run() -> anyhow::Result<()> {
             late_us: sent.late(),
         }
     };
-    let mumble = on_mumble.as_mut().map(|(people, sender, _)| {
+    let mumble = on_mumble.as_mut().map(|(people, sender)| {
         oddities.extend(people.oddities());
         oddities.extend(sender.oddities());
         seen(sender, Target::Mumble)

@@ -126,7 +126,7 @@ impl People {
     }
 
     /// In the order of our own server's.
-    pub fn speakers(&self) -> anyhow::Result<Vec<Speaker>> {
+    pub fn speakers(&self, server: SocketAddr) -> anyhow::Result<Vec<Speaker>> {
         let mut speakers = Vec::new();
         for place in 0..self.speakers {
             for channel in 0..self.channels {
@@ -140,6 +140,7 @@ impl People {
                     .context("a channel lacks its speakers")?;
                 speakers.push(Speaker::new(
                     Arc::clone(&member.socket),
+                    server,
                     Voice::Mumble(MumbleVoice::new(Arc::clone(&member.sealing))),
                     of_channel().count() as u64 - 1,
                 ));

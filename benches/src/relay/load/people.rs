@@ -16,6 +16,7 @@ use voxhall_protocol::{
 };
 
 use super::{
+    carried::Carried,
     receive::{Ear, Listener, Listeners},
     send::{Speaker, Voice, VoxhallVoice},
     user::{self, Told},
@@ -30,7 +31,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 pub struct People {
     joined: BTreeMap<usize, Joined>,
-    server: SocketAddr,
+    /// None where datagrams travel as they are.
+    carried: Option<Carried>,
     channels: usize,
     speakers: usize,
     joined_s: f64,
@@ -43,6 +45,8 @@ struct Joined {
     /// The newest.
     key: EpochKey,
     socket: Arc<UdpSocket>,
+    /// Where its datagrams go.
+    server: SocketAddr,
 }
 
 impl People {
@@ -52,7 +56,7 @@ impl People {
         let deadline = started + PATIENCE + PATIENCE_PER_USER * plan.users as u32;
         let mut people = Self {
             joined: BTreeMap::new(),
-            server: SocketAddr::from(([127, 0, 0, 1], 0)),
+            carried: Carried::new(plan)?,
             channels: plan.channels,
             speakers: plan.speakers,
             joined_s: 0.0,
@@ -89,10 +93,6 @@ impl People {
         Ok(people)
     }
 
-    pub fn server(&self) -> SocketAddr {
-        self.server
-    }
-
     pub fn joined_s(&self) -> f64 {
         self.joined_s
     }
@@ -121,6 +121,7 @@ impl People {
                 let listeners = self.of_channel(channel).count() - 1;
                 speakers.push(Speaker::new(
                     Arc::clone(&joined.socket),
+                    joined.server,
                     Voice::Voxhall(Box::new(VoxhallVoice::new(joined.grant.ssrc, sealer))),
                     listeners as u64,
                 ));
@@ -155,9 +156,12 @@ impl People {
                 server,
                 grant,
             } => {
-                self.server = server;
                 let keys = SessionKeys::derive(&grant.secret);
                 let socket = listeners.socket(user)?;
+                let server = match &self.carried {
+                    Some(carried) => carried.open(server, socket.local_addr()?)?,
+                    None => server,
+                };
                 let listener = Listener::new(
                     Arc::clone(&socket),
                     server,
@@ -171,6 +175,7 @@ impl People {
                     keys,
                     grant: *grant,
                     socket,
+                    server,
                 };
                 self.joined.insert(user, joined);
             }

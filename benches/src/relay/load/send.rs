@@ -75,6 +75,8 @@ pub fn wall_clock_ns() -> u64 {
 
 pub struct Speaker {
     socket: Arc<UdpSocket>,
+    /// The way to its own server.
+    server: SocketAddr,
     voice: Voice,
     /// In its channel, without itself.
     listeners: u64,
@@ -94,9 +96,10 @@ pub struct VoxhallVoice {
 }
 
 impl Speaker {
-    pub fn new(socket: Arc<UdpSocket>, voice: Voice, listeners: u64) -> Self {
+    pub fn new(socket: Arc<UdpSocket>, server: SocketAddr, voice: Voice, listeners: u64) -> Self {
         Self {
             socket,
+            server,
             voice,
             listeners,
         }
@@ -150,7 +153,10 @@ impl Sent {
 }
 
 pub struct Sender {
+    /// In the order in which they send.
     speakers: Vec<Speaker>,
+    /// So many send at the same moment.
+    together: usize,
     pps: u32,
     measured: Duration,
     turns: u32,
@@ -161,9 +167,20 @@ pub struct Sender {
 }
 
 impl Sender {
-    pub fn new(plan: &Plan, speakers: Vec<Speaker>) -> Self {
+    /// `speakers`: the first of each channel, then the second of each, and so on.
+    pub fn new(plan: &Plan, mut speakers: Vec<Speaker>) -> Self {
+        let mut together = 1;
+        if plan.together {
+            together = plan.speakers;
+            let mut channels: Vec<Vec<_>> = (0..plan.channels).map(|_| Vec::new()).collect();
+            for (at, speaker) in speakers.into_iter().enumerate() {
+                channels[at % plan.channels].push(speaker);
+            }
+            speakers = channels.into_iter().flatten().collect();
+        }
         Self {
             speakers,
+            together,
             pps: plan.pps,
             measured: Duration::from_millis(plan.turn_ms),
             turns: plan.turns,
@@ -184,8 +201,8 @@ impl Sender {
         (measured.as_secs_f64() * f64::from(self.pps) * listeners as f64) as usize
     }
 
-    /// Speaks to `address` for one turn; tells when the measured part begins and ends.
-    pub fn turn(&mut self, target: Target, address: SocketAddr) -> anyhow::Result<()> {
+    /// Speaks to `address`, or each to its own server, for one turn; tells when the measured part begins and ends.
+    pub fn turn(&mut self, target: Target, address: Option<SocketAddr>) -> anyhow::Result<()> {
         let between = Duration::from_secs(1) / self.pps / self.speakers.len() as u32;
         let begins = Instant::now() + LEAD;
         let ends = begins + self.measured;
@@ -213,7 +230,9 @@ impl Sender {
             };
             self.speak(at, mark, planned, address)?;
             at = (at + 1) % self.speakers.len();
-            planned += between;
+            if at.is_multiple_of(self.together) {
+                planned += between * self.together as u32;
+            }
         }
         let measured = self.measured;
         self.sent(target).measured += measured;
@@ -234,7 +253,7 @@ impl Sender {
         speaker: usize,
         mark: Mark,
         planned: Instant,
-        address: SocketAddr,
+        address: Option<SocketAddr>,
     ) -> anyhow::Result<()> {
         let speaker = &mut self.speakers[speaker];
         let listeners = speaker.listeners;
@@ -252,6 +271,7 @@ impl Sender {
                 voice.write(&self.payload, frames_of_10_ms, &mut self.datagram);
             }
         }
+        let address = address.unwrap_or(speaker.server);
         match speaker.socket.send_to(&self.datagram, address) {
             Ok(_) => {}
             // It counts as sent: what never left was not delivered either.

@@ -4,12 +4,14 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{Mutex, Semaphore, mpsc, watch},
     time,
 };
 use voxhall_protocol::{
+    ChannelId, UserId,
     control::{
-        ChannelKind, EpochKey, Event, Incoming, JoinVoice, Ping, VoiceGrant, parse_from_server,
+        ChannelKind, EpochKey, Event, Incoming, JoinStage, JoinVoice, OpenStage, Ping, RaiseHand,
+        Ready, SetStageRole, StageAccess, StageRole, VoiceGrant, parse_from_server,
     },
     link::Link,
 };
@@ -46,6 +48,7 @@ pub fn start_all(plan: &Plan) -> anyhow::Result<mpsc::Receiver<Told>> {
         .build()?;
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let (users, channels, bundles) = (plan.users, plan.channels, plan.bundles);
+    let stage = plan.stage.then(|| Arc::new(Stage::new(plan.speakers)));
     std::thread::Builder::new()
         .name("load-control".to_owned())
         .spawn(move || {
@@ -54,6 +57,7 @@ pub fn start_all(plan: &Plan) -> anyhow::Result<mpsc::Receiver<Told>> {
                     let person = Person {
                         user,
                         channel: user % channels,
+                        stage: stage.clone(),
                         bundles,
                         link: link.clone(),
                         tell: tell.clone(),
@@ -68,10 +72,63 @@ pub fn start_all(plan: &Plan) -> anyhow::Result<mpsc::Receiver<Told>> {
     Ok(told)
 }
 
+/// The stage room where all of them meet: the first one opens it, and lets the next ones speak.
+struct Stage {
+    speakers: usize,
+    room: watch::Sender<Option<ChannelId>>,
+    raise: mpsc::Sender<UserId>,
+    raised: Mutex<mpsc::Receiver<UserId>>,
+}
+
+impl Stage {
+    fn new(speakers: usize) -> Self {
+        let (raise, raised) = mpsc::channel(speakers);
+        Self {
+            speakers,
+            room: watch::Sender::new(None),
+            raise,
+            raised: Mutex::new(raised),
+        }
+    }
+
+    /// Comes in as host, speaker or listener.
+    async fn attend(&self, user: usize, wire: &mut Wire, me: UserId) -> anyhow::Result<ChannelId> {
+        if user == 0 {
+            let open = OpenStage {
+                topic: "Load".to_owned(),
+                access: StageAccess::Public,
+                scheduled_at_ms: None,
+            };
+            let room = wire.call(&open).await?.id;
+            wire.call(&JoinStage::by_id(room)).await?;
+            self.room.send_replace(Some(room));
+            let mut raised = self.raised.lock().await;
+            for _ in 1..self.speakers {
+                let speaker = SetStageRole {
+                    user_id: raised.recv().await.context("nobody raises a hand")?,
+                    role: StageRole::Speaker,
+                };
+                wire.call(&speaker).await?;
+            }
+            return Ok(room);
+        }
+        let mut room = self.room.subscribe();
+        let room = room.wait_for(Option::is_some).await?.context("opened")?;
+        wire.call(&JoinStage::by_id(room)).await?;
+        if user < self.speakers {
+            wire.call(&RaiseHand { raised: true }).await?;
+            self.raise.send(me).await?;
+        }
+        Ok(room)
+    }
+}
+
 struct Person {
     user: usize,
     /// Which of the guild's voice channels.
     channel: usize,
+    /// Where they meet instead.
+    stage: Option<Arc<Stage>>,
     bundles: bool,
     link: Link,
     tell: mpsc::Sender<Told>,
@@ -95,14 +152,10 @@ impl Person {
             .guest(&self.link, &format!("load {}", self.user))
             .await?;
         let ready = wire.begin(credentials.access_token).await?;
-        let channel = ready
-            .guilds
-            .iter()
-            .flat_map(|guild| &guild.channels)
-            .filter(|channel| channel.kind == ChannelKind::Voice)
-            .nth(self.channel)
-            .context("the server has too few voice channels")?
-            .id;
+        let channel = match &self.stage {
+            Some(stage) => stage.attend(self.user, &mut wire, ready.me.id).await?,
+            None => self.guild_channel(&ready)?,
+        };
         let grant = wire
             .call(&JoinVoice {
                 channel_id: channel,
@@ -120,6 +173,13 @@ impl Person {
         drop(place);
         let heartbeat = wire.heartbeat();
         self.stay(wire, heartbeat).await
+    }
+
+    fn guild_channel(&self, ready: &Ready) -> anyhow::Result<ChannelId> {
+        let channels = ready.guilds.iter().flat_map(|guild| &guild.channels);
+        let mut voice = channels.filter(|channel| channel.kind == ChannelKind::Voice);
+        let channel = voice.nth(self.channel);
+        Ok(channel.context("the server has too few voice channels")?.id)
     }
 
     async fn stay(

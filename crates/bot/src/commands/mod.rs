@@ -2,10 +2,12 @@
 
 pub mod account;
 pub mod admin;
+pub mod call;
 pub mod channel;
 pub mod guild;
 pub mod live;
 pub mod people;
+pub mod stage;
 pub mod text;
 pub mod voice;
 

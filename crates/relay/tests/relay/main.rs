@@ -1,6 +1,7 @@
 //! The relay driven by real clients' sealers, openers and path clients, on a clock of its own.
 
 mod forwarding;
+mod loudest;
 mod model;
 mod no_alloc;
 mod paths;

@@ -35,7 +35,7 @@ fn block(ssrc: Ssrc, fraction_lost: u8, jitter: u32) -> ReportBlock {
 }
 
 #[test]
-fn a_speaker_is_told_of_its_worst_listener_once_a_second() {
+fn a_speaker_is_told_of_its_worst_listener_once() {
     let mut world = World::new();
     let (ann, ben, cleo) = (
         world.enter(LOUNGE),
@@ -61,6 +61,23 @@ fn a_speaker_is_told_of_its_worst_listener_once_a_second() {
     }
     assert_eq!(world.clients[ann].reports, [block(speaker, 40, 900)]);
     assert!(world.clients[ben].reports.is_empty());
+}
+
+/// Reports come each second, but not to the millisecond.
+#[test]
+fn each_report_of_a_listener_is_sent_on_before_its_next() {
+    let mut world = World::new();
+    let (ann, ben) = (world.enter(LOUNGE), world.enter(LOUNGE));
+    let (speaker, reporter) = (world.clients[ann].route.ssrc, world.clients[ben].route.ssrc);
+    for (round, late_ms) in [0, 0, 60, 0, 40, 80, 20, 0].into_iter().enumerate() {
+        assert_eq!(world.clients[ann].reports.len(), round);
+        world.wait(Duration::from_millis(late_ms));
+        let bytes = report(&mut world, ben, reporter, &[block(speaker, 3, 1)]);
+        world.deliver(ben, &bytes);
+        for _ in 0..(1_000 - late_ms) / 20 {
+            world.wait(Duration::from_millis(20));
+        }
+    }
 }
 
 #[test]

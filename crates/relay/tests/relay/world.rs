@@ -9,8 +9,9 @@ use std::{
 use voxhall_protocol::{
     BaseKey, ChannelId, Epoch, SenderIndex, SessionSecret, Ssrc, VoiceSessionId,
     voice::{
-        Bundle, Datagram, DatagramKind, OpenError, Opener, PathClient, ReportBlock, RtcpReceiver,
-        RtcpSender, RtpHeader, Sealer, SessionKeys, TransactionId, classify, parse_reports,
+        AudioLevel, Bundle, Datagram, DatagramKind, OpenError, Opener, PathClient, ReportBlock,
+        RtcpReceiver, RtcpSender, RtpHeader, Sealer, SessionKeys, TransactionId, classify,
+        parse_reports,
     },
 };
 use voxhall_relay::{Counters, DropReason, Event, Limits, Relay, Routes, Sends, SessionRoute};
@@ -39,6 +40,7 @@ pub struct Client {
     pub rtcp_down: RtcpReceiver,
     pub path: PathClient,
     pub sequence: u16,
+    pub level: Option<AudioLevel>,
     /// Speaker and what was said.
     pub heard: Vec<(Ssrc, Vec<u8>)>,
     pub refused: Vec<OpenError>,
@@ -54,6 +56,7 @@ impl World {
             packets_burst: 1_000_000,
             bytes_per_s: u32::MAX,
             bytes_burst: u32::MAX,
+            loudest: None,
         })
     }
 
@@ -110,6 +113,7 @@ impl World {
             rtcp_down: RtcpReceiver::new(keys.hop_down),
             path: PathClient::new(route.id, keys.stun, self.now),
             sequence: 100,
+            level: None,
             heard: Vec::new(),
             refused: Vec::new(),
             reports: Vec::new(),
@@ -188,7 +192,7 @@ impl World {
             sequence: client.sequence,
             timestamp: u32::from(client.sequence) * 480,
             ssrc: client.route.ssrc,
-            audio_level: None,
+            audio_level: client.level,
         };
         client.sequence = client.sequence.wrapping_add(1);
         let mut out = Datagram::new();

@@ -42,6 +42,8 @@ impl Core {
         self.catching_up = 0;
         self.outbox.connection_lost();
         self.stop_loading();
+        self.call_not_asked();
+        self.stage_not_asked();
         if let Some(access) = &mut self.access {
             access.fresh = false;
         }
@@ -118,6 +120,9 @@ impl Core {
         self.stop_transfers(out);
         self.thread = None;
         self.access = None;
+        self.hung_up = None;
+        self.left_stage = None;
+        self.wanted_stage = None;
         self.outbox = Outbox::default();
         self.windows.clear();
         self.typed = None;

@@ -13,6 +13,7 @@ use crate::{NoticeLevel, Problem, VoicePath};
 impl Core {
     pub(super) fn fold_ready(&mut self, ready: Ready, out: &mut Vec<Output>) {
         let before = self.people_around();
+        let call_in = self.state.call_here().map(|call| call.channel_id);
         self.state.begin(ready);
         // Voice may have gone on while control was away: who came and went meanwhile?
         let after = self.people_around();
@@ -24,6 +25,9 @@ impl Core {
         }
         for state in after.iter().filter(|state| !is_in(&before, state)) {
             self.tell_voice(state.channel_id, Output::VoiceJoined(state.clone()), out);
+        }
+        if let Some(channel) = call_in {
+            self.take_up_call(channel, out);
         }
         self.changed = true;
     }
@@ -105,13 +109,17 @@ impl Core {
             Event::VoiceRekeyed { channel_id, key } => {
                 self.tell_voice(*channel_id, Output::VoiceKey(key.clone()), out);
             }
-            Event::VoiceEnded { channel_id, reason }
-                if self.state.voice.channel() == Some(*channel_id) =>
-            {
-                self.voice_ended(now, *reason, out);
+            Event::VoiceEnded { channel_id, reason } => {
+                if self.state.voice.channel() == Some(*channel_id) {
+                    self.voice_ended(now, *reason, out);
+                } else if *reason != EndReason::TimedOut {
+                    self.end_voice_in(*channel_id, out);
+                }
             }
             _ => {}
         }
+        self.call_event(&event, out);
+        self.stage_event(&event, out);
         out.push(Output::Event(Box::new(event)));
     }
 
@@ -135,6 +143,8 @@ impl Core {
             }
             EndReason::Disconnected => "A moderator took you out of the voice channel.",
             EndReason::NotAllowed => "You may no longer be in that voice channel.",
+            // What there is to say comes with the end of the call.
+            EndReason::CallOver | EndReason::StageOver => return self.end_voice(out),
             EndReason::ChannelDeleted => "The voice channel you were in is gone.",
         };
         self.end_voice(out);
@@ -143,28 +153,30 @@ impl Core {
 
     /// Whose voice ends by an event, before it is folded.
     fn replaced_voice(&self, event: &Event) -> Vec<VoiceState> {
-        let guild = match event {
-            Event::VoiceJoined { guild_id, .. }
-            | Event::VoiceLeft { guild_id, .. }
-            | Event::ChannelCreated { guild_id, .. }
-            | Event::MemberLeft { guild_id, .. } => self.state.guild(*guild_id),
-            Event::GuildJoined { guild } => self.state.guild(guild.id),
-            _ => None,
+        let guild_of = |state: &VoiceState| {
+            let guild = self.state.guild_of(state.channel_id);
+            guild.map(|guild| guild.id)
         };
         let gone = |state: &&VoiceState| match event {
-            Event::VoiceJoined { state: new, .. } => {
-                new.user_id == state.user_id && new.ssrc != state.ssrc
+            Event::VoiceJoined {
+                guild_id,
+                state: new,
+            } => {
+                new.user_id == state.user_id
+                    && new.ssrc != state.ssrc
+                    && *guild_id == guild_of(state)
             }
             Event::VoiceLeft {
                 channel_id,
                 user_id,
                 ..
             } => *user_id == state.user_id && *channel_id == state.channel_id,
-            Event::MemberLeft { user_id, .. } => *user_id == state.user_id,
+            Event::MemberLeft {
+                guild_id, user_id, ..
+            } => *user_id == state.user_id && Some(*guild_id) == guild_of(state),
             _ => false,
         };
-        let voice = guild.into_iter().flat_map(|guild| guild.voice.values());
-        voice.filter(gone).cloned().collect()
+        self.state.voice_states().filter(gone).cloned().collect()
     }
 
     /// Asks the server for a count that nobody here can know: marking as read what is read already changes nothing.
@@ -218,9 +230,8 @@ impl Core {
     /// Everyone in the voice channel we are in.
     fn people_around(&self) -> Vec<VoiceState> {
         let channel = self.state.voice.channel();
-        let guilds = self.state.guilds.iter();
-        let everyone = guilds.flat_map(|guild| guild.voice.values());
-        everyone
+        self.state
+            .voice_states()
             .filter(|state| Some(state.channel_id) == channel)
             .cloned()
             .collect()

@@ -9,7 +9,7 @@ use voxhall_protocol::{
     limits::MESSAGE_CHARS,
 };
 
-use super::{Core, Output, Pending, read};
+use super::{Core, Output, Pending, replies::read};
 use crate::{NoticeLevel, PendingEdit, PendingMessage, TransferId, TransferProgress};
 
 /// Things that may wait; a program that writes faster than the server takes is told.

@@ -245,6 +245,8 @@ impl Core {
 
     /// Voice may have ended while control was away, in spite of the thirty seconds.
     pub(super) fn caught_up(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.tell_hung_up(now, out);
+        self.tell_left_stage(now, out);
         let mine = self
             .state
             .own_voice()
@@ -294,8 +296,13 @@ impl Core {
         if went_on {
             self.voice_flags_changed(now, out);
         } else if self.wanted_channel.is_some() {
+            self.come_back_to_stage(now, out);
             self.join_voice(now, out);
-        } else if mine.is_some() && self.state.voice.path == VoicePath::Out {
+        } else if self.state.voice.path == VoicePath::Out
+            && let Some((channel, _)) = mine
+            // A call may be returned to.
+            && !self.state.calls.running.contains_key(&channel)
+        {
             // Left while the control connection was away. Another device of this account may be the one that is in
             // voice; the server ends only this device's stay.
             self.call(now, &LeaveVoice {}, Pending::Courtesy, out);

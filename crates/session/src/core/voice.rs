@@ -11,6 +11,25 @@ use super::{Core, Output, Pending};
 use crate::{NoticeLevel, VoicePath};
 
 impl Core {
+    /// The person chose a channel. The call or the room they are in goes on until the server lets them in there.
+    pub(super) fn go_to(&mut self, now: Instant, channel: ChannelId, out: &mut Vec<Output>) {
+        if self.state.voice.channel() != Some(channel) {
+            self.stage_wish += 1;
+            self.enter_no_call();
+            self.want_channel(now, channel, out);
+        }
+    }
+
+    /// The person wants to talk nowhere.
+    pub(super) fn go_out(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.stage_wish += 1;
+        if self.wanted_stage.is_some() {
+            self.leave_stage(now, out);
+        }
+        self.hang_up(now, out);
+        self.leave_voice(now, out);
+    }
+
     pub(super) fn join_voice(&mut self, now: Instant, out: &mut Vec<Output>) {
         let Some(channel_id) = self.wanted_channel else {
             return;
@@ -45,6 +64,7 @@ impl Core {
         let Some(channel) = self.wanted_channel.filter(|_| wish == self.wish) else {
             return;
         };
+        self.call_left_for(channel);
         self.granted = Some((channel, grant.ssrc));
         self.state.fold_participants(channel, &grant.participants);
         self.set_path(VoicePath::Opening(channel));
@@ -93,6 +113,16 @@ impl Core {
         self.granted = None;
         if self.state.voice.path != VoicePath::Out {
             self.set_path(VoicePath::Out);
+            out.push(Output::StopVoice);
+        }
+    }
+
+    /// The voice of this channel is over. Who is on the way to another one goes on, but can't come back if refused.
+    pub(super) fn end_voice_in(&mut self, channel: ChannelId, out: &mut Vec<Output>) {
+        if self.wanted_channel == Some(channel) {
+            self.end_voice(out);
+        } else if self.granted.is_some_and(|(granted, _)| granted == channel) {
+            self.granted = None;
             out.push(Output::StopVoice);
         }
     }

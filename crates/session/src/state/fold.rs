@@ -11,14 +11,16 @@ use voxhall_protocol::{
     control::{Event, Mentions, Message, Ready, RelationKind, User, VoiceState},
 };
 
-use super::{Guild, Reading, State};
+use super::{Guild, Reading, StageHere, State};
 
 /// Who is writing is so for this long, unless they say so again.
 pub(crate) const TYPING_HOLDS: Duration = Duration::from_secs(8);
 
 impl State {
     /// The answer to `session.begin` replaces the whole picture; what is loaded of histories is the caller's concern.
-    pub(crate) fn begin(&mut self, ready: Ready) {
+    pub(crate) fn begin(&mut self, mut ready: Ready) {
+        Arc::make_mut(&mut self.calls).begin(&mut ready);
+        self.stage = (ready.stage.take()).map(|view| Arc::new(StageHere::new(view)));
         self.me = Some(ready.me);
         self.device = Some(ready.device_id);
         self.is_admin = ready.is_admin;
@@ -194,35 +196,65 @@ impl State {
             }
 
             Event::VoiceJoined { guild_id, state } | Event::VoiceUpdated { guild_id, state } => {
-                self.in_guild(*guild_id, |guild| {
-                    guild.voice.insert(state.user_id, state.clone());
-                });
+                match guild_id {
+                    Some(guild) => self.in_guild(*guild, |guild| {
+                        guild.voice.insert(state.user_id, state.clone());
+                    }),
+                    None => self.in_call(state.channel_id, |voice| {
+                        voice.retain(|known| known.user_id != state.user_id);
+                        voice.push(state.clone());
+                    }),
+                }
             }
             Event::VoiceSpeaking {
                 guild_id,
+                channel_id,
                 user_id,
                 speaking,
-                ..
-            } => self.in_guild(*guild_id, |guild| {
-                if let Some(state) = guild.voice.get_mut(user_id) {
-                    state.speaking = *speaking;
-                }
-            }),
+            } => match guild_id {
+                Some(guild) => self.in_guild(*guild, |guild| {
+                    if let Some(state) = guild.voice.get_mut(user_id) {
+                        state.speaking = *speaking;
+                    }
+                }),
+                None => self.in_call(*channel_id, |voice| {
+                    for state in voice.iter_mut().filter(|state| state.user_id == *user_id) {
+                        state.speaking = *speaking;
+                    }
+                }),
+            },
             Event::VoiceLeft {
                 guild_id,
                 channel_id,
                 user_id,
                 ..
-            } => self.in_guild(*guild_id, |guild| {
-                // A switch may have been told before the leaving of the channel before.
-                if guild
-                    .voice
-                    .get(user_id)
-                    .is_some_and(|state| state.channel_id == *channel_id)
-                {
-                    guild.voice.remove(user_id);
+            } => match guild_id {
+                Some(guild) => self.in_guild(*guild, |guild| {
+                    // A switch may have been told before the leaving of the channel before.
+                    if guild
+                        .voice
+                        .get(user_id)
+                        .is_some_and(|state| state.channel_id == *channel_id)
+                    {
+                        guild.voice.remove(user_id);
+                    }
+                }),
+                None => self.in_call(*channel_id, |voice| {
+                    voice.retain(|state| state.user_id != *user_id);
+                }),
+            },
+            Event::StageUpdated { .. } | Event::StageStood { .. } | Event::StageLeft { .. } => {
+                let stage = self.stage.as_mut().map(Arc::make_mut);
+                if stage.is_some_and(|stage| !stage.fold(event)) {
+                    self.stage = None;
                 }
-            }),
+            }
+            Event::StageAnnounced { .. } => {}
+            Event::CallUpdated { .. }
+            | Event::CallEnded { .. }
+            | Event::CallLogged { .. }
+            | Event::CallsSeen { .. }
+            | Event::CallsFromSet { .. } => Arc::make_mut(&mut self.calls).fold(event),
             // These are about the session, not about the picture.
             Event::SessionClosed { .. } | Event::VoiceRekeyed { .. } | Event::VoiceEnded { .. } => {
             }
@@ -232,7 +264,7 @@ impl State {
     /// Everyone in `channel`, as its grant says.
     pub(crate) fn fold_participants(&mut self, channel: ChannelId, participants: &[VoiceState]) {
         let Some(guild) = self.guild_of(channel).map(|guild| guild.id) else {
-            return;
+            return self.in_call(channel, |voice| *voice = participants.to_vec());
         };
         self.in_guild(guild, |guild| {
             guild.voice.retain(|_, state| state.channel_id != channel);
@@ -241,6 +273,18 @@ impl State {
                 .map(|state| (state.user_id, state.clone()));
             guild.voice.extend(people);
         });
+    }
+
+    fn in_call(&mut self, channel: ChannelId, change: impl FnOnce(&mut Vec<VoiceState>)) {
+        if let Some(stage) = &mut self.stage
+            && stage.id() == channel
+        {
+            change(&mut Arc::make_mut(stage).voice);
+        } else if self.calls.running.contains_key(&channel)
+            && let Some(voice) = Arc::make_mut(&mut self.calls).voice_mut(channel)
+        {
+            change(voice);
+        }
     }
 
     /// Forgets who was writing until now. True if that was anyone.
@@ -344,6 +388,7 @@ impl State {
             }
             Event::ConversationLeft { channel_id } => {
                 Arc::make_mut(&mut self.conversations).remove(channel_id);
+                Arc::make_mut(&mut self.calls).fold(event);
                 self.forget_channel(*channel_id);
             }
             _ => {}

@@ -1,10 +1,12 @@
 //! What a view draws. The session publishes a new [`State`] whenever something changed; meters, which change all the time, are apart.
 
 mod ask;
+mod calls;
 mod fold;
 #[cfg(test)]
 mod fold_tests;
 mod guild;
+mod stage;
 mod text;
 mod voice;
 
@@ -26,7 +28,9 @@ use voxhall_protocol::{
 };
 
 pub use ask::{Answer, AskError, Tag, Transfer, TransferId, TransferProgress};
+pub use calls::{CallOver, Calls, LastCall};
 pub use guild::Guild;
+pub use stage::StageHere;
 pub use text::{History, PendingEdit, PendingMessage, Reading, Search};
 pub(crate) use text::{MAX_WINDOW, Merge};
 pub use voice::{
@@ -70,6 +74,9 @@ pub struct State {
     /// Uploads and downloads, until they are dismissed or their message is sent.
     pub transfers: BTreeMap<TransferId, Transfer>,
     pub voice: Voice,
+    pub calls: Arc<Calls>,
+    /// The stage room that this user is in.
+    pub stage: Option<Arc<StageHere>>,
     pub invite: InviteLink,
     /// Things to tell the person, oldest first; at most a handful.
     pub notices: Vec<Notice>,
@@ -129,7 +136,7 @@ impl State {
     /// How the others in voice see this user: who is `suppressed` or `server_deafened` there was made so by a moderator, or may not speak.
     pub fn own_voice(&self) -> Option<&VoiceState> {
         let me = self.me.as_ref()?.id;
-        self.guilds.iter().find_map(|guild| guild.voice.get(&me))
+        self.voice_states().find(|state| state.user_id == me)
     }
 
     /// Who is known by this id, from wherever.
@@ -242,7 +249,12 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// What the person can do about it.
+    /// What happened and what to do about it.
+    pub fn in_full(&self) -> String {
+        format!("{self} {}", self.advice()).trim_end().to_owned()
+    }
+
+    /// What the person can do about it; empty where the problem says it itself.
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } => {
@@ -255,7 +267,8 @@ impl Problem {
                 "Use the server's full invite link: it carries the certificate's fingerprint after the # sign."
             }
             Self::VersionMismatch { .. } => "Update whichever side is older.",
-            Self::Refused { .. } => "Check what you entered, or ask for a new invite link.",
+            // The server's words say it.
+            Self::Refused { .. } => "",
             Self::SignedOut => "Sign in again.",
             Self::ConnectionLost | Self::ServerClosed { .. } => {
                 "Nothing to do: the app reconnects by itself."

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use voxhall_protocol::{ChannelId, UserId};
+use voxhall_protocol::{ChannelId, UserId, voice::Carrier};
 use voxhall_voice::{Channels, FrameLength, Processing, Sound};
 
 /// When the microphone is sent.
@@ -157,8 +157,8 @@ pub struct VoiceMeters {
     pub loss: f32,
     /// Share of what we sent that never arrived at the listeners, as the server reports it.
     pub reported_loss: f32,
-    /// `udp`
-    pub carrier: &'static str,
+    /// How voice travels; none before the path has opened.
+    pub carrier: Option<Carrier>,
     pub speakers: Vec<SpeakerMeter>,
     pub statistics: crate::audio::VoiceStatistics,
 }

@@ -6,6 +6,7 @@ use std::sync::{
 };
 use std::time::Duration;
 
+use voxhall_protocol::voice::Carrier;
 use voxhall_voice::{Protection, Sending};
 
 use crate::{
@@ -32,6 +33,8 @@ pub struct Meters {
 /// What the receive worker knows.
 #[derive(Debug, Clone, Default)]
 pub struct Received {
+    /// None before the path has opened.
+    pub carrier: Option<Carrier>,
     pub rtt_ms: Option<f32>,
     pub loss: f32,
     pub received_packets: u64,
@@ -100,7 +103,7 @@ impl Meters {
             rtt_ms: received.rtt_ms,
             loss: received.loss,
             reported_loss: self.reported_loss.load(),
-            carrier: "udp",
+            carrier: received.carrier,
             speakers: received.speakers,
             statistics: VoiceStatistics {
                 sent_packets: self.sent_packets.load(Relaxed),

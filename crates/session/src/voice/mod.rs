@@ -4,14 +4,18 @@
 //! worker foresees the next callback from the times of the last ones. With no device and no channel both sleep.
 
 mod arrivals;
+mod bridge;
+mod choice;
+mod links;
 mod meters;
 mod pacing;
+mod quic;
 mod receive;
 mod send;
 mod wake;
+mod websocket;
 
 use std::{
-    net::SocketAddr,
     sync::{
         Arc, Mutex,
         mpsc::{SyncSender, sync_channel},
@@ -20,12 +24,16 @@ use std::{
 };
 
 use tokio::sync::mpsc;
-use voxhall_protocol::control::{EpochKey, VoiceGrant, VoiceState};
+use voxhall_protocol::{
+    control::{EpochKey, VoiceGrant, VoiceState},
+    voice::Carrier,
+};
 
 use crate::{
     SpeakerTap, Voice, VoiceMeters,
     audio::{CaptureEnd, PlayoutEnd},
 };
+pub use bridge::{Route, carry};
 use meters::Meters;
 use wake::Waker;
 
@@ -35,8 +43,11 @@ const COMMAND_QUEUE: usize = 256;
 /// What the workers tell the session's thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VoiceEvent {
-    PathOpened,
-    PathLost,
+    Opened,
+    /// Nothing passes; the links go on trying.
+    Lost,
+    /// There is nothing to try with.
+    Failed,
 }
 
 /// The handle of both workers. Cheap to clone; the workers end with [`shut_down`](Self::shut_down) or the last handle.
@@ -53,10 +64,12 @@ impl VoiceEngine {
     pub fn start(
         events: mpsc::Sender<VoiceEvent>,
         tap: Option<SpeakerTap>,
+        only: Option<Carrier>,
     ) -> std::io::Result<Self> {
         let (send, send_commands) = sync_channel(COMMAND_QUEUE);
         let (receive, receive_commands) = sync_channel(COMMAND_QUEUE);
         let (waker, woken) = wake::waker()?;
+        let waker = Arc::new(waker);
         let meters = Arc::new(Meters::default());
         let mut sender =
             send::Worker::new(send_commands, Arc::clone(&meters)).map_err(std::io::Error::other)?;
@@ -67,6 +80,7 @@ impl VoiceEngine {
             events,
             tap,
             Arc::clone(&meters),
+            (only, Arc::clone(&waker)),
         )
         .map_err(std::io::Error::other)?;
         let threads = vec![
@@ -80,7 +94,7 @@ impl VoiceEngine {
         Ok(Self {
             send,
             receive,
-            waker: Arc::new(waker),
+            waker,
             meters,
             threads: Arc::new(Mutex::new(threads)),
         })
@@ -98,11 +112,11 @@ impl VoiceEngine {
 
     /// Opens the path of `grant`, or replaces the present one. Paths and keys reach the send worker by way of the receive
     /// worker, so that neither can overtake the other.
-    pub fn join(&self, server: SocketAddr, grant: VoiceGrant, settings: Voice) {
+    pub fn join(&self, route: Route, grant: VoiceGrant, settings: Voice) {
         self.meters.reset();
         self.configure(settings);
         self.to_receive(receive::Command::Join(Box::new(receive::Join {
-            server,
+            route,
             grant,
         })));
     }

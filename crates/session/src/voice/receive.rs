@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     sync::{
         Arc,
         atomic::{
@@ -21,20 +20,21 @@ use voxhall_protocol::{
     Epoch, SenderIndex, Ssrc, UserId,
     control::{EpochKey, VoiceGrant, VoiceState},
     voice::{
-        self, Bundle, Datagram, DatagramKind, MAX_DATAGRAM, MAX_REPORT_BLOCKS, Opener, PathClient,
-        PathEvent, PathState, ReportBlock, RtcpReceiver, RtcpSender, Sealer, SessionKeys,
-        TransactionId, classify,
+        self, Bundle, Carrier, Datagram, DatagramKind, MAX_DATAGRAM, MAX_REPORT_BLOCKS, Opener,
+        PathEvent, PathState, ReportBlock, RtcpReceiver, RtcpSender, Sealer, SessionKeys, classify,
     },
 };
 use voxhall_voice::{Loudness, ReceiverConfig, ReceiverError, Stereo, VoiceReceiver};
 
 use super::{
     VoiceEvent,
-    arrivals::{self, Arrivals},
+    bridge::Route,
+    choice::CARRIERS,
+    links::{Links, Received},
     meters::{Meters, Smoothed},
     pacing::{PlayoutPacer, duration_of},
     send,
-    wake::Woken,
+    wake::{Waker, Woken},
 };
 use crate::{
     Latency, SpeakerMeter, SpeakerTap, Voice,
@@ -44,13 +44,13 @@ use crate::{
 /// An old key still opens what was on its way when the key changed.
 const OLD_KEY_FOR: Duration = Duration::from_secs(10);
 const REPORT_EVERY: Duration = Duration::from_secs(1);
-/// The round trip is not asked for more often, whatever is wanted.
-const ASK_EVERY_AT_LEAST: Duration = Duration::from_millis(250);
+/// While somebody talks the path is asked so often at least, so that it is soon noticed when nothing passes any more.
+const ASK_WHILE_TALKING: Duration = Duration::from_secs(1);
+/// Somebody talks until so long after the last packet.
+const TALK_LASTS: Duration = Duration::from_secs(2);
 const METER_EVERY: Duration = Duration::from_millis(33);
 /// A path that doesn't open for this long counts as lost.
 const OPEN_WITHIN: Duration = Duration::from_secs(4);
-/// How often a lost path is tried over a fresh socket.
-const FRESH_SOCKET_EVERY: Duration = Duration::from_secs(2);
 /// Datagrams taken from the socket before looking at the device again.
 const BATCH: usize = 64;
 /// People whose loudness is remembered while they are away.
@@ -72,7 +72,7 @@ pub enum Command {
 }
 
 pub struct Join {
-    pub server: SocketAddr,
+    pub route: Route,
     pub grant: VoiceGrant,
 }
 
@@ -101,6 +101,9 @@ pub struct Worker {
     events: mpsc::Sender<VoiceEvent>,
     tap: Option<SpeakerTap>,
     meters: Arc<Meters>,
+    /// No other carrier may be used.
+    only: Option<Carrier>,
+    waker: Arc<Waker>,
     receiver: VoiceReceiver,
     settings: Voice,
     /// How loud those who left were, so that they are levelled from their first word when they come back.
@@ -117,12 +120,7 @@ pub struct Worker {
 }
 
 struct ActivePath {
-    server: SocketAddr,
-    socket: UdpSocket,
-    /// Datagrams may wait in the socket until somebody has to be awake anyway: the system notes when they came.
-    stamped: bool,
-    arrivals: Arrivals,
-    client: PathClient,
+    links: Links,
     opener: Opener,
     rtcp_out: RtcpSender,
     rtcp_in: RtcpReceiver,
@@ -133,16 +131,14 @@ struct ActivePath {
     old_keys: Vec<(Epoch, Instant)>,
     epoch: Epoch,
     open: Arc<AtomicBool>,
-    broken: Arc<AtomicBool>,
     /// The loss was told; told again only after the path was open.
     told_lost: bool,
-    opened_once: bool,
-    started: Instant,
-    next_socket: Instant,
+    /// When the path was last known to be open; before it was, when it was begun.
+    last_open: Instant,
+    /// When the last packet of somebody else's was taken.
+    heard: Option<Instant>,
     next_report: Instant,
     next_reported: usize,
-    /// When the round trip was last asked for.
-    asked: Instant,
     received_packets: u64,
     refused_packets: u64,
     loss: LossWindow,
@@ -162,10 +158,13 @@ impl Worker {
         events: mpsc::Sender<VoiceEvent>,
         tap: Option<SpeakerTap>,
         meters: Arc<Meters>,
+        (only, waker): (Option<Carrier>, Arc<Waker>),
     ) -> Result<Self, ReceiverError> {
         Ok(Self {
             commands,
             woken,
+            only,
+            waker,
             send,
             events,
             tap,
@@ -215,7 +214,11 @@ impl Worker {
                 wake = now;
             }
             if let Some(path) = &mut self.path {
-                let ask_every = self.meters.round_trip_every.load();
+                let talks = self.meters.transmitting.load(Relaxed) || path.hears(now);
+                let mut ask_every = self.meters.round_trip_every.load();
+                if talks {
+                    ask_every = ask_every.min(ASK_WHILE_TALKING);
+                }
                 let next = path.keep_up(now, ask_every, &self.random, &self.send, &self.events);
                 path.report_if_due(now, &mut self.receiver);
                 wake = wake.min(next);
@@ -275,22 +278,27 @@ impl Worker {
         }
     }
 
-    fn join(&mut self, now: Instant, Join { server, grant }: Join) {
+    fn join(&mut self, now: Instant, Join { route, grant }: Join) {
         self.command(Command::Leave);
-        // Without a socket there is no voice; the person sees the path as blocked, and it is asked for again.
-        let Ok(socket) = open_socket(server) else {
-            let _ = self.events.try_send(VoiceEvent::PathLost);
-            return;
-        };
-        let Ok(send_socket) = socket.try_clone() else {
-            let _ = self.events.try_send(VoiceEvent::PathLost);
-            return;
-        };
         let keys = SessionKeys::derive(&grant.secret);
-        let mut sealer = Sealer::new(grant.sender_index, keys.hop_up.clone());
-        sealer.set_key(grant.key.epoch, &grant.key.base_key);
+        self.receiver.set_withholds(grant.loudest.is_some());
         let open = Arc::new(AtomicBool::new(false));
         let broken = Arc::new(AtomicBool::new(false));
+        let links = Links::new(
+            now,
+            route,
+            (grant.voice_session, keys.stun),
+            self.only,
+            Arc::clone(&self.waker),
+            Arc::clone(&broken),
+        );
+        // Without a socket there is no voice; the person sees the path as blocked, and it is asked for again.
+        let Ok((links, send_socket)) = links else {
+            let _ = self.events.try_send(VoiceEvent::Failed);
+            return;
+        };
+        let mut sealer = Sealer::new(grant.sender_index, keys.hop_up.clone());
+        sealer.set_key(grant.key.epoch, &grant.key.base_key);
         let mut first_sequence = [0; 2];
         let _ = self.random.fill(&mut first_sequence);
         let _ = self
@@ -302,14 +310,10 @@ impl Worker {
                 first_sequence: u16::from_be_bytes(first_sequence) >> 1,
                 bitrate_bps: grant.bitrate_bps,
                 open: Arc::clone(&open),
-                broken: Arc::clone(&broken),
+                broken,
             }))));
         let mut path = ActivePath {
-            server,
-            stamped: arrivals::stamp(&socket),
-            socket,
-            arrivals: Arrivals::new(),
-            client: PathClient::new(grant.voice_session, keys.stun, now),
+            links,
             opener: Opener::new(),
             rtcp_out: RtcpSender::new(keys.hop_up),
             rtcp_in: RtcpReceiver::new(keys.hop_down),
@@ -318,14 +322,11 @@ impl Worker {
             old_keys: Vec::new(),
             epoch: grant.key.epoch,
             open,
-            broken,
             told_lost: false,
-            opened_once: false,
-            started: now,
-            next_socket: now + FRESH_SOCKET_EVERY,
+            last_open: now,
+            heard: None,
             next_report: now + REPORT_EVERY,
             next_reported: 0,
-            asked: now,
             received_packets: 0,
             refused_packets: 0,
             loss: LossWindow::default(),
@@ -431,7 +432,8 @@ impl Worker {
             received.playout_ms = waiting.value();
             received.speakers.clear();
             let Some(path) = path else { return };
-            received.rtt_ms = match path.client.state() {
+            received.carrier = path.links.was_open().then(|| path.links.carrier());
+            received.rtt_ms = match path.links.state() {
                 PathState::Open { rtt, .. } => Some(rtt.as_secs_f32() * 1e3),
                 _ => None,
             };
@@ -471,18 +473,18 @@ impl Worker {
         let woken = PollFd::new(self.woken.socket(), PollFlags::IN);
         let plays = self.playout.is_some() && !self.resting;
         // Interrupted or not: the loop looks at everything again.
-        let woken = match &self.path {
-            Some(path) if !(plays && path.stamped) => {
-                let mut sockets = [woken, PollFd::new(&path.socket, PollFlags::IN)];
-                let _ = rustix::event::poll(&mut sockets, Some(&timeout));
-                sockets[0].revents()
+        let mut count = 1;
+        let mut waited: [PollFd<'_>; 1 + CARRIERS] = std::array::from_fn(|_| woken.clone());
+        if let Some(path) = &self.path
+            && !(plays && path.links.stamped())
+        {
+            for socket in path.links.sockets() {
+                waited[count] = PollFd::new(socket, PollFlags::IN);
+                count += 1;
             }
-            _ => {
-                let mut sockets = [woken];
-                let _ = rustix::event::poll(&mut sockets, Some(&timeout));
-                sockets[0].revents()
-            }
-        };
+        }
+        let _ = rustix::event::poll(&mut waited[..count], Some(&timeout));
+        let woken = waited[0].revents();
         if woken.contains(PollFlags::IN) {
             self.woken.clear();
         }
@@ -521,16 +523,10 @@ impl ActivePath {
     ) -> bool {
         let mut buffer = [0; MAX_DATAGRAM];
         for _ in 0..BATCH {
-            let (len, now) = match self.arrivals.receive(&self.socket, &mut buffer) {
-                Ok(received) => received,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return false,
-                Err(error) => {
-                    if send::is_broken(&error) {
-                        self.broken.store(true, Relaxed);
-                    }
-                    // An ICMP error about something sent before; the next call reads on.
-                    continue;
-                }
+            let (carrier, len, now) = match self.links.receive(&mut buffer) {
+                Received::Datagram { carrier, len, came } => (carrier, len, came),
+                Received::Error => continue,
+                Received::Nothing => return false,
             };
             let datagram = &mut buffer[..len];
             match classify(datagram) {
@@ -542,7 +538,7 @@ impl ActivePath {
                     self.refused_packets += u64::from(whole.is_err());
                 }
                 DatagramKind::Rtcp => self.take_report(now, datagram, meters, send),
-                DatagramKind::Stun => self.take_answer(now, datagram, send, events),
+                DatagramKind::Stun => self.take_answer(now, carrier, datagram, send, events),
                 DatagramKind::Quic | DatagramKind::Unknown => self.refused_packets += 1,
             }
         }
@@ -553,6 +549,7 @@ impl ActivePath {
         match self.opener.open(packet) {
             Ok(opened) => {
                 self.received_packets += 1;
+                self.heard = Some(now);
                 let header = opened.header;
                 receiver.packet(
                     now,
@@ -575,13 +572,14 @@ impl ActivePath {
         meters: &Meters,
         send: &SyncSender<send::Command>,
     ) {
-        let own = self.ssrc;
+        let (own, links) = (self.ssrc, &mut self.links);
         let read = self.rtcp_in.receive(datagram).and_then(|compound| {
             voice::parse_reports(compound, |_, block| {
                 if block.ssrc == own {
                     meters
                         .reported_loss
                         .store(f32::from(block.fraction_lost) / 256.0);
+                    links.reported(now, block.highest_sequence);
                     tell(send, now, send::Sign::Report(block.into()));
                 }
             })
@@ -592,26 +590,26 @@ impl ActivePath {
     fn take_answer(
         &mut self,
         now: Instant,
+        carrier: Carrier,
         datagram: &[u8],
         send: &SyncSender<send::Command>,
         events: &mpsc::Sender<VoiceEvent>,
     ) {
-        match self.client.handle(now, datagram) {
+        match self.links.answer(now, carrier, datagram) {
             Ok(PathEvent::Opened { rtt, .. }) => {
                 tell(send, now, send::Sign::Moved);
                 tell(send, now, send::Sign::RoundTrip(rtt));
                 self.open.store(true, Relaxed);
-                self.opened_once = true;
                 self.told_lost = false;
-                let _ = events.try_send(VoiceEvent::PathOpened);
+                let _ = events.try_send(VoiceEvent::Opened);
             }
             Ok(PathEvent::Alive { rtt }) => tell(send, now, send::Sign::RoundTrip(rtt)),
-            Ok(PathEvent::Challenged) => {}
+            Ok(PathEvent::Challenged | PathEvent::Reachable { .. }) => {}
             Err(_) => self.refused_packets += 1,
         }
     }
 
-    /// Sends the STUN request that is due, retires keys and replaces a dead socket. Says when to come again.
+    /// Keeps the links, and retires keys. Says when to come again.
     fn keep_up(
         &mut self,
         now: Instant,
@@ -629,57 +627,25 @@ impl ActivePath {
             keep
         });
 
-        let never_opened = !self.opened_once && now >= self.started + OPEN_WITHIN;
-        let lost = self.client.state() == PathState::Lost || never_opened;
+        let lost = match self.links.state() {
+            PathState::Open { .. } => {
+                self.last_open = now;
+                false
+            }
+            PathState::Opening => now >= self.last_open + OPEN_WITHIN,
+            PathState::Lost => true,
+        };
         if lost && !self.told_lost {
             self.told_lost = true;
-            let _ = events.try_send(VoiceEvent::PathLost);
+            let _ = events.try_send(VoiceEvent::Lost);
         }
-        let broken = self.broken.swap(false, Relaxed);
-        if (lost || broken) && now >= self.next_socket {
-            self.next_socket = now + FRESH_SOCKET_EVERY;
-            self.replace_socket(now, send);
-        }
-
-        let ask_again = self.asked + ask_every.max(ASK_EVERY_AT_LEAST);
-        if self.client.is_open() && now >= ask_again {
-            self.client.probe(now);
-        }
-        let mut transaction = [0; 12];
-        if now >= self.client.next_due() && random.fill(&mut transaction).is_ok() {
-            self.asked = now;
-            let mut request = Datagram::new();
-            if self
-                .client
-                .poll(now, TransactionId(transaction), &mut request)
-                && let Err(error) = self.socket.send(request.as_slice())
-                && send::is_broken(&error)
-            {
-                self.broken.store(true, Relaxed);
-            }
-        }
-        let next_due = self.client.next_due();
-        let next_due = match self.client.is_open() {
-            true => next_due.min(self.asked + ask_every.max(ASK_EVERY_AT_LEAST)),
-            false => next_due,
-        };
-        next_due
+        self.links
+            .keep_up(now, ask_every, random, send)
             .min(self.next_report)
-            .max(now + Duration::from_micros(250))
     }
 
-    /// The network may have changed: a socket made now takes the route of now.
-    fn replace_socket(&mut self, now: Instant, send: &SyncSender<send::Command>) {
-        let Ok(socket) = open_socket(self.server) else {
-            return;
-        };
-        let Ok(send_socket) = socket.try_clone() else {
-            return;
-        };
-        self.stamped = arrivals::stamp(&socket);
-        self.socket = socket;
-        let _ = send.try_send(send::Command::Socket(send_socket));
-        self.client.probe(now);
+    fn hears(&self, now: Instant) -> bool {
+        (self.heard).is_some_and(|heard| now.saturating_duration_since(heard) < TALK_LASTS)
     }
 
     fn report_if_due(&mut self, now: Instant, receiver: &mut VoiceReceiver) {
@@ -723,7 +689,7 @@ impl ActivePath {
             .and_then(|()| self.rtcp_out.protect(&mut datagram));
         if protected.is_ok() {
             // A lost report is followed by the next.
-            let _ = self.socket.send(datagram.as_slice());
+            self.links.send(datagram.as_slice());
         }
     }
 }
@@ -744,15 +710,4 @@ fn apply_gain(receiver: &mut VoiceReceiver, settings: &Voice, speaker: Speaker) 
     let muted = settings.local_mutes.contains(&speaker.user);
     receiver.set_gain(speaker.ssrc.0, gain);
     receiver.set_muted(speaker.ssrc.0, muted);
-}
-
-fn open_socket(server: SocketAddr) -> std::io::Result<UdpSocket> {
-    let any: SocketAddr = match server {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let socket = UdpSocket::bind(any)?;
-    socket.connect(server)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
 }

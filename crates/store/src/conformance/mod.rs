@@ -1,6 +1,7 @@
 //! What every backend must do, as tests, one file for each concern. A backend's own tests call [`run_all`] with a maker of empty stores.
 
 mod accounts;
+mod calls;
 mod files;
 mod guilds;
 mod invites;
@@ -8,6 +9,7 @@ mod moderation;
 mod people;
 mod reading;
 mod settings;
+mod stages;
 mod text;
 mod totals;
 
@@ -24,6 +26,8 @@ pub async fn run_all<S: Store>(fresh: impl Fn() -> S) {
     guilds::run_all(&fresh).await;
     accounts::run_all(&fresh).await;
     people::run_all(&fresh).await;
+    calls::run_all(&fresh).await;
+    stages::run_all(&fresh).await;
     invites::run_all(&fresh).await;
     moderation::run_all(&fresh).await;
     text::run_all(&fresh).await;

@@ -5,6 +5,7 @@ use std::task::Poll;
 use voxhall_protocol::{
     ChannelId, GuildId, MessageId, RoleId, UserId,
     control::{AuditAction, Mentions, Message, Reaction},
+    limits::EXCERPT_CHARS,
 };
 
 use super::*;

@@ -91,12 +91,10 @@ fn page(
     let mut rows = statement.query(parameters)?;
     let mut entries = Vec::new();
     while let Some(row) = rows.next()? {
-        let text = row.get_ref(3)?;
-        let action = AuditAction::ALL
-            .iter()
-            .find(|action| text.as_str() == Ok(action.as_str()));
-        // Of a newer Voxhall, before a backup was restored.
-        let Some(&action) = action else { continue };
+        // One of a newer Voxhall, before a backup was restored, is left out.
+        let Some(action) = row.get_ref(3)?.as_str().ok().and_then(AuditAction::named) else {
+            continue;
+        };
         let by = optional_id(row, 2)?.map(UserId);
         entries.push(AuditEntry {
             id: AuditId(id(row, 0)?),

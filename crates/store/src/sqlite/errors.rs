@@ -65,7 +65,8 @@ from_sqlite!(
     crate::CreateInviteError,
     crate::PostError,
     crate::MessageError,
-    crate::BeginFileError
+    crate::BeginFileError,
+    crate::StageError
 );
 
 /// Runs what may have a fault in it; a panic harms only who asked for it.

@@ -1,7 +1,7 @@
 //! Users who are no more. Their rows stay as the authors, without a name, of what they wrote; so bans and logs keep what they point at.
 
 use rusqlite::Connection;
-use voxhall_protocol::{GuildId, UserId, control::UnixMs};
+use voxhall_protocol::{ChannelId, GuildId, UserId, control::UnixMs};
 
 use super::{
     conversations, devices,
@@ -38,6 +38,15 @@ pub(super) fn user(tx: &WriteTx<'_>, user: UserId, now: UnixMs) -> Result<bool, 
     conversations::leave_all(tx, user)?;
     relations(tx, user)?;
     guilds(tx, user)?;
+    let hosted = tx
+        .prepare_cached("DELETE FROM stages WHERE host_id = ?1 RETURNING id")?
+        .query_map([to_sql(user.0)], |row| id(row, 0))?
+        .collect::<Result<Vec<_>, _>>()?;
+    for stage in hosted {
+        tx.changed(Change::StageEnded(ChannelId(stage)));
+    }
+    tx.prepare_cached("DELETE FROM call_parties WHERE user_id = ?1")?
+        .execute([to_sql(user.0)])?;
     tx.prepare_cached(
         "UPDATE users SET kind = 'guest', name = ?2, name_key = '', password_hash = NULL, display_name = NULL, display_key = NULL,
              about = '', picture_id = NULL, is_admin = 0, suspended_at_ms = NULL, custom_status = NULL, custom_until_ms = NULL,

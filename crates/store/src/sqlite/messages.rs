@@ -9,6 +9,7 @@ use voxhall_protocol::{
         Attachment, AuditAction, Found, Mentions, Message, MessagePage, Reaction, ReadState,
         Replied, UnixMs, User,
     },
+    limits::EXCERPT_CHARS,
 };
 
 use super::{
@@ -18,9 +19,9 @@ use super::{
     writer::WriteTx,
 };
 use crate::{
-    Act, AuditRecord, Change, DELETED_KEPT_MS, DeleteOthers, Deleted, Deletion, EXCERPT_CHARS,
-    HistoryAt, MessageEdit, MessageError, Messages, NewMessage, NewReaction, Pin, PostError,
-    Posted, Reader, Search, StoreError,
+    Act, AuditRecord, Change, DELETED_KEPT_MS, DeleteOthers, Deleted, Deletion, HistoryAt,
+    MessageEdit, MessageError, Messages, NewMessage, NewReaction, Pin, PostError, Posted, Reader,
+    Search, StoreError,
 };
 
 const EVERYONE: u8 = 0;

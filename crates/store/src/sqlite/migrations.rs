@@ -15,6 +15,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_accounts.sql"),
     include_str!("migrations/0004_guilds.sql"),
     include_str!("migrations/0005_text.sql"),
+    include_str!("migrations/0006_calls.sql"),
+    include_str!("migrations/0007_stages.sql"),
 ];
 
 /// The newest schema that this build knows.

@@ -35,6 +35,7 @@
 mod accounts;
 mod announcer;
 mod audit;
+mod calls;
 mod channels;
 mod conversations;
 mod devices;
@@ -55,6 +56,7 @@ mod roles;
 mod search;
 mod server_bans;
 mod settings;
+mod stages;
 mod stats;
 mod totals;
 mod uploads;

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 use voxhall_protocol::{
     FileId, UserId,
-    control::{OwnPresence, StatusChoice, User, UserKind},
+    control::{CallsFrom, OwnPresence, StatusChoice, User, UserKind},
 };
 
 use super::writer::WriteTx;
@@ -13,7 +13,8 @@ use crate::{AccountState, Change, UserRecord};
 pub(super) const USER: &str = "u.id, u.name, u.kind, u.display_name, u.picture_id";
 /// What [`read_record`] reads, of a table `users u`.
 pub(super) const RECORD: &str = "u.id, u.name, u.kind, u.display_name, u.picture_id, u.is_admin, \
-                                 u.suspended_at_ms IS NOT NULL, u.status_choice, u.custom_status, u.custom_until_ms";
+                                 u.suspended_at_ms IS NOT NULL, u.status_choice, u.custom_status, u.custom_until_ms, \
+                                 u.calls_from_friends";
 const STATE: &str = "SELECT u.id, u.name, u.kind, u.display_name, u.picture_id, u.is_admin, u.suspended_at_ms IS NOT NULL, \
                      u.created_at_ms, u.last_seen_ms, (SELECT count(*) FROM devices d WHERE d.user_id = u.id) FROM users u";
 
@@ -49,6 +50,11 @@ pub(super) fn read_record(row: &Row<'_>) -> rusqlite::Result<UserRecord> {
             },
             custom_status: row.get(8)?,
             custom_until_ms: row.get(9)?,
+        },
+        calls_from: if row.get(10)? {
+            CallsFrom::Friends
+        } else {
+            CallsFrom::Everyone
         },
     })
 }

@@ -2,7 +2,13 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use std::{path::Path, time::Duration};
+pub mod someone;
+
+use std::{
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -17,6 +23,11 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// The default guild's voice channels.
 pub const CHANNEL: &str = "lounge";
 pub const OTHER_CHANNEL: &str = "hangout";
+
+/// Nobody may be unheard for longer when the network changes.
+pub const OVER_WITHIN: Duration = Duration::from_secs(3);
+/// By then UDP is used again after it passes again.
+pub const BACK_WITHIN: Duration = Duration::from_secs(10);
 
 /// One bot with its files.
 pub struct Talker {
@@ -55,6 +66,22 @@ impl Talker {
         args.extend(more);
         let bot = BotProcess::join(link, name, args).unwrap();
         Self { name, bot, files }
+    }
+
+    /// The first to leave takes all others along: otherwise who began last would talk to nobody at the end, and who began first would
+    /// hear nobody, for as long as a slow machine took to start them.
+    pub fn finish_together<const N: usize>(mut all: [Self; N]) -> [Heard; N] {
+        let patience = Instant::now() + PATIENCE;
+        while !all.iter_mut().any(|one| one.bot.has_ended().unwrap()) {
+            assert!(Instant::now() < patience, "nobody left in time");
+            thread::sleep(Duration::from_millis(10));
+        }
+        for one in &mut all {
+            if !one.bot.has_ended().unwrap() {
+                one.bot.leave().unwrap();
+            }
+        }
+        all.map(Self::finish)
     }
 
     pub fn finish(self) -> Heard {
@@ -101,10 +128,29 @@ impl Heard {
         gap
     }
 
+    /// How voice travelled, in order.
+    pub fn carriers(&self) -> Vec<&str> {
+        let carriers = self.stats["carriers"].as_array().unwrap();
+        carriers.iter().filter_map(|name| name.as_str()).collect()
+    }
+
     pub fn delivery(&self, speaker: &str) -> f64 {
         let speakers = self.stats["speakers"].as_array().unwrap();
         let found = speakers.iter().find(|s| s["name"] == speaker);
         found.unwrap_or_else(|| panic!("{} heard no {speaker}: {}", self.name, self.stats))["delivery"].as_f64().unwrap()
+    }
+}
+
+/// Where UDP was blocked for a while between who is far and all others: voice went another way in time, and came back.
+pub fn assert_over_and_back(near: &Heard, far: &Heard) {
+    assert_eq!(near.carriers(), ["udp"], "{}", near.stats);
+    // QUIC needs UDP as well, and may be back before it is used as it is.
+    let used = far.carriers().into_iter().filter(|name| *name != "quic");
+    let used: Vec<_> = used.collect();
+    assert_eq!(used, ["udp", "websocket", "udp"], "{}", far.stats);
+    for heard in [near, far] {
+        let gap = heard.assert_silent_at_most(OVER_WITHIN);
+        assert!(gap > Duration::from_millis(200), "nothing was blocked");
     }
 }
 
@@ -118,6 +164,14 @@ pub fn path(path: &Path) -> &str {
 
 pub fn voice(name: &str) -> Vec<f32> {
     load(&speech::path(name).unwrap())
+}
+
+/// Writes a tone without a pause, when it is repeated.
+pub fn save_tone(file: &Path) {
+    let second: Vec<f32> = (0..RATE_HZ)
+        .map(|n| (n as f32 * 440.0 * std::f32::consts::TAU / RATE_HZ as f32).sin() * 0.3)
+        .collect();
+    wav::save(file, RATE_HZ, &second).unwrap();
 }
 
 /// How much `heard` sounds like `said`, wherever it is in there: 0 to 1.

@@ -341,6 +341,13 @@ impl VoiceReceiver {
         self.update_output();
     }
 
+    /// Whether the server forwards only the loudest of a channel: then long gaps are no loss.
+    pub fn set_withholds(&mut self, withholds: bool) {
+        for seat in &mut self.seats {
+            seat.speaker.set_withholds(withholds);
+        }
+    }
+
     /// See [`ReceiverConfig::stability`].
     pub fn set_stability(&mut self, stability: f32) {
         for seat in &mut self.seats {

@@ -19,6 +19,8 @@ const MS: i64 = SAMPLES_PER_MS as i64;
 /// Concealment is played in full this long, and has faded out by [`CONCEAL_END`].
 const CONCEAL_FULL: i64 = 80 * MS;
 const CONCEAL_END: i64 = 120 * MS;
+/// Where the server forwards only the loudest, it withholds for 200 ms at least, as it sees them; so a longer gap than this is no loss.
+const WITHHELD: i64 = 150 * MS;
 /// So much of a loss is made up at least, for the seam between what is before and after it.
 const LEAST_CONCEALED: i64 = 10 * MS;
 /// After the buffer ran dry, a small surplus of delay is kept for this long.
@@ -81,6 +83,7 @@ pub(crate) struct Speaker {
     /// Packets are held back until the next one, which carries their copy, is there too.
     awaits_redundancy: bool,
     reception: Reception,
+    withholds: bool,
     stats: SpeakerStats,
 }
 
@@ -129,6 +132,7 @@ impl Speaker {
             loss: 0.0,
             awaits_redundancy: false,
             reception: Reception::default(),
+            withholds: false,
             stats: SpeakerStats::default(),
         })
     }
@@ -157,6 +161,11 @@ impl Speaker {
     /// How often the neural network was used for it since the last call.
     pub(crate) fn take_neural(&mut self) -> u32 {
         self.decoder.take_neural()
+    }
+
+    /// Whether the server forwards only the loudest.
+    pub(crate) fn set_withholds(&mut self, withholds: bool) {
+        self.withholds = withholds;
     }
 
     pub(crate) fn set_stability(&mut self, stability: f32) {
@@ -202,6 +211,8 @@ impl Speaker {
                 if begins {
                     self.reception.forget_transit();
                 }
+                let gap = self.reception.gap_before(sequence);
+                self.reception.count_withheld(self.withheld(gap));
                 self.reception.count(sequence, now - timestamp);
                 let worth = self.worth(sequence, samples, payload);
                 self.delay
@@ -676,7 +687,17 @@ impl Speaker {
         self.loss *= 1.0 - LOSS_SHARE;
     }
 
+    /// How many packets of a gap the server didn't forward, which is no loss.
+    fn withheld(&self, missing: i64) -> i64 {
+        if self.withholds && missing * self.frame >= WITHHELD {
+            missing
+        } else {
+            0
+        }
+    }
+
     fn note_loss(&mut self, missing: i64) {
+        let missing = missing - self.withheld(missing);
         self.reception.count_missed(missing, self.frame);
         for _ in 0..missing.min(100) {
             self.loss += LOSS_SHARE * (1.0 - self.loss);

@@ -69,6 +69,8 @@ pub(crate) struct Reception {
     highest: i64,
     received: i64,
     duplicates: i64,
+    /// By the server, which forwards only the loudest.
+    withheld: i64,
     expected_reported: i64,
     received_reported: i64,
     /// RFC 3550 keeps the jitter in 1/16 units.
@@ -100,6 +102,16 @@ impl Reception {
             let change = (transit - before).abs().min(60 * i64::from(SAMPLE_RATE_HZ));
             self.jitter_q4 += change - ((self.jitter_q4 + 8) >> 4);
         }
+    }
+
+    /// So many packets before the one counted last weren't meant for us.
+    pub(crate) fn count_withheld(&mut self, packets: i64) {
+        self.withheld += packets;
+    }
+
+    /// How many are missing between the highest packet so far and this one.
+    pub(crate) fn gap_before(&self, sequence: i64) -> i64 {
+        (sequence - self.highest - 1).max(0)
     }
 
     /// RFC 3550 has duplicates count as received.
@@ -171,7 +183,7 @@ impl Reception {
     }
 
     fn expected(&self) -> i64 {
-        self.highest - self.first + 1
+        self.highest - self.first + 1 - self.withheld
     }
 }
 

@@ -246,50 +246,34 @@ pub struct AuditChange {
     pub after: Option<String>,
 }
 
-macro_rules! audit_actions {
-    ($($name:ident = $text:literal,)*) => {
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-        #[serde(rename_all = "snake_case")]
-        pub enum AuditAction { $($name,)* }
-
-        impl AuditAction {
-            /// Every action there is.
-            pub const ALL: &[Self] = &[$(Self::$name),*];
-
-            /// As in JSON and in the store.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $text,)* }
-            }
-        }
-    };
-}
-
-audit_actions! {
-    GuildCreated = "guild_created",
-    GuildUpdated = "guild_updated",
-    OwnerChanged = "owner_changed",
-    ChannelCreated = "channel_created",
-    ChannelUpdated = "channel_updated",
-    ChannelDeleted = "channel_deleted",
-    OverwriteChanged = "overwrite_changed",
-    RoleCreated = "role_created",
-    RoleUpdated = "role_updated",
-    RoleDeleted = "role_deleted",
-    MemberUpdated = "member_updated",
-    MemberRolesChanged = "member_roles_changed",
-    MemberKicked = "member_kicked",
-    MemberBanned = "member_banned",
-    MemberUnbanned = "member_unbanned",
-    MemberTimedOut = "member_timed_out",
-    VoiceMuted = "voice_muted",
-    VoiceDeafened = "voice_deafened",
-    VoiceMoved = "voice_moved",
-    VoiceDisconnected = "voice_disconnected",
-    MessageDeleted = "message_deleted",
-    MessagePinned = "message_pinned",
-    MessageUnpinned = "message_unpinned",
-    InviteCreated = "invite_created",
-    InviteRevoked = "invite_revoked",
+named_enum! {
+    pub enum AuditAction {
+        GuildCreated = "guild_created",
+        GuildUpdated = "guild_updated",
+        OwnerChanged = "owner_changed",
+        ChannelCreated = "channel_created",
+        ChannelUpdated = "channel_updated",
+        ChannelDeleted = "channel_deleted",
+        OverwriteChanged = "overwrite_changed",
+        RoleCreated = "role_created",
+        RoleUpdated = "role_updated",
+        RoleDeleted = "role_deleted",
+        MemberUpdated = "member_updated",
+        MemberRolesChanged = "member_roles_changed",
+        MemberKicked = "member_kicked",
+        MemberBanned = "member_banned",
+        MemberUnbanned = "member_unbanned",
+        MemberTimedOut = "member_timed_out",
+        VoiceMuted = "voice_muted",
+        VoiceDeafened = "voice_deafened",
+        VoiceMoved = "voice_moved",
+        VoiceDisconnected = "voice_disconnected",
+        MessageDeleted = "message_deleted",
+        MessagePinned = "message_pinned",
+        MessageUnpinned = "message_unpinned",
+        InviteCreated = "invite_created",
+        InviteRevoked = "invite_revoked",
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

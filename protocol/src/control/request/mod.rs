@@ -6,25 +6,30 @@ use serde_json::value::RawValue;
 
 mod account;
 mod admin;
+mod call;
 mod guild;
 mod people;
 mod session;
+mod stage;
 mod text;
 mod voice;
 
 pub use account::*;
 pub use admin::*;
+pub use call::*;
 pub use guild::*;
 pub use people::*;
 pub use session::*;
+pub use stage::*;
 pub use text::*;
 pub use voice::*;
 
 use super::schema::words;
 use super::{
     AdminUser, Backup, Call, Channel, Conversation, Credentials, Failure, FailureKind, Guild,
-    GuildInfo, Invite, InvitePreview, Member, Message, OwnPresence, Profile, ReadState, Ready,
-    Relation, RequestId, Role, ServerBan, ServerStats, User, VoiceGrant, encode_request,
+    GuildInfo, Invite, InvitePreview, LiveCall, Member, Message, OwnPresence, Profile, ReadState,
+    Ready, Relation, RequestId, Role, ServerBan, ServerStats, Stage, StageView, User, VoiceGrant,
+    encode_request,
 };
 
 macro_rules! methods {
@@ -237,6 +242,43 @@ methods! {
     "voice.moderate" ModerateVoice -> Member;
     "voice.move" MoveVoice -> Done;
     "voice.disconnect" DisconnectVoice -> Done;
+
+    /// Calls the others of a conversation; `voice.join` follows. Where a call runs there already, answers or joins it.
+    "call.start" StartCall -> LiveCall;
+    /// Answers a call, or comes into one that runs; `voice.join` follows. The first of one's devices to answer has it.
+    "call.answer" AnswerCall -> LiveCall;
+    "call.reject" RejectCall -> Done;
+    /// Hangs up, or gives up calling.
+    "call.leave" LeaveCall -> Done;
+    /// Rings someone of the conversation who is not in the call.
+    "call.ring" RingAgain -> Done;
+    /// One's calls, newest first.
+    "call.list" ListCalls -> CallPage;
+    /// Missed calls up to this one were on the screen.
+    "call.mark_seen" MarkCallsSeen -> Done;
+    /// Who may call this user.
+    "call.set_from" SetCallsFrom -> Done;
+
+    /// Opens a stage room, now or for later. Followers are told of a public one.
+    "stage.open" OpenStage -> Stage;
+    /// Begins a scheduled room.
+    "stage.begin" BeginStage -> Stage;
+    "stage.update" UpdateStage -> Stage;
+    /// The room is over for everyone.
+    "stage.end" EndStage -> Done;
+    /// Public rooms, and one's own.
+    "stage.list" ListStages -> StageList;
+    /// Comes into a room; `voice.join` follows.
+    "stage.join" JoinStage -> StageView;
+    /// Leaves quietly.
+    "stage.leave" LeaveStage -> Done;
+    "stage.raise_hand" RaiseHand -> Done;
+    /// Who was asked to speak does.
+    "stage.accept" AcceptStage -> Done;
+    /// Asks somebody to speak, lets who raised a hand, moves back, makes a co-host.
+    "stage.set_role" SetStageRole -> Done;
+    /// Takes somebody out of the room.
+    "stage.remove" RemoveFromStage -> Done;
 
     "admin.stats" AdminStats -> ServerStats;
     "admin.users" AdminListUsers -> AdminUserPage;

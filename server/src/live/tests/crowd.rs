@@ -32,7 +32,12 @@ fn a_join_where_many_are() {
             guilds: vec![guild],
             ..World::default()
         };
-        let hub = Hub::new(world, Routes::new().0);
+        let hub = Hub::new(
+            world,
+            Routes::new().0,
+            None,
+            tokio::sync::mpsc::channel(1).0,
+        );
         let outboxes: Vec<_> = (1..=people + MEASURED)
             .map(|id| {
                 let outbox = Arc::new(Outbox::default());

@@ -1,8 +1,10 @@
 //! A live state with clients that fold what they are told, and a network between them that may fail.
 
+mod calls;
 mod crowd;
 mod rights;
 mod sessions;
+mod stages;
 mod view;
 mod voice;
 mod world;
@@ -10,8 +12,8 @@ mod world;
 use voxhall_protocol::{
     BaseKey, DeviceId, RoleId, SecretText,
     control::{
-        Channel, ChannelKind, EpochKey, FailureKind, GuildInfo, JoinVoice, OwnPresence, Presence,
-        Ready, Role, User, UserKind,
+        CallsFrom, Channel, ChannelKind, EpochKey, FailureKind, GuildInfo, JoinVoice, OwnPresence,
+        Presence, Ready, Role, User, UserKind,
     },
     permissions::Permissions,
 };
@@ -46,6 +48,9 @@ pub struct Sim {
     logs: BTreeMap<SessionId, Log<Event>>,
     pub refusals: Vec<FailureKind>,
     pub hung_up: Vec<ConnectionId>,
+    /// As told to be stored, the newest of each.
+    pub kept: BTreeMap<CallId, CallRecord>,
+    pub ended_stages: Vec<ChannelId>,
     /// Channel, may speak, hears nothing.
     pub routes: BTreeMap<VoiceSessionId, (ChannelId, bool, bool)>,
     /// Who was given each base key.
@@ -81,6 +86,7 @@ pub fn record(id: u64) -> UserRecord {
         is_admin: false,
         suspended: false,
         presence: OwnPresence::default(),
+        calls_from: CallsFrom::default(),
     }
 }
 
@@ -169,7 +175,7 @@ impl Sim {
     pub fn of(world: World) -> Self {
         let now = started();
         Self {
-            live: Live::new(world, now, entropy()),
+            live: Live::new(world, None, now, entropy()),
             now,
             next_connection: 0,
             next_request: 0,
@@ -178,6 +184,8 @@ impl Sim {
             logs: BTreeMap::new(),
             refusals: Vec::new(),
             hung_up: Vec::new(),
+            kept: BTreeMap::new(),
+            ended_stages: Vec::new(),
             routes: BTreeMap::new(),
             known: BTreeMap::new(),
             sender_indices: BTreeSet::new(),
@@ -189,6 +197,18 @@ impl Sim {
         act(&mut self.live, self.now, &mut out);
         self.carry_out(&out);
         out
+    }
+
+    /// What is asked and answered at once.
+    fn ask<T>(
+        &mut self,
+        ask: impl FnOnce(&mut Live, Now, &mut Vec<Output>) -> Result<T, Failure>,
+    ) -> Result<T, FailureKind> {
+        let mut answer = None;
+        self.act(|live, now, out| answer = Some(ask(live, now, out)));
+        answer
+            .expect("asked just now")
+            .map_err(|failure| failure.kind())
     }
 
     pub fn apply(&mut self, change: Change) -> Vec<Output> {
@@ -388,6 +408,11 @@ impl Sim {
                     }
                 }
             }
+            Output::Store(ToStore::StageOver(stage)) => self.ended_stages.push(*stage),
+            Output::Store(ToStore::Call(call)) => {
+                let ended = self.kept.insert(call.id, CallRecord::clone(call));
+                assert!(ended.is_none_or(|before| before.end.is_none()), "over once");
+            }
             Output::HangUp(connection, _) => self.hung_up.push(*connection),
             Output::Forget(session) => drop(self.logs.remove(session).expect("was there")),
             Output::Route(RouteChange::Add(route)) => {
@@ -468,8 +493,14 @@ impl Sim {
             for (user, participant) in &room.participants {
                 let (may_speak, deafened) = participant.routed();
                 rosters.insert(participant.session, (*channel, may_speak, deafened));
-                let guild = &self.live.guilds[&room.guild];
-                let rights = voice_rights::voice_rights(guild, *user, *channel, self.now);
+                let rights = match room.guild {
+                    Some(guild) => {
+                        let guild = &self.live.guilds[&guild];
+                        voice_rights::voice_rights(guild, *user, *channel, self.now)
+                    }
+                    None if self.live.calls.contains_key(channel) => Some(super::calls::IN_CALL),
+                    None => self.live.may_attend(*user, *channel),
+                };
                 assert_eq!(rights, Some(participant.rights), "{user} in {channel}");
             }
         }
@@ -490,6 +521,8 @@ impl Sim {
             self.logs.keys().collect::<Vec<_>>(),
             "a session has its log, and none is left over"
         );
+        self.check_calls();
+        self.check_stages();
         assert_eq!(
             self.live.timers,
             self.timers(),
@@ -518,6 +551,20 @@ impl Sim {
         for (id, session) in &live.sessions {
             if let Line::LostUntil(at) = session.line {
                 timers.insert((at, Timer::Lost(*id)));
+            }
+        }
+        for (channel, room) in &live.stages {
+            timers.extend(room.count_at.map(|at| (at, Timer::StageCount(*channel))));
+            let hostless = room.hostless_until;
+            timers.extend(hostless.map(|at| (at, Timer::StageHostless(*channel))));
+            for (user, guest) in &room.people {
+                timers.extend(guest.wait_until.map(|at| (at, Timer::StageWait(*user))));
+            }
+        }
+        for (channel, call) in &live.calls {
+            for (user, party) in &call.parties {
+                let until = party.stage.waits_until();
+                timers.extend(until.map(|at| (at, Timer::CallWait(*channel, *user))));
             }
         }
         for (user, person) in &live.people {

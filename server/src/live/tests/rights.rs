@@ -53,7 +53,7 @@ fn a_right_that_is_taken_is_out_of_the_routes_in_the_same_act() {
             reason: EndReason::NotAllowed
         }));
         let left = Event::VoiceLeft {
-            guild_id: GUILD,
+            guild_id: Some(GUILD),
             channel_id: LOUNGE,
             user_id: UserId(1),
             reason: LeaveReason::NotAllowed,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use voxhall_protocol::{
     ChannelId, GuildId, UserId,
     control::{
-        Channel, Conversation, Event, Guild, OverwriteTarget, OwnPresence, Ready, Relation,
-        RelationKind, User, VoiceState,
+        CallsFrom, Channel, Conversation, Event, Guild, LiveCall, OverwriteTarget, OwnPresence,
+        Ready, Relation, RelationKind, StageStanding, StageView, User, VoiceState,
     },
 };
 
@@ -17,6 +17,9 @@ pub struct View {
     pub conversations: BTreeMap<ChannelId, Conversation>,
     pub relations: BTreeMap<UserId, Relation>,
     pub presence: OwnPresence,
+    pub calls_from: CallsFrom,
+    pub calls: BTreeMap<ChannelId, LiveCall>,
+    pub stage: Option<StageView>,
 }
 
 impl View {
@@ -35,6 +38,11 @@ impl View {
                 .map(|relation| (relation.user.id, relation))
                 .collect(),
             presence: ready.presence,
+            calls_from: ready.calls_from,
+            calls: (ready.calls.into_iter())
+                .map(|call| (call.channel_id, call))
+                .collect(),
+            stage: ready.stage,
         }
     }
 
@@ -45,6 +53,9 @@ impl View {
             guild.voice.sort_by_key(|state| state.user_id);
             guild.channels.sort_by_key(|channel| channel.id);
             guild.roles.sort_by_key(|role| role.id);
+        }
+        for call in view.calls.values_mut() {
+            call.voice.sort_by_key(|state| state.user_id);
         }
         view
     }
@@ -58,6 +69,50 @@ impl View {
                 .any(|guild| guild.channels.iter().any(|c| c.id == channel))
     }
 
+    /// Voice of the room one is in.
+    fn fold_stage_voice(&mut self, event: &Event) -> bool {
+        let Some(stage) = self.stage.as_mut().map(|view| &mut view.stage) else {
+            return false;
+        };
+        let (channel, user) = match event {
+            Event::VoiceJoined { state, .. } | Event::VoiceUpdated { state, .. } => {
+                (state.channel_id, state.user_id)
+            }
+            Event::VoiceSpeaking {
+                channel_id,
+                user_id,
+                ..
+            }
+            | Event::VoiceLeft {
+                channel_id,
+                user_id,
+                ..
+            } => (*channel_id, *user_id),
+            _ => return false,
+        };
+        if channel != stage.id {
+            return false;
+        }
+        let mut speakers = stage.speakers.iter_mut();
+        if let Some(speaker) = speakers.find(|speaker| speaker.user.id == user) {
+            match event {
+                Event::VoiceJoined { state, .. } | Event::VoiceUpdated { state, .. } => {
+                    speaker.voice = Some(state.clone());
+                }
+                Event::VoiceSpeaking { speaking, .. } => {
+                    let voice = speaker.voice.as_mut();
+                    voice.expect("only who is there speaks").speaking = *speaking;
+                }
+                _ => speaker.voice = None,
+            }
+        }
+        true
+    }
+
+    fn call(&mut self, channel: ChannelId) -> &mut LiveCall {
+        (self.calls.get_mut(&channel)).expect("told of a call that this user knows")
+    }
+
     fn guild(&mut self, id: GuildId) -> &mut Guild {
         self.guilds
             .get_mut(&id)
@@ -65,6 +120,9 @@ impl View {
     }
 
     pub fn fold(&mut self, event: &Event) {
+        if self.fold_stage_voice(event) {
+            return;
+        }
         match event {
             Event::UserUpdated { user } => {
                 let members = self
@@ -121,6 +179,75 @@ impl View {
             }
             Event::ConversationLeft { channel_id } => {
                 self.conversations.remove(channel_id).expect("was there");
+                self.calls.remove(channel_id);
+            }
+            Event::CallUpdated { call } => {
+                self.assert_sees(call.channel_id, event);
+                self.calls.insert(call.channel_id, call.clone());
+            }
+            Event::CallEnded {
+                call_id,
+                channel_id,
+                ..
+            } => {
+                let call = self.calls.remove(channel_id).expect("was there");
+                assert_eq!(call.id, *call_id);
+            }
+            Event::StageUpdated { stage } => match &mut self.stage {
+                Some(view) if view.stage.id == stage.id => view.stage = stage.clone(),
+                // One is in it from now on: how one stands there follows.
+                _ => {
+                    self.stage = Some(StageView {
+                        stage: stage.clone(),
+                        standing: StageStanding::listener(),
+                    });
+                }
+            },
+            Event::StageStood {
+                channel_id,
+                standing,
+            } => {
+                let view = self.stage.as_mut().expect("is in a room");
+                assert_eq!(view.stage.id, *channel_id);
+                view.standing = standing.clone();
+            }
+            Event::StageLeft { channel_id, .. } => {
+                let view = self.stage.take().expect("is in a room");
+                assert_eq!(view.stage.id, *channel_id);
+            }
+            Event::StageAnnounced { .. } => {}
+            Event::CallsFromSet { from } => self.calls_from = *from,
+            Event::CallLogged { .. } | Event::CallsSeen { .. } => {}
+            Event::VoiceJoined {
+                guild_id: None,
+                state,
+            }
+            | Event::VoiceUpdated {
+                guild_id: None,
+                state,
+            } => {
+                let call = self.call(state.channel_id);
+                call.voice.retain(|known| known.user_id != state.user_id);
+                call.voice.push(state.clone());
+            }
+            Event::VoiceSpeaking {
+                guild_id: None,
+                channel_id,
+                user_id,
+                speaking,
+            } => {
+                let mut voice = self.call(*channel_id).voice.iter_mut();
+                let state = voice.find(|state| state.user_id == *user_id);
+                state.expect("only who is there speaks").speaking = *speaking;
+            }
+            Event::VoiceLeft {
+                guild_id: None,
+                channel_id,
+                user_id,
+                ..
+            } => {
+                let voice = &mut self.call(*channel_id).voice;
+                voice.retain(|state| state.user_id != *user_id);
             }
             Event::GuildJoined { guild } => {
                 assert!(
@@ -237,13 +364,20 @@ impl View {
                 );
                 guild.members.retain(|member| member.user.id != *user_id);
             }
-            Event::VoiceJoined { guild_id, state } | Event::VoiceUpdated { guild_id, state } => {
+            Event::VoiceJoined {
+                guild_id: Some(guild_id),
+                state,
+            }
+            | Event::VoiceUpdated {
+                guild_id: Some(guild_id),
+                state,
+            } => {
                 let guild = self.guild(*guild_id);
                 assert!(sees(guild, state.channel_id), "{event:?}");
                 put(guild, state);
             }
             Event::VoiceSpeaking {
-                guild_id,
+                guild_id: Some(guild_id),
                 channel_id,
                 user_id,
                 speaking,
@@ -257,7 +391,7 @@ impl View {
                 state.expect("only who is there speaks").speaking = *speaking;
             }
             Event::VoiceLeft {
-                guild_id,
+                guild_id: Some(guild_id),
                 channel_id,
                 user_id,
                 ..

@@ -133,7 +133,7 @@ fn a_join_from_another_device_ends_the_first() {
     sim.join(laptop, LOUNGE);
     let events = sim.events_of(laptop);
     assert!(events.contains(&Event::VoiceLeft {
-        guild_id: GUILD,
+        guild_id: Some(GUILD),
         channel_id: DEN,
         user_id: UserId(1),
         reason: LeaveReason::Switched
@@ -169,7 +169,7 @@ fn voice_outlives_its_control_connection_for_a_while() {
     sim.advance(VOICE_GRACE);
     assert!(sim.in_channel(LOUNGE).is_empty());
     assert!(sim.events_of(bob).contains(&Event::VoiceLeft {
-        guild_id: GUILD,
+        guild_id: Some(GUILD),
         channel_id: LOUNGE,
         user_id: UserId(1),
         reason: LeaveReason::Disconnected

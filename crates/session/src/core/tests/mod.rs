@@ -1,8 +1,14 @@
+mod calls;
 mod lasting;
+mod stages;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use voxhall_protocol::{MessageId, UserId, control::Event, link::CertificatePin};
+use voxhall_protocol::{
+    MessageId, UserId,
+    control::{self, Event, Failure, FailureKind, LiveCall},
+    link::CertificatePin,
+};
 
 use super::*;
 use crate::Transmit;
@@ -56,6 +62,13 @@ impl Bench {
         let (got, params, id) = self.request();
         assert_eq!(got, method);
         (params, id)
+    }
+
+    fn assert_not_sent(&self, method: &str) {
+        let is_it =
+            |output: &&Output| matches!(output, Output::Send(text) if text.contains(method));
+        let sent = self.out.iter().find(is_it);
+        assert!(sent.is_none(), "{sent:?}");
     }
 
     fn result(&mut self, id: u64, result: impl Into<Value>) {
@@ -330,7 +343,7 @@ fn voice_that_went_on_is_kept_and_catches_up_with_who_came_and_went() {
     let mut bench = Bench::in_voice();
     let state = |user| serde_json::from_value::<VoiceState>(voice_state(user)).unwrap();
     bench.event(&Event::VoiceJoined {
-        guild_id: GuildId(1),
+        guild_id: Some(GuildId(1)),
         state: state(2),
     });
     bench.input(Input::Closed);
@@ -550,7 +563,7 @@ fn the_channel_follows_what_the_server_tells() {
     let mut bench = Bench::in_voice();
     let state: VoiceState = serde_json::from_value(voice_state(2)).unwrap();
     bench.event(&Event::VoiceJoined {
-        guild_id: GuildId(1),
+        guild_id: Some(GuildId(1)),
         state: state.clone(),
     });
     assert_eq!(bench.done(), [Output::VoiceJoined(state.clone())]);
@@ -572,7 +585,7 @@ fn the_channel_follows_what_the_server_tells() {
         key: key.clone(),
     });
     assert_eq!(bench.done(), [Output::VoiceKey(key)]);
-    let (guild_id, channel_id, user_id) = (GuildId(1), ChannelId(2), UserId(2));
+    let (guild_id, channel_id, user_id) = (Some(GuildId(1)), ChannelId(2), UserId(2));
     bench.event(&Event::VoiceLeft {
         guild_id,
         channel_id,
@@ -602,15 +615,31 @@ fn a_silent_server_is_pinged_then_given_up() {
 }
 
 #[test]
-fn a_blocked_voice_path_is_asked_for_again() {
+fn a_voice_path_that_cannot_be_tried_is_asked_for_again() {
     let mut bench = Bench::in_voice();
-    bench.input(Input::VoiceLost);
+    bench.input(Input::VoiceFailed);
     assert_eq!(
         bench.core.state().voice.path,
         VoicePath::Blocked(ChannelId(2))
     );
     bench.pass();
     bench.expect("voice.join");
+}
+
+/// A new session would throw away what was learnt of carriers, and change the keys of everybody there.
+#[test]
+fn a_blocked_voice_path_keeps_its_session_until_the_server_ends_it() {
+    let mut bench = Bench::in_voice();
+    bench.input(Input::VoiceLost);
+    assert_eq!(
+        bench.core.state().voice.path,
+        VoicePath::Blocked(ChannelId(2))
+    );
+    // Nothing is due but what keeps the control connection alive.
+    bench.pass();
+    bench.expect("session.ping");
+    bench.input(Input::VoiceOpened);
+    assert_eq!(bench.core.state().voice.path, VoicePath::Open(ChannelId(2)));
 }
 
 #[test]
@@ -677,6 +706,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         1 => Just(Input::Closed),
         1 => Just(Input::VoiceOpened),
         1 => Just(Input::VoiceLost),
+        1 => Just(Input::VoiceFailed),
         3 => Just(Input::Tick),
         4 => (1..12_u64, prop_oneof![Just(ready()), Just(grant()), Just(json!({}))])
             .prop_map(|(id, result)| Input::Text(json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string())),

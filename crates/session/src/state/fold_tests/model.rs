@@ -1,46 +1,37 @@
-//! A tiny server that does things at random, and a state that folds its events: it has to look like one that begins anew.
+//! A tiny server that does things at random.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Instant,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use proptest::prelude::*;
 use voxhall_protocol::{
     ChannelId, DeviceId, GuildId, MessageId, RoleId, SenderIndex, Ssrc, UserId,
     control::{self, *},
     permissions::Permissions,
 };
 
-use super::*;
-
-const ME: UserId = UserId(1);
-const GUILD: GuildId = GuildId(1);
-const OTHER_GUILD: GuildId = GuildId(2);
-const DIRECT: ChannelId = ChannelId(90);
+use super::{DIRECT, GUILD, ME, OTHER_GUILD};
 
 /// By emoji and user.
 type Reactions = BTreeSet<(String, UserId)>;
 
 /// What a server knows, as far as one user sees it.
-struct Model {
-    users: BTreeMap<UserId, User>,
+pub(super) struct Model {
+    pub(super) users: BTreeMap<UserId, User>,
     presence: BTreeMap<UserId, Presence>,
-    guilds: BTreeMap<GuildId, control::Guild>,
+    pub(super) guilds: BTreeMap<GuildId, control::Guild>,
     conversation: bool,
     relations: BTreeMap<UserId, RelationKind>,
     /// By channel, oldest first.
-    messages: BTreeMap<ChannelId, Vec<(Message, Reactions)>>,
+    pub(super) messages: BTreeMap<ChannelId, Vec<(Message, Reactions)>>,
     last_read: BTreeMap<ChannelId, MessageId>,
     own: OwnPresence,
     next: u64,
 }
 
 /// One thing that happens; numbers are taken modulo what there is.
-type Step = (u8, u64, u64);
+pub(super) type Step = (u8, u64, u64);
 
 impl Model {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let name = |id: u64| User::new(UserId(id), format!("user {id}"), UserKind::Account);
         let users: BTreeMap<_, _> = (1..=5).map(|id| (UserId(id), name(id))).collect();
         let everyone = Role {
@@ -79,7 +70,7 @@ impl Model {
         }
     }
 
-    fn ready(&self) -> Ready {
+    pub(super) fn ready(&self) -> Ready {
         let relation = |(user, kind): (&UserId, &RelationKind)| self.relation(*user, *kind);
         Ready {
             session: "s".into(),
@@ -99,6 +90,10 @@ impl Model {
                 .filter_map(|channel| self.read_state(*channel))
                 .collect(),
             presence: self.own.clone(),
+            calls: Vec::new(),
+            missed_calls: 0,
+            calls_from: CallsFrom::default(),
+            stage: None,
             seq: 0,
         }
     }
@@ -147,7 +142,7 @@ impl Model {
         mentions.everyone || mentions.users.contains(&ME) || self.guilds.values().any(roles)
     }
 
-    fn sees(&self, channel: ChannelId) -> bool {
+    pub(super) fn sees(&self, channel: ChannelId) -> bool {
         channel == DIRECT && self.conversation
             || self
                 .guilds
@@ -156,7 +151,7 @@ impl Model {
                 .any(|it| it.id == channel)
     }
 
-    fn read_state(&self, channel: ChannelId) -> Option<ReadState> {
+    pub(super) fn read_state(&self, channel: ChannelId) -> Option<ReadState> {
         let messages = self.messages.get(&channel).filter(|_| self.sees(channel))?;
         let last_read = self.last_read.get(&channel).copied();
         let unread = messages.iter().map(|(message, _)| message);
@@ -173,7 +168,7 @@ impl Model {
         })
     }
 
-    fn page(&self, channel: ChannelId) -> MessagePage {
+    pub(super) fn page(&self, channel: ChannelId) -> MessagePage {
         let shown = |(message, reactions): &(Message, Reactions)| {
             let mut message = message.clone();
             message.author = self.users[&message.author.id].clone();
@@ -223,7 +218,7 @@ impl Model {
         clippy::too_many_lines,
         reason = "one arm for each thing that can happen"
     )]
-    fn step(&mut self, (what, a, b): Step) -> Vec<Event> {
+    pub(super) fn step(&mut self, (what, a, b): Step) -> Vec<Event> {
         let user = UserId(1 + a % 5);
         let guild_id = if b.is_multiple_of(2) {
             GUILD
@@ -559,7 +554,7 @@ impl Model {
                 if guild.voice.iter().any(|state| state.user_id == user) {
                     guild.voice.retain(|state| state.user_id != user);
                     vec![Event::VoiceLeft {
-                        guild_id,
+                        guild_id: Some(guild_id),
                         channel_id,
                         user_id: user,
                         reason: LeaveReason::Left,
@@ -577,7 +572,10 @@ impl Model {
                         speaking: false,
                     };
                     guild.voice.push(state.clone());
-                    vec![Event::VoiceJoined { guild_id, state }]
+                    vec![Event::VoiceJoined {
+                        guild_id: Some(guild_id),
+                        state,
+                    }]
                 }
             }
             23 if guild_id == OTHER_GUILD => {
@@ -604,196 +602,4 @@ impl Model {
         self.guilds.insert(guild_id, guild);
         events
     }
-}
-
-/// A state that begins now, with every history loaded.
-fn begun(model: &Model) -> State {
-    let mut state = State::default();
-    state.begin(model.ready());
-    load(&mut state, model);
-    state
-}
-
-fn load(state: &mut State, model: &Model) {
-    for channel in model
-        .messages
-        .keys()
-        .filter(|channel| model.sees(**channel))
-    {
-        let mut history = History::default();
-        history.merge(model.page(*channel), Merge::Whole(None));
-        Arc::make_mut(&mut state.history).insert(*channel, Arc::new(history));
-    }
-}
-
-/// Everything that has to be the same, whatever way it came about.
-fn picture(state: &State) -> impl std::fmt::Debug + use<> {
-    // The newest message that was ever heard of may be gone.
-    let readings = state
-        .reading
-        .iter()
-        .filter(|(_, reading)| reading.last_read.is_some() || reading.unread > 0);
-    let readings: Vec<_> = readings
-        .map(|(channel, it)| {
-            (
-                *channel,
-                it.last_read,
-                (!it.uncertain).then_some((it.unread, it.mentions)),
-            )
-        })
-        .collect();
-    let message = |message: &Message| {
-        let mut message = message.clone();
-        message.reactions.sort_by(|a, b| a.emoji.cmp(&b.emoji));
-        message
-    };
-    let histories: BTreeMap<_, Vec<_>> = state
-        .history
-        .iter()
-        .filter(|(_, history)| !history.messages.is_empty())
-        .map(|(channel, history)| (*channel, history.messages.iter().map(message).collect()))
-        .collect();
-    (
-        (
-            state.me.clone(),
-            state.presence.clone(),
-            state.guilds.clone(),
-        ),
-        (state.conversations.clone(), state.relations.clone()),
-        (readings, histories),
-    )
-}
-
-/// The first lines that differ, and what stands before them.
-fn difference(folded: &impl std::fmt::Debug, begun: &impl std::fmt::Debug) -> Option<String> {
-    let (folded, begun) = (format!("{folded:#?}"), format!("{begun:#?}"));
-    let (folded, begun): (Vec<_>, Vec<_>) = (folded.lines().collect(), begun.lines().collect());
-    let same = folded
-        .iter()
-        .zip(&begun)
-        .take_while(|(a, b)| a == b)
-        .count();
-    let around =
-        |lines: &[&str]| lines[same.saturating_sub(12)..(same + 4).min(lines.len())].join("\n");
-    (folded != begun).then(|| format!("folded:\n{}\nbegun:\n{}", around(&folded), around(&begun)))
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
-
-    /// Whatever happens, the state that folded it looks like one that begins now; told twice, it is the same. A failure prints its steps.
-    #[test]
-    fn folding_what_happens_equals_beginning_anew(
-        before in prop::collection::vec(any::<Step>(), 0..30),
-        after in prop::collection::vec(any::<Step>(), 1..60),
-        twice in any::<bool>(),
-    ) {
-        let now = Instant::now();
-        let mut model = Model::new();
-        for step in before {
-            model.step(step);
-        }
-        let mut state = begun(&model);
-        for step in after {
-            let events = model.step(step);
-            for event in &events {
-                state.fold(event, now);
-            }
-            if twice {
-                for event in &events {
-                    state.fold(event, now);
-                }
-            }
-            // Where a channel comes into view, its history is loaded when somebody looks: now.
-            let seen: Vec<_> = model.messages.keys().copied().filter(|it| model.sees(*it)).collect();
-            if events.iter().any(|event| matches!(event, Event::GuildJoined { .. } | Event::ChannelCreated { .. } | Event::ConversationUpdated { .. }))
-                || seen.iter().any(|channel| !state.history.contains_key(channel)) {
-                load(&mut state, &model);
-            }
-            // What only the server can count it is asked for, as the core does.
-            for channel in seen {
-                if state.reading_mut(channel).uncertain {
-                    let told = model.read_state(channel).unwrap();
-                    state.reading_mut(channel).set(told);
-                }
-            }
-            prop_assert_eq!(difference(&picture(&state), &picture(&begun(&model))), None);
-        }
-    }
-}
-
-#[test]
-fn who_is_typing_is_forgotten_in_time() {
-    let model = Model::new();
-    let mut state = begun(&model);
-    let now = Instant::now();
-    let typing = |user| Event::TypingStarted {
-        channel_id: DIRECT,
-        user_id: user,
-    };
-    state.fold(&typing(UserId(2)), now);
-    state.fold(&typing(ME), now);
-    assert_eq!(state.typing_in(DIRECT, now), [UserId(2)].into());
-    assert!(!state.expire_typing(now + std::time::Duration::from_secs(7)));
-    assert!(state.expire_typing(now + std::time::Duration::from_secs(8)));
-    assert!(state.typing.is_empty());
-}
-
-#[test]
-fn rights_are_those_of_roles_channels_and_timeouts() {
-    let mut model = Model::new();
-    let channel = ChannelId(10);
-    let deny = Overwrite {
-        target: OverwriteTarget::Role(RoleId(1)),
-        allow: Permissions::NONE,
-        deny: Permissions::SEND_MESSAGES,
-    };
-    model.guilds.get_mut(&GUILD).unwrap().channels[0]
-        .overwrites
-        .push(deny);
-    let state = begun(&model);
-    let may = |state: &State, channel, now_ms| {
-        state
-            .permissions(GUILD, channel, now_ms)
-            .contains(Permissions::SEND_MESSAGES)
-    };
-    assert!(may(&state, None, 0));
-    assert!(!may(&state, Some(channel), 0));
-    assert_eq!(state.permissions(GuildId(9), None, 0), Permissions::NONE);
-    model.guilds.get_mut(&GUILD).unwrap().members[0].timeout_until_ms = Some(100);
-    let state = begun(&model);
-    assert!(!may(&state, None, 99) && may(&state, None, 100));
-}
-
-#[test]
-fn who_comes_back_has_the_name_of_now_on_what_was_written_before() {
-    let model = Model::new();
-    let (author, channel) = (UserId(3), ChannelId(GUILD.0 * 10));
-    let by = model.users[&author].clone();
-    let message = Message::new(MessageId(1), channel, by, "hello", 0, "1");
-    let mut state = begun(&model);
-    let mut history = History::default();
-    let page = MessagePage {
-        messages: vec![message],
-        more: false,
-        more_after: false,
-    };
-    history.merge(page, Merge::Whole(None));
-    Arc::make_mut(&mut state.history).insert(channel, Arc::new(history));
-
-    let left = Event::MemberLeft {
-        guild_id: GUILD,
-        user_id: author,
-        why: GoneReason::Left,
-    };
-    let mut renamed = model.users[&author].clone();
-    renamed.display_name = Some("Cleo".into());
-    let joined = Event::MemberJoined {
-        guild_id: GUILD,
-        member: Member::new(renamed.clone()),
-    };
-    for event in [left, joined] {
-        state.fold(&event, Instant::now());
-    }
-    assert_eq!(state.history[&channel].messages[0].author, renamed);
 }
