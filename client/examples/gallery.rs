@@ -31,7 +31,7 @@ use voxhall_session::{
     CallOver, Calls, Connection, LastCall, Notice, NoticeLevel, Problem, State, VoicePath,
 };
 
-const PAGES: &str = "chat talk unread pins search busy voice person settings voice-settings look account invite welcome who connecting failed certificate reconnecting \
+const PAGES: &str = "chat talk scripts unread pins search busy voice person settings voice-settings look account invite welcome who connecting failed certificate reconnecting \
                      empty failed-message no-mic no-permission blocked wrong-link wrong-password version \
                      overview channels channel roles explain members invites bans audit new-guild \
                      village friends conversation profile status new-message switcher keyboard notifications \
@@ -136,6 +136,7 @@ fn stage_of(page: &str, ctx: &egui::Context) -> Option<Stage> {
         }
         "invite" => Stage::new(common::invited(common::evening())),
         "talk" => Stage::new(common::talk()),
+        "scripts" => Stage::new(common::scripts()),
         "unread" => Stage::new(common::unread(common::talk())),
         "pins" => Stage::new(common::talk()),
         "search" => Stage::new(common::searched()),

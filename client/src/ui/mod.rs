@@ -6,6 +6,7 @@ mod ask;
 mod calls;
 pub mod chat;
 mod entry;
+mod fonts;
 pub mod guild;
 mod icons;
 mod invite;

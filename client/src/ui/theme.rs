@@ -1,10 +1,8 @@
 //! The look: colour roles for dark and light, type, space, and egui's own widgets brought into line with them.
 
-use std::sync::Arc;
-
 use egui::{
-    Color32, Context, CornerRadius, FontData, FontDefinitions, FontFamily, FontId, Margin, Stroke,
-    Style, TextStyle, Theme, Ui, epaint::Shadow, style::HandleShape, vec2,
+    Color32, Context, CornerRadius, FontFamily, FontId, Margin, Stroke, Style, TextStyle, Theme,
+    Ui, epaint::Shadow, style::HandleShape, vec2,
 };
 
 use crate::settings::Accent;
@@ -248,7 +246,7 @@ pub fn icon(size: f32) -> FontId {
 
 /// Installs fonts and both themes.
 pub fn install(ctx: &Context) {
-    ctx.set_fonts(fonts());
+    super::fonts::install(ctx);
     look(ctx, Accent::default(), false);
     // The text size is a setting of its own.
     ctx.options_mut(|options| options.zoom_with_keyboard = false);
@@ -265,47 +263,6 @@ pub fn look(ctx: &Context, accent: Accent, still: bool) {
             }
         });
     }
-}
-
-fn fonts() -> FontDefinitions {
-    let mut fonts = FontDefinitions::default();
-    let embedded: [(&str, &'static [u8]); 3] = [
-        ("inter", include_bytes!("../../assets/Inter-Regular.otf")),
-        (
-            "inter-strong",
-            include_bytes!("../../assets/Inter-SemiBold.otf"),
-        ),
-        ("icons", include_bytes!("../../assets/icons.ttf")),
-    ];
-    for (name, bytes) in embedded {
-        fonts
-            .font_data
-            .insert(name.to_owned(), Arc::new(FontData::from_static(bytes)));
-    }
-    // What Inter lacks comes from egui's own fonts, emoji among them, and then from the system's.
-    let fallback = fonts
-        .families
-        .get(&FontFamily::Proportional)
-        .cloned()
-        .unwrap_or_default();
-    let behind = |first: &[&str]| {
-        first
-            .iter()
-            .map(|name| (*name).to_owned())
-            .chain(fallback.clone())
-            .collect()
-    };
-    fonts
-        .families
-        .insert(FontFamily::Proportional, behind(&["inter", "icons"]));
-    fonts.families.insert(
-        FontFamily::Name("strong".into()),
-        behind(&["inter-strong", "icons"]),
-    );
-    fonts
-        .families
-        .insert(FontFamily::Name("icons".into()), behind(&["icons"]));
-    fonts
 }
 
 fn dress(style: &mut Style, palette: &Palette) {

@@ -280,6 +280,28 @@ pub fn talk() -> State {
     state
 }
 
+/// What people write who don't write Latin, and emoji of all kinds.
+pub fn scripts() -> State {
+    let mut state = evening();
+    let said = [
+        "Καλησπέρα! Доброго вечора! Բարի երեկո! საღამო მშვიდობისა!",
+        "ערב טוב לכולם, נתראה בשמונה.\nمساء الخير جميعًا، نلتقي في الثامنة.",
+        "नमस्ते · শুভ সন্ধ্যা · ਸਤ ਸ੍ਰੀ ਅਕਾਲ · શુભ સાંજ · வணக்கம் · నమస్కారం · ನಮಸ್ಕಾರ · നമസ്കാരം · ආයුබෝවන්",
+        "สวัสดีตอนเย็น · ສະບາຍດີ · မင်္ဂလာပါ · ជំរាបសួរ · ሰላም · ⴰⵣⵓⵍ",
+        "今晚好 · こんばんは · 안녕하세요",
+        "😀 😂 ❤️ 👍🏽 🏳️‍🌈 🇫🇷 👩‍🚀 👨‍👩‍👧‍👦 🎉 ✓ → ∑ ★ 𝓕𝓪𝓷𝓬𝔂 **bold ☕ too** ||hidden 🐈 cat||",
+    ];
+    let history = history(&mut state);
+    history.messages.truncate(1);
+    for (i, text) in said.iter().enumerate() {
+        let i = i as u64;
+        history
+            .messages
+            .push(message(20 + i, i % 5 + 1, 30 - i as i64, text));
+    }
+    state
+}
+
 /// Two messages of the talk were not read yet.
 pub fn unread(mut state: State) -> State {
     let reading = ReadState {

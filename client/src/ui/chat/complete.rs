@@ -88,13 +88,13 @@ fn asked(text: &str, cursor: usize) -> Option<(Range<usize>, Asked<'_>)> {
     (enough && !inside_word).then_some((start + sign..end, asked))
 }
 
-fn choices(ui: &Ui, cx: &Cx<'_>, asked: Asked<'_>) -> Vec<Choice> {
+fn choices(cx: &Cx<'_>, asked: Asked<'_>) -> Vec<Choice> {
     match asked {
-        Asked::Emoji(name) => emoji::found(ui, name, MOST)
+        Asked::Emoji(name) => emoji::found(name, MOST)
             .into_iter()
             .map(|found| Choice {
                 label: format!(":{}:", found.shortcode().unwrap_or(found.name())),
-                about: emoji::shown(ui, found.as_str()),
+                about: found.as_str().to_owned(),
                 insert: found.as_str().to_owned(),
                 picture: Shape::Emoji,
             })
@@ -214,7 +214,7 @@ impl Completion {
             return;
         }
         if self.word != word {
-            let choices = choices(ui, cx, asked);
+            let choices = choices(cx, asked);
             *self = Self {
                 word: word.to_owned(),
                 choices,

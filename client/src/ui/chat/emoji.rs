@@ -1,11 +1,12 @@
-//! Emoji: choosing one, finding one by its name, and showing those that the fonts have.
+//! Emoji: choosing one, finding one by its name, and showing those that the font has.
 
-use std::sync::Arc;
+use std::sync::LazyLock;
 
 use egui::{Frame, Id, Key, Role, ScrollArea, Sense, TextEdit, Ui, WidgetInfo, vec2};
 use emojis::{Emoji, Group};
 
 use super::super::{
+    fonts,
     theme::{self, RADIUS, SMALL, palette},
     widgets::{caption, focus_ring, hint},
 };
@@ -24,44 +25,34 @@ pub struct Picker {
 
 type Groups = Vec<(Group, Vec<&'static Emoji>)>;
 
-/// The emoji that the fonts can show: they have one glyph for them. Looked up once.
-fn all(ui: &Ui) -> Arc<Groups> {
-    let id = Id::unique("emoji that can be shown");
-    if let Some(known) = ui.ctx().data(|data| data.get_temp::<Arc<Groups>>(id)) {
-        return known;
-    }
-    let shown = |emoji: &&'static Emoji| glyph(ui, emoji.as_str()).is_some();
-    let groups = Group::iter().map(|group| (group, group.emojis().filter(shown).collect()));
-    let all = Arc::new(groups.collect::<Groups>());
-    ui.ctx()
-        .data_mut(|data| data.insert_temp(id, Arc::clone(&all)));
-    all
-}
-
-/// The one glyph of an emoji, if the fonts have it.
-fn glyph(ui: &Ui, emoji: &str) -> Option<char> {
-    let mut glyphs = emoji.chars().filter(|c| *c != '\u{fe0f}');
-    let glyph = glyphs.next().filter(|_| glyphs.next().is_none())?;
-    let font = theme::regular(15.0);
-    ui.ctx()
-        .fonts_mut(|fonts| fonts.has_glyph(&font, glyph))
-        .then_some(glyph)
+/// The emoji that the font has.
+fn all() -> &'static Groups {
+    static ALL: LazyLock<Groups> = LazyLock::new(|| {
+        let groups = Group::iter().map(|group| {
+            (
+                group,
+                group.emojis().filter(|it| fonts::draws(it)).collect(),
+            )
+        });
+        groups.collect()
+    });
+    &ALL
 }
 
 /// An emoji as it can be shown: itself, or its name.
-pub fn shown(ui: &Ui, emoji: &str) -> String {
-    match (glyph(ui, emoji), emojis::get(emoji)) {
-        (Some(glyph), _) => glyph.to_string(),
-        (None, Some(known)) => format!(":{}:", known.shortcode().unwrap_or(known.name())),
-        (None, None) => emoji.to_owned(),
+pub fn shown(emoji: &str) -> String {
+    match emojis::get(emoji) {
+        Some(known) if !fonts::draws(known) => {
+            format!(":{}:", known.shortcode().unwrap_or(known.name()))
+        }
+        _ => emoji.to_owned(),
     }
 }
 
 /// Emoji whose name has these letters in it, the best first.
-pub fn found(ui: &Ui, letters: &str, most: usize) -> Vec<&'static Emoji> {
+pub fn found(letters: &str, most: usize) -> Vec<&'static Emoji> {
     let letters = letters.to_lowercase();
-    let all = all(ui);
-    let mut found: Vec<_> = all
+    let mut found: Vec<_> = all()
         .iter()
         .flat_map(|(_, emojis)| emojis)
         .filter_map(|emoji| {
@@ -115,7 +106,7 @@ pub fn picker_ui(ui: &mut Ui, picker: &mut Picker) -> Option<&'static str> {
                     .filter_map(|emoji| emojis::get(emoji))
                     .collect();
                 rows_ui(ui, &usual, &mut picked);
-                for (group, emojis) in &*all(ui) {
+                for (group, emojis) in all() {
                     if emojis.is_empty() {
                         continue;
                     }
@@ -124,7 +115,7 @@ pub fn picker_ui(ui: &mut Ui, picker: &mut Picker) -> Option<&'static str> {
                     rows_ui(ui, emojis, &mut picked);
                 }
             } else {
-                let found = found(ui, search, MOST_FOUND);
+                let found = found(search, MOST_FOUND);
                 if found.is_empty() {
                     hint(ui, "No emoji is called that.");
                 }
@@ -168,7 +159,7 @@ fn cell_ui(ui: &Ui, emoji: &'static Emoji, cell: egui::Rect) -> bool {
     ui.painter().text(
         cell.center(),
         egui::Align2::CENTER_CENTER,
-        shown(ui, emoji.as_str()),
+        emoji.as_str(),
         theme::regular(20.0),
         p.text,
     );

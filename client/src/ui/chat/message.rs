@@ -477,7 +477,7 @@ fn reactions_ui(
 /// True when it was clicked.
 fn reaction_ui(ui: &mut Ui, reaction: &Reaction) -> bool {
     let p = palette(ui);
-    let shown = emoji::shown(ui, &reaction.emoji);
+    let shown = emoji::shown(&reaction.emoji);
     let ink = if reaction.me { p.accent } else { p.muted };
     let glyph = ui.painter().layout_no_wrap(
         shown,

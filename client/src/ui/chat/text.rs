@@ -209,6 +209,14 @@ impl Texts {
     }
 }
 
+/// As many characters, but none that brings a colour of its own, which no ink hides.
+fn without_pictures(text: &str) -> String {
+    let picture = |c: char| c > '\u{2000}' && !c.is_alphanumeric();
+    text.chars()
+        .map(|c| if picture(c) { '\u{2003}' } else { c })
+        .collect()
+}
+
 fn spoiler_bit(spoiler: u8) -> u64 {
     1 << spoiler.min(63)
 }
@@ -218,10 +226,13 @@ fn prepare(index: usize, block: &Block, look: Look, names: Names<'_>, p: &Palett
     let mut spots = Vec::new();
     let mut characters = 0;
     for span in &block.spans {
-        let text = names.words(span);
+        let mut text = names.words(span);
         let hidden = span
             .spoiler
             .filter(|it| look.revealed & spoiler_bit(*it) == 0);
+        if hidden.is_some() {
+            text = without_pictures(&text).into();
+        }
         let from = characters;
         characters += text.chars().count();
         let what = match (hidden, &span.target) {
