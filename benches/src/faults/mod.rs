@@ -5,6 +5,7 @@ mod drain;
 mod hostile;
 mod killed;
 mod lost_control;
+mod network;
 mod slow_reader;
 
 use anyhow::bail;
@@ -22,6 +23,10 @@ const FAULTS: &[(&str, Run)] = &[
     ("disk_full", disk::full),
     ("database_locked", disk::locked),
     ("drain", drain::run),
+    ("loss", network::loss),
+    ("rebinding", network::rebinding),
+    ("udp_blocked", network::udp_blocked),
+    ("websocket_stalled", network::websocket_stalled),
     ("hostile", hostile::run),
 ];
 

@@ -3,7 +3,7 @@
 //! A source-filter voice: glottal pulses with a moving pitch, or noise, through three formant resonators that glide
 //! from vowel to vowel; syllables rise and fall four times a second; phrases of a few seconds end in a pause.
 
-use std::f64::consts::TAU;
+use std::{f64::consts::TAU, time::Duration};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
@@ -28,6 +28,39 @@ pub fn noise(seed: u64, length: usize, rms: f32) -> Vec<f32> {
     (0..length)
         .map(|_| rng.random_range(-peak..=peak))
         .collect()
+}
+
+/// A second of a tone that has no seam when it is repeated.
+pub fn tone(rate_hz: u32) -> Vec<f32> {
+    (0..rate_hz)
+        .map(|n| ((f64::from(n) * 440.0 * TAU / f64::from(rate_hz)).sin() * 0.3) as f32)
+        .collect()
+}
+
+pub fn rms(samples: &[f32]) -> f64 {
+    let energy: f64 = samples
+        .iter()
+        .map(|sample| f64::from(*sample).powi(2))
+        .sum();
+    (energy / samples.len().max(1) as f64).sqrt()
+}
+
+/// The longest stretch of silence between the first and the last sound, and the silence at the end; `None` where nothing is heard
+/// at all. In steps of 50 ms.
+pub fn silences(samples: &[f32], rate_hz: u32) -> Option<(Duration, Duration)> {
+    const PIECE_MS: u64 = 50;
+    let pieces: Vec<_> = samples
+        .chunks(rate_hz as usize * PIECE_MS as usize / 1_000)
+        .map(|piece| rms(piece) > 1e-4)
+        .collect();
+    let first = pieces.iter().position(|loud| *loud)?;
+    let last = pieces.iter().rposition(|loud| *loud)?;
+    let longest = pieces[first..=last]
+        .split(|loud| *loud)
+        .map(<[bool]>::len)
+        .max();
+    let of = |pieces: usize| Duration::from_millis(pieces as u64 * PIECE_MS);
+    Some((of(longest.unwrap_or(0)), of(pieces.len() - 1 - last)))
 }
 
 /// First three formants in Hz of a, e, i, o, u.

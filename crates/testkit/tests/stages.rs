@@ -5,12 +5,12 @@ mod common;
 use std::{thread, time::Duration};
 
 use common::{
-    likeness, rms,
+    likeness,
     someone::{Someone, Talking},
     voice,
 };
 use serde_json::Value;
-use voxhall_testkit::process::ServerProcess;
+use voxhall_testkit::{process::ServerProcess, signal};
 
 /// Who comes into a room, and speaks as soon as it may.
 fn attend(someone: &Someone, room: &str, more: &[&str]) -> Talking {
@@ -58,7 +58,11 @@ fn a_host_is_heard_a_listener_when_let_speak_and_who_is_banned_is_out_for_good()
     }
     // Until bob's hand was raised and seen.
     let (_, heard) = host;
-    assert_eq!(rms(&heard[..48_000 * 7]), 0.0, "a listener is not heard");
+    assert_eq!(
+        signal::rms(&heard[..48_000 * 7]),
+        0.0,
+        "a listener is not heard"
+    );
     let said = voice("bob");
     let alike = likeness(&said[..48_000 * 3], &heard[48_000 * 8..]);
     println!("ann heard bob, once he might speak: {alike:.2}");

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{CHANNEL, OTHER_CHANNEL, RATE_HZ, Talker, likeness, rms, voice};
+use common::{CHANNEL, OTHER_CHANNEL, RATE_HZ, Talker, likeness, voice};
 use voxhall_testkit::{process::ServerProcess, signal};
 
 /// Five programs may take seconds to start on a busy machine: nobody speaks before all are there, or leaves before the last has spoken.
@@ -52,7 +52,7 @@ fn four_people_hear_the_others_and_not_themselves_and_a_fifth_elsewhere_hears_no
         }
     }
     let eve = eve.finish();
-    assert_eq!(rms(&eve.mixed()), 0.0, "silence, to the last bit");
+    assert_eq!(signal::rms(&eve.mixed()), 0.0, "silence, to the last bit");
     assert_eq!(eve.stats["received_packets"], 0);
 }
 

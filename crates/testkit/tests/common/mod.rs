@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use voxhall_testkit::{
     correlate::{Search, Summary},
     process::BotProcess,
-    speech, wav,
+    signal, speech, wav,
 };
 
 pub const RATE_HZ: u32 = 48_000;
@@ -168,10 +168,7 @@ pub fn voice(name: &str) -> Vec<f32> {
 
 /// Writes a tone without a pause, when it is repeated.
 pub fn save_tone(file: &Path) {
-    let second: Vec<f32> = (0..RATE_HZ)
-        .map(|n| (n as f32 * 440.0 * std::f32::consts::TAU / RATE_HZ as f32).sin() * 0.3)
-        .collect();
-    wav::save(file, RATE_HZ, &second).unwrap();
+    wav::save(file, RATE_HZ, &signal::tone(RATE_HZ)).unwrap();
 }
 
 /// How much `heard` sounds like `said`, wherever it is in there: 0 to 1.
@@ -185,33 +182,7 @@ pub fn likeness(said: &[f32], heard: &[f32]) -> f64 {
     Summary::of(&search.find(said, heard), 0.0).map_or(0.0, |summary| summary.mean_correlation)
 }
 
-pub fn rms(samples: &[f32]) -> f64 {
-    let energy: f64 = samples
-        .iter()
-        .map(|sample| f64::from(*sample).powi(2))
-        .sum();
-    (energy / samples.len().max(1) as f64).sqrt()
-}
-
 /// The longest stretch of silence between the first and the last sound, and the silence at the end.
 pub fn silences(samples: &[f32]) -> (Duration, Duration) {
-    const PIECE_MS: u64 = 50;
-    let pieces: Vec<_> = samples
-        .chunks(RATE_HZ as usize * PIECE_MS as usize / 1_000)
-        .map(|piece| rms(piece) > 1e-4)
-        .collect();
-    let first = pieces
-        .iter()
-        .position(|loud| *loud)
-        .expect("something was heard");
-    let last = pieces
-        .iter()
-        .rposition(|loud| *loud)
-        .expect("something was heard");
-    let longest = pieces[first..=last]
-        .split(|loud| *loud)
-        .map(<[bool]>::len)
-        .max();
-    let of = |pieces: usize| Duration::from_millis(pieces as u64 * PIECE_MS);
-    (of(longest.unwrap_or(0)), of(pieces.len() - 1 - last))
+    signal::silences(samples, RATE_HZ).expect("something was heard")
 }
