@@ -21,7 +21,10 @@ const LEFT_OUT: &str = "[removed]";
 
 /// What the report is made of.
 pub struct Facts<'a> {
+    /// Of the server whose voice is heard.
     pub state: &'a State,
+    /// How it stands with the other ones.
+    pub others: &'a [&'a Connection],
     pub meters: &'a VoiceMeters,
     pub audio: &'a AudioStatus,
     pub settings: &'a Settings,
@@ -42,6 +45,10 @@ pub fn report(facts: &Facts<'_>, secrets: &Secrets) -> String {
         "Connection: {}",
         connection_words(&facts.state.connection)
     ));
+    for other in facts.others {
+        let words = connection_words(other);
+        line(format_args!("Connection to another server: {words}"));
+    }
     line(format_args!("Voice: {}", voice_words(facts)));
     for speaker in &facts.meters.speakers {
         let statistics = &speaker.statistics;

@@ -277,3 +277,23 @@ fn a_server_that_is_away_does_not_ring_and_can_be_left() {
     click(&mut window, "Disconnect");
     assert!(taken(&wants).contains(&Want::Session(Intent::Disconnect)));
 }
+
+#[test]
+fn the_switcher_goes_to_any_server_and_names_those_that_are_not_shown() {
+    let (mut window, wants) = window(work());
+    let mut go = |label: &str| {
+        window.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::K);
+        settle(&mut window);
+        window.get_by_label("Where to").type_text("gen");
+        settle(&mut window);
+        click(&mut window, label);
+        (window.state().memory.dialog, window.state().memory.channel)
+    };
+    // The shown server's own comes first, and is gone to at once.
+    let here = go("Go to general, Friday Night");
+    assert_eq!((here, taken(&wants)), ((None, Some(GENERAL)), vec![]));
+    let there = go("Go to general, Office on work.example");
+    assert_eq!(there.0, None);
+    let place = Place::Channel(GuildId(1), GENERAL);
+    assert_eq!(taken(&wants), [Want::Show(WORK, place)]);
+}

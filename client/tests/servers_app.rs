@@ -6,7 +6,7 @@ mod window;
 use std::{path::Path, thread, time::Duration};
 
 use egui::Key;
-use egui_kittest::kittest::Queryable;
+use egui_kittest::kittest::{NodeT, Queryable};
 use voxhall::app::Start;
 use voxhall_testkit::process::ServerProcess;
 
@@ -226,4 +226,21 @@ fn plain(link: &str) -> String {
     let link: voxhall_protocol::link::Link = link.parse().expect("a link");
     let link = voxhall_protocol::link::Link { code: None, ..link };
     link.to_string()
+}
+
+#[test]
+fn a_report_tells_how_it_stands_with_all_servers_and_names_none() {
+    let (north, south) = (server("North"), server("South"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut ann = on_both(folder.path(), &north, &south);
+    ann.click("Settings");
+    ann.click("Help");
+    ann.click("Report a problem");
+    ann.see("Copy the report");
+    let shown = ann.0.get_by_label("Report");
+    let report = shown.accesskit_node().value().expect("the report");
+    for told in ["Connection: online", "Connection to another server: online"] {
+        assert!(report.contains(told), "no {told:?} in {report}");
+    }
+    assert!(!report.contains("North"), "{report}");
 }

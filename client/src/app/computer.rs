@@ -182,8 +182,11 @@ impl App {
         }
         let log = log::last_lines(&logs_folder(&self.store), report::LOG_LINES);
         let server = self.servers.heard();
+        let others = self.servers.iter().filter(|it| it.id != server.id);
+        let others: Vec<_> = others.map(|it| &it.state.connection).collect();
         let facts = Facts {
             state: &server.state,
+            others: &others,
             meters: &server.session.meters(),
             audio: &self.audio.status(),
             settings: &self.settings,

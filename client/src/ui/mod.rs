@@ -182,6 +182,11 @@ impl Memory {
         self.guild = Some(guild);
     }
 
+    pub fn show_channel(&mut self, guild: GuildId, channel: ChannelId) {
+        self.show_guild(guild);
+        self.channel = Some(channel);
+    }
+
     pub fn show_conversation(&mut self, conversation: ChannelId) {
         self.home = Some(people::Home::Conversation(conversation));
     }

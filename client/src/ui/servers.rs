@@ -39,6 +39,8 @@ pub enum Place {
     /// What was shown last.
     AsItWas,
     Guild(GuildId),
+    Channel(GuildId, ChannelId),
+    Conversation(ChannelId),
     /// Friends and conversations.
     Home,
     /// Where one is in voice.
@@ -77,6 +79,8 @@ impl Memory {
         match place {
             Place::AsItWas => {}
             Place::Guild(guild) => self.show_guild(guild),
+            Place::Channel(guild, channel) => self.show_channel(guild, channel),
+            Place::Conversation(id) => self.show_conversation(id),
             Place::Home => drop(self.home.get_or_insert(Home::Friends)),
             Place::Voice => self.go_to_voice(state),
             Place::CallMessage(conversation) => self.write_to_caller(conversation),
@@ -88,8 +92,7 @@ impl Memory {
             return;
         };
         if let Some(guild) = state.guild_of(channel) {
-            self.show_guild(guild.id);
-            self.channel = Some(channel);
+            self.show_channel(guild.id, channel);
         } else if state.conversations.contains_key(&channel) {
             self.show_conversation(channel);
         }

@@ -8,8 +8,9 @@ use voxhall_protocol::{
 use voxhall_session::{Intent, State};
 
 use super::{
-    Intents, Memory, Scene, icons,
+    Intents, Memory, Scene, ServerId, Want, icons,
     people::{conversation_name, write_to},
+    servers::{Place, ServerView, is_inside},
     theme::palette,
     widgets::{card, hint, name_dialog},
     window::item_ui,
@@ -32,7 +33,10 @@ enum Goal {
     Person(UserId),
 }
 
-struct Place {
+/// One line of what was found.
+struct Entry {
+    /// None: the one that is shown.
+    server: Option<ServerId>,
     goal: Goal,
     icon: &'static str,
     name: String,
@@ -65,7 +69,7 @@ pub fn switcher_ui(ui: &Ui, scene: &Scene<'_>, memory: &mut Memory, intents: &mu
             if field.changed() {
                 form.at = 0;
             }
-            let places = find(scene.state, &form.words);
+            let places = find(scene, &form.words);
             if places.is_empty() {
                 hint(ui, "Nothing by this name here.");
                 return None;
@@ -77,7 +81,7 @@ pub fn switcher_ui(ui: &Ui, scene: &Scene<'_>, memory: &mut Memory, intents: &mu
                 form.at = (form.at + places.len() - 1) % places.len();
             }
             form.at = form.at.min(places.len() - 1);
-            let mut chosen = enter.then(|| places[form.at].goal);
+            let mut chosen = enter.then(|| (places[form.at].server, places[form.at].goal));
             ui.add_space(4.0);
             ui.spacing_mut().item_spacing.y = 2.0;
             for (i, place) in places.iter().enumerate() {
@@ -85,7 +89,7 @@ pub fn switcher_ui(ui: &Ui, scene: &Scene<'_>, memory: &mut Memory, intents: &mu
                 let name = format!("Go to {}, {}", place.name, place.note);
                 let here = i == form.at;
                 if item_ui(ui, icon, &place.name, &place.note, here, &name).clicked() {
-                    chosen = Some(place.goal);
+                    chosen = Some((place.server, place.goal));
                 }
             }
             ui.add_space(4.0);
@@ -96,9 +100,12 @@ pub fn switcher_ui(ui: &Ui, scene: &Scene<'_>, memory: &mut Memory, intents: &mu
             chosen
         });
     let close = shown.should_close();
-    if let Some(goal) = shown.inner {
+    if let Some((server, goal)) = shown.inner {
         memory.dialog = None;
-        go(goal, scene, memory, intents);
+        match server {
+            None => go(goal, scene, memory, intents),
+            Some(server) => intents.want(Want::Show(server, place_of(goal))),
+        }
     } else if close {
         memory.dialog = None;
     }
@@ -107,8 +114,7 @@ pub fn switcher_ui(ui: &Ui, scene: &Scene<'_>, memory: &mut Memory, intents: &mu
 fn go(goal: Goal, scene: &Scene<'_>, memory: &mut Memory, intents: &mut Intents) {
     match goal {
         Goal::Channel(guild, channel, voice) => {
-            memory.show_guild(guild);
-            memory.channel = Some(channel);
+            memory.show_channel(guild, channel);
             if voice && scene.state.voice.channel() != Some(channel) {
                 intents.session(Intent::JoinVoice(channel));
             }
@@ -119,8 +125,18 @@ fn go(goal: Goal, scene: &Scene<'_>, memory: &mut Memory, intents: &mut Intents)
     }
 }
 
-/// The best fits for these words; without any, what was written in last.
-fn find(state: &State, words: &str) -> Vec<Place> {
+/// On another server, where what it does with a voice channel or a person is asked there.
+fn place_of(goal: Goal) -> Place {
+    match goal {
+        Goal::Channel(guild, channel, _) => Place::Channel(guild, channel),
+        Goal::Guild(guild) => Place::Guild(guild),
+        Goal::Conversation(id) => Place::Conversation(id),
+        Goal::Person(_) => Place::Home,
+    }
+}
+
+/// The best fits for these words; without any, what was written in last. What is on the shown server comes first among equals.
+fn find(scene: &Scene<'_>, words: &str) -> Vec<Entry> {
     let words = words.trim();
     let (only, words) = match words.chars().next() {
         Some(mark @ ('#' | '@')) => (Some(mark), words[1..].trim().to_lowercase()),
@@ -131,19 +147,28 @@ fn find(state: &State, words: &str) -> Vec<Place> {
         Some(_) => matches!(goal, Goal::Person(_) | Goal::Conversation(_)),
         None => true,
     };
-    let mut fits: Vec<_> = all(state)
-        .into_iter()
-        .filter(|place| wanted(&place.goal))
-        .filter_map(|place| Some((fit(&place.name, &words)?, unread(state, place.goal), place)))
-        .collect();
-    fits.sort_by(|a, b| {
-        (b.0, b.1)
-            .cmp(&(a.0, a.1))
-            .then_with(|| a.2.name.cmp(&b.2.name))
-    });
+    let mut fits = Vec::new();
+    let mut look = |state: &State, elsewhere: Option<&ServerView<'_>>| {
+        for mut entry in all(state).into_iter().filter(|it| wanted(&it.goal)) {
+            let Some(fit) = fit(&entry.name, &words) else {
+                continue;
+            };
+            if let Some(server) = elsewhere {
+                entry.server = Some(server.id);
+                entry.note = format!("{} on {}", entry.note, server.name);
+            }
+            let rank = (fit, elsewhere.is_none(), unread(state, entry.goal));
+            fits.push((rank, entry));
+        }
+    };
+    look(scene.state, None);
+    for server in scene.others().filter(|it| is_inside(it.state)) {
+        look(server.state, Some(server));
+    }
+    fits.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.name.cmp(&b.1.name)));
     fits.into_iter()
         .take(MOST)
-        .map(|(_, _, place)| place)
+        .map(|(_, entry)| entry)
         .collect()
 }
 
@@ -158,10 +183,11 @@ fn unread(state: &State, goal: Goal) -> u32 {
     }
 }
 
-fn all(state: &State) -> Vec<Place> {
+fn all(state: &State) -> Vec<Entry> {
     let mut all = Vec::new();
     for guild in &state.guilds {
-        all.push(Place {
+        all.push(Entry {
+            server: None,
             goal: Goal::Guild(guild.id),
             icon: icons::HOUSE,
             name: guild.name.clone(),
@@ -174,7 +200,8 @@ fn all(state: &State) -> Vec<Place> {
                 kind if kind.is_voice() => (icons::SPEAKER_HIGH, true),
                 _ => (icons::HASH, false),
             };
-            all.push(Place {
+            all.push(Entry {
+                server: None,
                 goal: Goal::Channel(guild.id, channel.id, voice),
                 icon,
                 name: channel.name.clone(),
@@ -183,7 +210,8 @@ fn all(state: &State) -> Vec<Place> {
         }
     }
     for conversation in state.conversations.values() {
-        all.push(Place {
+        all.push(Entry {
+            server: None,
             goal: Goal::Conversation(conversation.id),
             icon: icons::CHAT_CIRCLE,
             name: conversation_name(state, conversation),
@@ -193,7 +221,8 @@ fn all(state: &State) -> Vec<Place> {
     let friends = state.relations.values();
     let friends = friends.filter(|it| it.kind == RelationKind::Friend);
     for friend in friends.filter(|it| state.direct_with(it.user.id).is_none()) {
-        all.push(Place {
+        all.push(Entry {
+            server: None,
             goal: Goal::Person(friend.user.id),
             icon: icons::USER,
             name: friend.user.shown_name().to_owned(),

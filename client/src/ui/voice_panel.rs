@@ -88,8 +88,7 @@ fn connection_ui(ui: &mut Ui, scene: &Scene<'_>, memory: &mut Memory, intents: &
     if let (Some(guild), Some(channel)) = (guild, channel) {
         under(&channel.name);
         if clicked {
-            memory.show_guild(guild.id);
-            memory.channel = Some(channel.id);
+            memory.show_channel(guild.id, channel.id);
         }
     } else if let Some(call) = call {
         under("Call");
