@@ -28,7 +28,7 @@ use servers::Servers;
 use crate::{
     audio::{Audio, AudioStatus, Choice, Need, Sound},
     choose::Purpose,
-    desktop::{Hotkey, Instance, News, Notifier},
+    desktop::{Answered, Hotkey, Instance, News, Notifier},
     idle::Idle,
     news,
     ringer::Ringer,
@@ -51,7 +51,7 @@ const REPORT: Duration = Duration::from_secs(5);
 /// The most of the app's own notices at once.
 const MAX_NOTICES: usize = 4;
 /// Pressed notifications that the app is behind with.
-const PRESSES: usize = 8;
+const ANSWERS: usize = 8;
 
 /// How the app begins.
 #[derive(Debug, Default)]
@@ -100,8 +100,7 @@ pub struct App {
     news: Vec<(ServerId, News)>,
     notifier: Notifier,
     computer: Computer,
-    /// Of which servers notifications were pressed.
-    pressed: Receiver<ServerId>,
+    answered: Receiver<Answered>,
 }
 
 impl App {
@@ -127,11 +126,11 @@ impl App {
         })?;
         let repaint = ctx.clone();
         let hotkey = Hotkey::new(move || repaint.request_repaint());
-        let (press, pressed) = sync_channel(PRESSES);
+        let (answer, answered) = sync_channel(ANSWERS);
         let repaint = ctx.clone();
-        let notifier = Notifier::start(move |server| {
+        let notifier = Notifier::start(move |answered| {
             // With so many waiting the window comes to the front anyway.
-            let _ = press.try_send(server);
+            let _ = answer.try_send(answered);
             repaint.request_repaint();
         })?;
         let mut app = Self {
@@ -161,7 +160,7 @@ impl App {
             news: Vec::new(),
             notifier,
             computer: Computer::new(ctx, start.folder.clone())?,
-            pressed,
+            answered,
         };
         let troubles = [
             settings_trouble,

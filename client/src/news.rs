@@ -1,10 +1,10 @@
 //! Of what new a person is told.
 
-use voxhall_protocol::{ChannelId, control::StatusChoice};
+use voxhall_protocol::{ChannelId, MessageId, control::StatusChoice};
 use voxhall_session::State;
 
 use crate::{
-    desktop::News,
+    desktop::{About, News},
     settings::Notify,
     ui::{
         chat::{self, Names},
@@ -29,11 +29,13 @@ pub fn of(before: &State, after: &State, notify: Notify) -> Option<News> {
         return Some(News {
             title: conversation.map_or_else(String::new, |it| people::conversation_name(after, it)),
             text: "Calls you".to_owned(),
+            about: About::Call(call.id, call.channel_id),
         });
     }
-    message_in(before, after, notify).map(|channel| News {
+    message_in(before, after, notify).map(|(channel, message)| News {
         title: place(after, channel),
         text: excerpt(after, channel).unwrap_or_else(|| "New message".to_owned()),
+        about: About::Message(channel, message),
     })
 }
 
@@ -45,8 +47,8 @@ pub fn said_of(server: &str, news: News) -> News {
     }
 }
 
-/// Where a message came that the person wants to be told of.
-fn message_in(before: &State, after: &State, notify: Notify) -> Option<ChannelId> {
+/// A message that the person wants to be told of.
+fn message_in(before: &State, after: &State, notify: Notify) -> Option<(ChannelId, MessageId)> {
     if notify == Notify::Nothing {
         return None;
     }
@@ -60,7 +62,8 @@ fn message_in(before: &State, after: &State, notify: Notify) -> Option<ChannelId
             _ => now.mentions > mentions || direct && now.unread > unread,
         }
     };
-    after.reading.iter().find(came).map(|(channel, _)| *channel)
+    let (channel, now) = after.reading.iter().find(came)?;
+    Some((*channel, now.last_message?))
 }
 
 fn place(state: &State, channel: ChannelId) -> String {
@@ -112,7 +115,7 @@ mod tests {
             let read = ReadState {
                 channel_id: ChannelId(id),
                 last_read: None,
-                last_message: None,
+                last_message: Some(MessageId(7)),
                 unread,
                 mentions,
             };

@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use egui::{Context, Key};
-use voxhall_session::Intent;
+use voxhall_session::{CallIntent, Intent};
 
 use super::App;
 use crate::{
     audio::{Need, Sound},
-    desktop::{Instance, News, is_function_key},
+    desktop::{About, Answer, Instance, News, is_function_key},
     news,
     settings::{TransmitChoice, Window},
     ui::{Place, ServerId},
@@ -56,9 +56,8 @@ impl App {
 
     /// Somebody started the app again, perhaps by pressing a link.
     pub(super) fn look_for_starts(&mut self, ctx: &Context) {
-        while let Ok(server) = self.pressed.try_recv() {
-            self.computer.come_to_the_front(ctx);
-            self.show(ctx, server, Place::AsItWas);
+        while let Ok((server, about, answer)) = self.answered.try_recv() {
+            self.obey_notification(ctx, server, about, answer);
         }
         while let Some(link) = self.instance.as_ref().and_then(Instance::next_start) {
             self.computer.come_to_the_front(ctx);
@@ -66,6 +65,35 @@ impl App {
                 self.go_to(ctx, link);
             }
         }
+    }
+
+    fn obey_notification(&mut self, ctx: &Context, id: ServerId, about: About, answer: Answer) {
+        let Some(server) = self.servers.get(id) else {
+            return;
+        };
+        let state = &server.state;
+        match (about, answer) {
+            (About::Call(call, _), Answer::Reject) => {
+                server.send(Intent::Call(CallIntent::Reject(call)));
+                return;
+            }
+            (About::Message(channel, message), Answer::MarkRead) => {
+                server.send(Intent::MarkRead { channel, message });
+                return;
+            }
+            (About::Call(call, _), Answer::Accept) => {
+                let end_current = state.own_call().is_some();
+                server.send(Intent::Call(CallIntent::Answer { call, end_current }));
+            }
+            _ => {}
+        }
+        let (About::Call(_, channel) | About::Message(channel, _)) = about;
+        let place = match state.guild_of(channel) {
+            Some(guild) => Place::Channel(guild.id, channel),
+            None => Place::Conversation(channel),
+        };
+        self.computer.come_to_the_front(ctx);
+        self.show(ctx, id, place);
     }
 
     pub(super) fn talk_key(&mut self, ctx: &Context) {

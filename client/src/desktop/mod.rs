@@ -11,7 +11,7 @@ mod tray;
 pub use autostart::Autostart;
 pub use hotkey::{Hotkey, Reach, is_function_key};
 pub use instance::{Claim, Instance};
-pub use notify::{News, Notifier};
+pub use notify::{About, Answer, Answered, News, Notifier};
 pub use tray::{Mood, Press, Tray};
 
 /// The window is on Wayland wherever that is there.

@@ -1,13 +1,19 @@
-//! Notifications of the desktop.
+//! Notifications of the desktop, and what is pressed on them.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::{
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    time::Duration,
+};
 
 use notify_rust::{Notification, Timeout};
+use voxhall_protocol::{CallId, ChannelId, MessageId};
 
 use crate::ui::ServerId;
 
 /// More at once are nobody's help.
 const WAITING: usize = 4;
+/// As long as a call rings.
+const RINGS: Duration = Duration::from_secs(30);
 
 /// Notifications whose press is seen, at once.
 #[cfg(all(unix, not(target_os = "macos")))]
@@ -18,6 +24,38 @@ const MOST_WAITED_FOR: usize = 16;
 pub struct News {
     pub title: String,
     pub text: String,
+    pub about: About,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// Somebody calls in this conversation.
+    Call(CallId, ChannelId),
+    /// The newest message of a channel or conversation.
+    Message(ChannelId, MessageId),
+}
+
+/// What somebody did with a notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Pressed it itself.
+    Open,
+    Accept,
+    Reject,
+    MarkRead,
+}
+
+/// A notification that was answered: of which server it was, what it was about, and how it was answered.
+pub type Answered = (ServerId, About, Answer);
+
+impl About {
+    /// Its buttons. Not every desktop shows them.
+    fn answers(self) -> &'static [(Answer, &'static str)] {
+        match self {
+            Self::Call(..) => &[(Answer::Accept, "Accept"), (Answer::Reject, "Reject")],
+            Self::Message(..) => &[(Answer::MarkRead, "Mark as read")],
+        }
+    }
 }
 
 /// Shows notifications on a thread of its own, as the desktop may take its time.
@@ -26,17 +64,17 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// `on_open` is called when somebody presses one, with the server that it is of; it must not block.
+    /// `on_answer` must not block.
     ///
     /// # Errors
     /// The system refused a thread.
     pub fn start(
-        on_open: impl Fn(ServerId) + Send + Sync + Clone + 'static,
+        on_answer: impl Fn(Answered) + Send + Sync + Clone + 'static,
     ) -> std::io::Result<Self> {
         let (sender, news) = sync_channel(WAITING);
         std::thread::Builder::new()
             .name("notify".to_owned())
-            .spawn(move || show_each(&news, &on_open))?;
+            .spawn(move || show_each(&news, &on_answer))?;
         Ok(Self { news: sender })
     }
 
@@ -50,24 +88,32 @@ impl Notifier {
 
 fn show_each(
     news: &Receiver<(News, ServerId)>,
-    on_open: &(impl Fn(ServerId) + Send + Sync + Clone + 'static),
+    on_answer: &(impl Fn(Answered) + Send + Sync + Clone + 'static),
 ) {
-    while let Ok((News { title, text }, of)) = news.recv() {
+    while let Ok((News { title, text, about }, of)) = news.recv() {
         let mut notification = Notification::new();
         notification
             .appname("Voxhall")
             .summary(&title)
             .body(&escaped(&text))
             .icon("voxhall")
-            .timeout(Timeout::Default);
+            .timeout(match about {
+                About::Call(..) => Timeout::from(RINGS),
+                About::Message(..) => Timeout::Default,
+            });
         #[cfg(all(unix, not(target_os = "macos")))]
-        notification
-            .hint(notify_rust::Hint::DesktopEntry("voxhall".to_owned()))
-            .action("default", "Open");
+        {
+            notification
+                .hint(notify_rust::Hint::DesktopEntry("voxhall".to_owned()))
+                .action(OPEN, "Open");
+            for (_, words) in about.answers() {
+                notification.action(words, words);
+            }
+        }
         match notification.show() {
             Ok(handle) => {
-                let on_open = on_open.clone();
-                wait_for_press(handle, move || on_open(of));
+                let on_answer = on_answer.clone();
+                wait_for_answer(handle, about, move |answer| on_answer((of, about, answer)));
             }
             // A desktop without notifications is no trouble.
             Err(error) => tracing::info!("the desktop shows no notification: {error}"),
@@ -75,9 +121,17 @@ fn show_each(
     }
 }
 
+/// What desktops call a press on the notification itself.
+#[cfg(all(unix, not(target_os = "macos")))]
+const OPEN: &str = "default";
+
 /// On X11 and Wayland desktops the answer comes over D-Bus, some time or never, so not too many are waited for.
 #[cfg(all(unix, not(target_os = "macos")))]
-fn wait_for_press(handle: notify_rust::NotificationHandle, on_open: impl Fn() + Send + 'static) {
+fn wait_for_answer(
+    handle: notify_rust::NotificationHandle,
+    about: About,
+    on_answer: impl Fn(Answer) + Send + 'static,
+) {
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
     static WAITED_FOR: AtomicUsize = AtomicUsize::new(0);
 
@@ -88,8 +142,13 @@ fn wait_for_press(handle: notify_rust::NotificationHandle, on_open: impl Fn() + 
     let waiting = std::thread::Builder::new().name("notified".to_owned());
     let waiting = waiting.spawn(move || {
         handle.wait_for_action(|action| {
-            if action == "default" {
-                on_open();
+            let mut answers = about.answers().iter();
+            let found = answers.find(|(_, words)| *words == action);
+            match found {
+                Some((answer, _)) => on_answer(*answer),
+                None if action == OPEN => on_answer(Answer::Open),
+                // It was closed.
+                None => {}
             }
         });
         WAITED_FOR.fetch_sub(1, Relaxed);
@@ -101,7 +160,7 @@ fn wait_for_press(handle: notify_rust::NotificationHandle, on_open: impl Fn() + 
 }
 
 #[cfg(not(all(unix, not(target_os = "macos"))))]
-fn wait_for_press<T>(_: T, _: impl Fn()) {}
+fn wait_for_answer<T>(_: T, _: About, _: impl Fn(Answer)) {}
 
 /// The body is markup on most desktops of Linux.
 fn escaped(text: &str) -> String {
