@@ -27,8 +27,8 @@ const VOICE_PER_S: u64 = 30;
 const REBOUND_WITHIN: Duration = Duration::from_millis(2_500);
 const OVER_WITHIN: Duration = Duration::from_secs(3);
 const BACK_WITHIN: Duration = Duration::from_secs(10);
-/// Of what is lost at random with a lossless way back for the reports, so much has to be restored.
-const RESTORED: f64 = 0.8;
+/// So much of what is lost at random has to be restored, with the seconds in which the speaker was not told of it yet.
+const RESTORED: f64 = 0.5;
 
 /// The NAT gives the path another port, four times.
 pub fn rebinding(_: &Args) -> anyhow::Result<Outcome> {
