@@ -24,6 +24,7 @@ use voxhall_protocol::{
 use voxhall_session::{Connection, History, State, VoiceMeters};
 
 use crate::{
+    app_window,
     proc_fs::cpu_time,
     table::{heading, row},
 };
@@ -60,7 +61,10 @@ struct Figures {
     scrolling_frame_us: f64,
     scrolling_slowest_us: f64,
     /// From the channel's messages being there to their first frame.
-    first_frame_us: f64,
+    channel_first_frame_us: f64,
+    /// Nothing where there is no virtual display or no app.
+    #[serde(flatten)]
+    window: Option<app_window::Figures>,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
@@ -79,14 +83,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         })
     };
     let scrolled = window.frames(args.frames, |ui| app.draw(ui), wheel);
-    let figures = Figures {
+    let mut figures = Figures {
         messages: args.messages,
         frames: args.frames,
         blank_frame_us: blank_us,
         resting_frame_us: resting_us,
         scrolling_frame_us: mean_us(&scrolled),
         scrolling_slowest_us: scrolled.iter().max().map_or(0.0, us),
-        first_frame_us: us(&first),
+        channel_first_frame_us: us(&first),
+        window: None,
     };
     heading(format!(
         "CPU time of a frame, a channel of {} messages, 1280 x 800",
@@ -99,7 +104,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     );
     row(
         "first frame of the channel",
-        format!("{:.0} us", figures.first_frame_us),
+        format!("{:.0} us", figures.channel_first_frame_us),
         "fonts and layout made",
     );
     row("at rest", format!("{:.0} us", figures.resting_frame_us), "");
@@ -113,6 +118,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         format!("{:.0} us", figures.scrolling_slowest_us),
         "16,667 us are one at 60 Hz",
     );
+    let window = app_window::measure();
+    if let Err(error) = &window {
+        row("not measured", "in a real window", format!("{error:#}"));
+    }
+    figures.window = window.ok();
     if args.json {
         println!("{}", serde_json::to_string(&figures)?);
     }

@@ -3,6 +3,7 @@
 //! Every command starts what it needs on loopback and free ports, and cleans up. `docs/benchmarks.md` says what each figure means.
 
 mod app_frame;
+mod app_window;
 mod client;
 mod control;
 mod faults;
@@ -41,7 +42,7 @@ enum Command {
     Quality(quality::Args),
     /// What one client's voice costs of a core.
     VoiceCpu(voice_cpu::Args),
-    /// What a frame of the desktop app costs, beside a blank window's.
+    /// What the desktop app costs beside a blank window: a frame, the first one, memory, and doing nothing.
     Client(app_frame::Args),
     /// Sign-ins, messages and their way to everyone, and what an idle session costs.
     Control(control::Args),
@@ -49,6 +50,8 @@ enum Command {
     Udp(udp::Args),
     /// Breaks things on purpose, and sees whether what was promised holds.
     Faults(faults::Args),
+    #[command(hide = true)]
+    ClientBlank,
     #[command(hide = true)]
     RelayLoad,
     #[command(hide = true)]
@@ -68,6 +71,7 @@ fn main() -> std::process::ExitCode {
         Command::Control(args) => control::run(&args),
         Command::Udp(args) => udp::run(&args),
         Command::Faults(args) => faults::run(&args),
+        Command::ClientBlank => app_window::run_blank(),
         Command::RelayLoad => relay::run_load(),
         Command::RelayBare => relay::run_bare(),
         Command::VoiceCpuClient(args) => voice_cpu::run_client(&args),

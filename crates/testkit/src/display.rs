@@ -33,12 +33,18 @@ pub struct Display {
 }
 
 impl Display {
+    /// The one that the environment names.
     pub fn connect() -> io::Result<Self> {
-        Self::open().map_err(|error| io::Error::other(format!("no display to test on: {error}")))
+        Self::open(None)
+            .map_err(|error| io::Error::other(format!("no display to test on: {error}")))
     }
 
-    fn open() -> Result<Self, Box<dyn Error>> {
-        let (connection, screen) = RustConnection::connect(None)?;
+    pub fn connect_to(name: &str) -> io::Result<Self> {
+        Self::open(Some(name)).map_err(|error| io::Error::other(format!("display {name}: {error}")))
+    }
+
+    fn open(name: Option<&str>) -> Result<Self, Box<dyn Error>> {
+        let (connection, screen) = RustConnection::connect(name)?;
         let setup = connection.setup();
         let root = setup.roots[screen].root;
         let (first, last) = (setup.min_keycode, setup.max_keycode);
