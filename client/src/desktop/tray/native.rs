@@ -67,7 +67,7 @@ fn listen(ear: Ear) {
     let ear = Arc::new(ear);
     let menu = Arc::clone(&ear);
     MenuEvent::set_event_handler(Some(move |event: MenuEvent| {
-        let item = ITEMS.iter().find(|(name, _)| event.id == name);
+        let item = ITEMS.iter().find(|(name, _)| event.id == *name);
         if let Some((_, press)) = item {
             menu.press(*press);
         }
