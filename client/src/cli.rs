@@ -58,7 +58,13 @@ fn parse_name(text: &str) -> Result<String, String> {
 
 /// Runs the app until its window is closed.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| {
+        #[cfg(windows)]
+        if error.use_stderr() {
+            tell_in_a_window(&error.to_string());
+        }
+        error.exit()
+    });
     log::install();
     if arguments.list_devices {
         return list_devices();
@@ -67,9 +73,21 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("voxhall: {error:#}");
+            #[cfg(windows)]
+            tell_in_a_window(&format!("{error:#}."));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Windows has no console for an app with a window.
+#[cfg(windows)]
+fn tell_in_a_window(words: &str) {
+    rfd::MessageDialog::new()
+        .set_level(rfd::MessageLevel::Error)
+        .set_title("Voxhall")
+        .set_description(words)
+        .show();
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -104,6 +122,11 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             "can't keep the log in {}: {error}",
             store.folder().display()
         ),
+    }
+    // Who has a folder of their own tries something.
+    #[cfg(windows)]
+    if arguments.data.is_none() {
+        crate::desktop::links::register();
     }
     let start = Start {
         link: arguments.link,

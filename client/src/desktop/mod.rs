@@ -5,7 +5,11 @@ mod autostart;
 mod hotkey;
 pub mod icon;
 mod instance;
+#[cfg(windows)]
+pub mod links;
 mod notify;
+#[cfg(windows)]
+mod registry;
 mod tray;
 
 pub use autostart::Autostart;

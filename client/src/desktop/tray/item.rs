@@ -1,37 +1,48 @@
 //! A StatusNotifierItem, as KDE and most other desktops show, and GNOME with an extension.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
-    mpsc::{Receiver, SyncSender},
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::Ordering::Relaxed,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
 };
 
 use ksni::{
-    Icon, MenuItem, OfflineReason, ToolTip,
+    MenuItem, OfflineReason, ToolTip,
     blocking::TrayMethods,
     menu::{CheckmarkItem, StandardItem},
 };
 
-use super::{
-    super::icon::{self, Badge},
-    Mood, Press,
-};
+use super::{super::icon, Ear, Mood, Press, WAITING};
 
 const SIZES: [usize; 2] = [22, 44];
 
+/// From a thread of its own, as the desktop may take its time.
+pub struct Icon(SyncSender<Mood>);
+
+impl Icon {
+    pub fn start(ear: Ear) -> io::Result<Self> {
+        let (moods, changes) = sync_channel(WAITING);
+        std::thread::Builder::new()
+            .name("tray".to_owned())
+            .spawn(move || run(&changes, ear))?;
+        Ok(Self(moods))
+    }
+
+    pub fn show(&self, mood: Mood) -> bool {
+        self.0.try_send(mood).is_ok()
+    }
+}
+
 /// Until the app has gone.
-pub fn run(
-    changes: &Receiver<Mood>,
-    pressed: SyncSender<Press>,
-    there: &Arc<AtomicBool>,
-    on_change: Box<dyn Fn() + Send + Sync>,
-) {
+fn run(changes: &Receiver<Mood>, ear: Ear) {
+    let there = Arc::clone(&ear.there);
     there.store(true, Relaxed);
     let item = Item {
         mood: Mood::default(),
-        pressed,
-        there: Arc::clone(there),
-        on_change,
+        ear,
     };
     // A tray that comes later is found then.
     let handle = match item.assume_sni_available(true).spawn() {
@@ -41,7 +52,7 @@ pub fn run(
             return tracing::info!("no tray: {error}");
         }
     };
-    handle.update(|item| (item.on_change)());
+    handle.update(|item| (item.ear.on_change)());
     while let Ok(mood) = changes.recv() {
         if handle.update(|item| item.mood = mood).is_none() {
             break;
@@ -53,22 +64,7 @@ pub fn run(
 
 struct Item {
     mood: Mood,
-    pressed: SyncSender<Press>,
-    there: Arc<AtomicBool>,
-    on_change: Box<dyn Fn() + Send + Sync>,
-}
-
-impl Item {
-    fn press(&self, press: Press) {
-        // An app that is behind has enough to do.
-        let _ = self.pressed.try_send(press);
-        (self.on_change)();
-    }
-
-    fn is_there(&self, there: bool) {
-        self.there.store(there, Relaxed);
-        (self.on_change)();
-    }
+    ear: Ear,
 }
 
 impl ksni::Tray for Item {
@@ -91,17 +87,11 @@ impl ksni::Tray for Item {
         }
     }
 
-    fn icon_pixmap(&self) -> Vec<Icon> {
-        let badge = match self.mood {
-            Mood::Away => Badge::None,
-            Mood::InVoice => Badge::Live,
-            Mood::Muted => Badge::Minus,
-            Mood::Deafened => Badge::Cross,
-        };
+    fn icon_pixmap(&self) -> Vec<ksni::Icon> {
         let pixmap = |size| {
-            let pixels = icon::pixels(size, badge);
+            let pixels = icon::pixels(size, self.mood.badge());
             let side = i32::try_from(size).unwrap_or(0);
-            Icon {
+            ksni::Icon {
                 width: side,
                 height: side,
                 data: (pixels.into_iter())
@@ -113,7 +103,7 @@ impl ksni::Tray for Item {
     }
 
     fn activate(&mut self, _: i32, _: i32) {
-        self.press(Press::Show);
+        self.ear.press(Press::Show);
     }
 
     fn menu(&self) -> Vec<MenuItem<Self>> {
@@ -121,7 +111,7 @@ impl ksni::Tray for Item {
             CheckmarkItem {
                 label: label.to_owned(),
                 checked,
-                activate: Box::new(move |item: &mut Self| item.press(press)),
+                activate: Box::new(move |item: &mut Self| item.ear.press(press)),
                 ..CheckmarkItem::default()
             }
             .into()
@@ -129,15 +119,14 @@ impl ksni::Tray for Item {
         let plain = |label: &str, press| {
             StandardItem {
                 label: label.to_owned(),
-                activate: Box::new(move |item: &mut Self| item.press(press)),
+                activate: Box::new(move |item: &mut Self| item.ear.press(press)),
                 ..StandardItem::default()
             }
             .into()
         };
-        let deafened = self.mood == Mood::Deafened;
         vec![
-            chosen("Mute", deafened || self.mood == Mood::Muted, Press::Mute),
-            chosen("Deafen", deafened, Press::Deafen),
+            chosen("Mute", self.mood.is_muted(), Press::Mute),
+            chosen("Deafen", self.mood == Mood::Deafened, Press::Deafen),
             MenuItem::Separator,
             plain("Show window", Press::Show),
             plain("Quit Voxhall", Press::Quit),
@@ -145,11 +134,11 @@ impl ksni::Tray for Item {
     }
 
     fn watcher_online(&self) {
-        self.is_there(true);
+        self.ear.is_there(true);
     }
 
     fn watcher_offline(&self, _: OfflineReason) -> bool {
-        self.is_there(false);
+        self.ear.is_there(false);
         true
     }
 }
