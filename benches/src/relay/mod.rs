@@ -51,9 +51,12 @@ pub struct Args {
     /// A stage room instead of channels: the others listen, and are forwarded nothing from.
     #[arg(long)]
     stage: bool,
-    /// How long the server is measured; the bare forwarder as long again.
+    /// How long the server is measured; the bare forwarder as long again...
     #[arg(long, default_value_t = 20)]
     seconds: u64,
+    /// ...but not for longer than this.
+    #[arg(long)]
+    baseline_seconds: Option<u64>,
     /// Packets a second of each speaker.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PPS)))]
     pps: u32,
@@ -134,7 +137,7 @@ fn measure(args: &Args) -> anyhow::Result<(Figures, Report)> {
     }
 
     let targets = 2 + u64::from(mumble.is_some());
-    println!("measuring for {targets} x {} s …", args.seconds);
+    println!("measuring {targets} for {} s each …", args.seconds);
     let mut server_cost = Cost::default();
     let mut bare_cost = Cost::default();
     let mut mumble_cost = Cost::default();
@@ -235,6 +238,9 @@ fn most_pps(bytes: u16) -> u32 {
 fn plan(args: &Args, link: &str, mumble: Option<&MumbleServer>) -> Plan {
     let whole = Duration::from_secs(args.seconds);
     let turns = whole.as_millis().div_ceil(LONGEST_TURN.as_millis()) as u32;
+    let turn = whole / turns;
+    let baseline = args.baseline_seconds.map_or(whole, Duration::from_secs);
+    let bare_turns = baseline.as_millis().div_ceil(turn.as_millis()) as u32;
     Plan {
         link: link.to_owned(),
         users: args.users,
@@ -247,7 +253,8 @@ fn plan(args: &Args, link: &str, mumble: Option<&MumbleServer>) -> Plan {
         together: args.together,
         carrier: args.carrier.to_string(),
         turns,
-        turn_ms: (whole / turns).as_millis() as u64,
+        bare_turns: bare_turns.clamp(1, turns),
+        turn_ms: turn.as_millis() as u64,
         mumble: mumble.map(|server| server.at().clone()),
     }
 }

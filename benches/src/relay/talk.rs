@@ -28,8 +28,9 @@ pub struct Plan {
     pub together: bool,
     /// How datagrams travel to the server and back.
     pub carrier: String,
-    /// Server and bare forwarder get so many turns each.
     pub turns: u32,
+    /// The bare forwarder's, which are the first of them.
+    pub bare_turns: u32,
     pub turn_ms: u64,
     /// The same people are to be there too.
     pub mumble: Option<MumbleAddress>,

@@ -42,11 +42,13 @@ pub fn run() -> anyhow::Result<()> {
 
     let mut sender = Sender::new(&plan, people.speakers());
     listeners.expect(sender.expects())?;
-    for _ in 0..plan.turns {
+    for turn in 0..plan.turns {
         sender.turn(Target::Server, None)?;
         listeners.rest();
-        sender.turn(Target::Bare, Some(bare))?;
-        listeners.rest();
+        if turn < plan.bare_turns {
+            sender.turn(Target::Bare, Some(bare))?;
+            listeners.rest();
+        }
         if let Some((_, sender)) = &mut on_mumble {
             sender.turn(Target::Mumble, None)?;
             listeners.rest();
