@@ -137,7 +137,10 @@ fn measure(args: &Args) -> anyhow::Result<(Figures, Report)> {
     }
 
     let targets = 2 + u64::from(mumble.is_some());
-    println!("measuring {targets} servers in turn, ours for {} s …", args.seconds);
+    println!(
+        "measuring {targets} servers in turn, ours for {} s …",
+        args.seconds
+    );
     let mut server_cost = Cost::default();
     let mut bare_cost = Cost::default();
     let mut mumble_cost = Cost::default();
