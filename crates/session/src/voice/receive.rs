@@ -484,8 +484,9 @@ impl Worker {
             }
         }
         let _ = rustix::event::poll(&mut waited[..count], Some(&timeout));
+        // Windows knows two kinds of what can be read, and says which it is.
         let woken = waited[0].revents();
-        if woken.contains(PollFlags::IN) {
+        if woken.intersects(PollFlags::IN) {
             self.woken.clear();
         }
     }
