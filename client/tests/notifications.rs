@@ -15,7 +15,6 @@ use std::{
 };
 
 use reader::Seat;
-use real::kept;
 use voxhall_testkit::{display::Display, process::ServerProcess, screen_reader::ScreenReader};
 use zbus::{
     blocking::{Connection, connection::Builder},
@@ -112,17 +111,6 @@ impl Desktop {
     }
 }
 
-/// Who came by the link and made an account.
-fn account<'a>(reader: &'a ScreenReader, link: &str, name: &str) -> Seat<'a> {
-    let seat = Seat::open(reader, &kept("{}"), &[link.to_owned()]);
-    seat.click("New account");
-    seat.write("Your name", name);
-    seat.write("Password", "correct horse");
-    seat.click("Create account");
-    seat.see("Voice channel lounge");
-    seat
-}
-
 #[test]
 #[ignore = "needs a display"]
 fn calls_are_accepted_and_rejected_and_messages_read_and_opened_by_their_notifications() {
@@ -130,17 +118,10 @@ fn calls_are_accepted_and_rejected_and_messages_read_and_opened_by_their_notific
     let desktop = Desktop::start(&reader.environment().1);
     let display = Display::connect().expect("a display");
     let server = ServerProcess::start().expect("a server");
-    let ann = account(&reader, server.invite(), "Ann");
-    let bea = account(&reader, server.invite(), "Bea");
+    let ann = Seat::account(&reader, "{}", server.invite(), "Ann", &[]);
+    let bea = Seat::account(&reader, "{}", server.invite(), "Bea", &[]);
     bea.step_aside();
-    ann.click("Friends and direct messages");
-    ann.write("Name of their account", "Bea");
-    ann.click("Send a request");
-    bea.click("Friends and direct messages, 1 new");
-    bea.click("Requests (1)");
-    bea.click("Accept Ann");
-    ann.click("All");
-    ann.click("Message Bea");
+    ann.befriend("Ann", &bea, "Bea");
     bea.click("All");
     // Bea looks at something else.
     display.focus(ann.app.process()).unwrap();

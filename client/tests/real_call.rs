@@ -14,7 +14,7 @@ use std::{
 };
 
 use reader::Seat;
-use real::{OPEN_MICROPHONE, assert_reaches, devices, kept, recorded, say};
+use real::{OPEN_MICROPHONE, assert_reaches, devices, recorded, say};
 use voxhall::audio::Sound;
 use voxhall_testkit::{
     correlate::{Search, Summary},
@@ -42,14 +42,7 @@ fn a_call_rings_is_accepted_survives_a_lost_network_and_is_in_both_histories() {
     let bea = account(&reader, "b", &proxy.through(server.invite()), "Bea");
     bea.step_aside();
 
-    ann.click("Friends and direct messages");
-    ann.write("Name of their account", "Bea");
-    ann.click("Send a request");
-    bea.click("Friends and direct messages, 1 new");
-    bea.click("Requests (1)");
-    bea.click("Accept Ann");
-    ann.click("All");
-    ann.click("Message Bea");
+    ann.befriend("Ann", &bea, "Bea");
 
     // It rings until she answers, and she is in no hurry.
     let mut called = Instant::now();
@@ -122,16 +115,15 @@ fn a_call_rings_is_accepted_survives_a_lost_network_and_is_in_both_histories() {
     }
 }
 
-/// Somebody on their own devices who came by the link and made an account.
+/// Somebody on their own devices.
 fn account<'a>(reader: &'a ScreenReader, person: &str, link: &str, name: &str) -> Seat<'a> {
-    let arguments = [&[link.to_owned()][..], &devices(person).concat()].concat();
-    let seat = Seat::open(reader, &kept(OPEN_MICROPHONE), &arguments);
-    seat.click("New account");
-    seat.write("Your name", name);
-    seat.write("Password", "correct horse");
-    seat.click("Create account");
-    seat.see("Voice channel lounge");
-    seat
+    Seat::account(
+        reader,
+        OPEN_MICROPHONE,
+        link,
+        name,
+        &devices(person).concat(),
+    )
 }
 
 /// When a sound of the app is first heard in a recording.

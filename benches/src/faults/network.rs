@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use voxhall_protocol::voice::Carrier;
 use voxhall_testkit::{
-    process::{BotProcess, ServerProcess},
+    process::{BotProcess, ServerProcess, finish_together},
     proxy::{Path, Proxy},
     signal,
     sim::{Impairment, Loss},
@@ -191,28 +191,13 @@ fn talk(
         args.extend(more);
         Ok(BotProcess::join(link, name, args)?)
     };
-    let mut bots = [
+    let bots = [
         join("near", server.invite())?,
         join("far", &proxy.through(server.invite()))?,
     ];
     thread::sleep(JOINED);
     happen(&proxy)?;
-    // The first to leave takes the other along, who else would talk to nobody.
-    let patience = Instant::now() + Duration::from_secs(u64::from(seconds) + 30);
-    let first = loop {
-        let mut ended = [false; 2];
-        for (ended, bot) in ended.iter_mut().zip(&mut bots) {
-            *ended = bot.has_ended()?;
-        }
-        if let Some(first) = ended.iter().position(|ended| *ended) {
-            break first;
-        }
-        ensure!(Instant::now() < patience, "nobody left in time");
-        thread::sleep(Duration::from_millis(10));
-    };
-    bots[1 - first].leave().ok();
-    let [near, far] = bots.map(|bot| bot.finish(Duration::from_secs(30)));
-    let (_, far) = (near?, far?);
+    let [_, far] = finish_together(bots, Duration::from_secs(u64::from(seconds) + 30))?;
     let sound = |name| -> anyhow::Result<Vec<f32>> {
         Ok(wav::load(recording(&files, name))?.channels.swap_remove(0))
     };

@@ -48,6 +48,7 @@ pub enum Answer {
 /// A notification that was answered: of which server it was, what it was about, and how it was answered.
 pub type Answered = (ServerId, About, Answer);
 
+#[cfg(all(unix, not(target_os = "macos")))]
 impl About {
     /// Its buttons. Not every desktop shows them.
     fn answers(self) -> &'static [(Answer, &'static str)] {

@@ -101,6 +101,13 @@ impl Asks {
         Some((request, reply.clone()))
     }
 
+    /// Once a change was made, the list that it was made in is asked for anew.
+    pub fn renew_list(&mut self, state: &State, intents: &mut Intents) {
+        if self.take_done(Topic::Change, state, intents).is_some() {
+            self.forget(Topic::List, intents);
+        }
+    }
+
     pub fn forget(&mut self, topic: Topic, intents: &mut Intents) {
         if let Some((tag, _)) = self.open.remove(&topic) {
             intents.session(Intent::DropAnswer(tag));

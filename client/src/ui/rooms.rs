@@ -1,6 +1,6 @@
 //! Stage rooms: the page where one finds them, and people, and the card of the room that this user is in.
 
-use egui::{Align2, Area, CornerRadius, Frame, Id, Modal, Order, ScrollArea, Stroke, Ui, vec2};
+use egui::{Align2, CornerRadius, Frame, Id, Modal, ScrollArea, Ui, vec2};
 use voxhall_protocol::{
     UserId,
     control::{
@@ -19,8 +19,8 @@ use super::{
     theme::{BODY, palette},
     toggle_mute,
     widgets::{
-        Kind, avatar, button, caption, card, field, heading, hint, icon_button, name_dialog,
-        segmented, switch, trouble,
+        Kind, avatar, button, caption, card, field, floating_card, heading, hint, icon_button,
+        name_dialog, segmented, switch, trouble,
     },
 };
 
@@ -296,24 +296,10 @@ pub fn room_ui(ui: &Ui, scene: &Scene<'_>, intents: &mut Intents) -> f32 {
     let Some(here) = &scene.state.stage else {
         return 0.0;
     };
-    let p = palette(ui);
-    let drawn = Area::new(Id::unique("room"))
-        .order(Order::Foreground)
-        .anchor(Align2::RIGHT_BOTTOM, CORNER)
-        .show(ui.ctx(), |ui| {
-            Frame::new()
-                .fill(p.raised)
-                .stroke(Stroke::new(1.0, p.border))
-                .corner_radius(CornerRadius::same(16))
-                .inner_margin(18)
-                .shadow(ui.visuals().popup_shadow)
-                .show(ui, |ui| {
-                    ui.set_width(340.0);
-                    ui.spacing_mut().item_spacing.y = 8.0;
-                    inside_ui(ui, scene, here, intents);
-                });
-        });
-    drawn.response.rect.height() + BETWEEN
+    let drawn = floating_card(ui, "room", Align2::RIGHT_BOTTOM, CORNER, |ui| {
+        inside_ui(ui, scene, here, intents);
+    });
+    drawn.height() + BETWEEN
 }
 
 fn inside_ui(ui: &mut Ui, scene: &Scene<'_>, here: &StageHere, intents: &mut Intents) {

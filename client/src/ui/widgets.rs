@@ -3,9 +3,9 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use egui::{
-    Align2, Color32, Context, CornerRadius, Frame, Id, IdMap, Label, Margin, Painter, Pos2, Rect,
-    Response, RichText, Role, Sense, Stroke, StrokeKind, TextEdit, Ui, Vec2, WidgetInfo, pos2,
-    vec2,
+    Align2, Area, Color32, Context, CornerRadius, Frame, Id, IdMap, Label, Margin, Order, Painter,
+    Pos2, Rect, Response, RichText, Role, Sense, Stroke, StrokeKind, TextEdit, Ui, Vec2,
+    WidgetInfo, pos2, vec2,
 };
 use voxhall_protocol::{UserId, control::User};
 use voxhall_session::Guild;
@@ -655,6 +655,34 @@ pub fn card(ui: &Ui) -> Frame {
         .corner_radius(CornerRadius::same(theme::RADIUS_L))
         .inner_margin(28)
         .shadow(ui.visuals().window_shadow)
+}
+
+/// A card over everything else, at an edge of the window. Returns where it stands.
+pub fn floating_card(
+    ui: &Ui,
+    name: &str,
+    anchor: Align2,
+    offset: Vec2,
+    add: impl FnOnce(&mut Ui),
+) -> Rect {
+    let p = palette(ui);
+    let drawn = Area::new(Id::unique(name))
+        .order(Order::Foreground)
+        .anchor(anchor, offset)
+        .show(ui.ctx(), |ui| {
+            Frame::new()
+                .fill(p.raised)
+                .stroke(Stroke::new(1.0, p.border))
+                .corner_radius(CornerRadius::same(16))
+                .inner_margin(18)
+                .shadow(ui.visuals().popup_shadow)
+                .show(ui, |ui| {
+                    ui.set_width(340.0);
+                    ui.spacing_mut().item_spacing.y = 8.0;
+                    add(ui);
+                });
+        });
+    drawn.response.rect
 }
 
 /// A box that says that something is wrong, and what to do.

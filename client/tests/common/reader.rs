@@ -18,7 +18,7 @@ use voxhall_testkit::{
     screen_reader::{Role, ScreenReader, State, Window},
 };
 
-use crate::real::App;
+use crate::real::{App, kept};
 
 /// Two windows of the size that the app begins with take a software renderer most of a processor.
 const SIZE: [u32; 2] = [980, 600];
@@ -39,6 +39,37 @@ impl<'a> Seat<'a> {
         let window = must(reader.window(app.process()));
         must(window.place([0, 0], SIZE));
         Self { app, window }
+    }
+
+    /// Who came by the link and made an account.
+    pub fn account(
+        reader: &'a ScreenReader,
+        settings: &str,
+        link: &str,
+        name: &str,
+        more: &[String],
+    ) -> Self {
+        let arguments = [&[link.to_owned()][..], more].concat();
+        let seat = Self::open(reader, &kept(settings), &arguments);
+        seat.click("New account");
+        seat.write("Your name", name);
+        seat.write("Password", "correct horse");
+        seat.click("Create account");
+        seat.see("Voice channel lounge");
+        seat
+    }
+
+    /// Becomes the friend of `other`, and looks at the conversation with them.
+    #[track_caller]
+    pub fn befriend(&self, own: &str, other: &Self, their: &str) {
+        self.click("Friends and direct messages");
+        self.write("Name of their account", their);
+        self.click("Send a request");
+        other.click("Friends and direct messages, 1 new");
+        other.click("Requests (1)");
+        other.click(&format!("Accept {own}"));
+        self.click("All");
+        self.click(&format!("Message {their}"));
     }
 
     #[track_caller]

@@ -204,6 +204,38 @@ impl BotProcess {
     }
 }
 
+/// Waits until the first of them leaves, has the others leave with it, and gives the statistics of all.
+///
+/// Otherwise who began last would talk to nobody at the end, and who began first would hear nobody, for as long as a slow machine took to
+/// start them.
+pub fn finish_together<const N: usize>(
+    mut bots: [BotProcess; N],
+    within: Duration,
+) -> io::Result<[Value; N]> {
+    let patience = Instant::now() + within;
+    loop {
+        let mut ended = [false; N];
+        for (ended, bot) in ended.iter_mut().zip(&mut bots) {
+            *ended = bot.has_ended()?;
+        }
+        if ended.contains(&true) {
+            for (_, bot) in ended.iter().zip(&bots).filter(|(ended, _)| !**ended) {
+                bot.leave()?;
+            }
+            break;
+        }
+        if Instant::now() > patience {
+            return Err(io::Error::other("nobody left in time"));
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    let mut statistics = [const { Value::Null }; N];
+    for (statistics, bot) in statistics.iter_mut().zip(bots) {
+        *statistics = bot.finish(within)?;
+    }
+    Ok(statistics)
+}
+
 /// A child process whose output goes to files, so that it never waits for a reader.
 #[derive(Debug)]
 struct Program {

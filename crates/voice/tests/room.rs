@@ -382,6 +382,10 @@ fn after_odd_pieces_and_a_device_that_stood_still_the_echo_is_gone_again() {
             weak <= 1 && after.iter().all(|&db| db > 12.0),
             "seed {seed}, after the stop: {down:?}"
         );
+        assert!(
+            down[18..].iter().all(|&db| db > 25.0),
+            "seed {seed}, long after the stop: {down:?}"
+        );
         // A reserve that goes down and up again would cost the canceller its alignment each time.
         let slipped = processor.echo().expect("it is on").slipped_samples;
         assert!(slipped < 1_000, "seed {seed}: {slipped} samples slipped");

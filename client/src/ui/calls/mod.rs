@@ -7,7 +7,7 @@ mod ringing;
 
 pub use history::{PastCalls, history_ui};
 
-use egui::{Align2, Area, CornerRadius, Frame, Order, Stroke, Ui, vec2};
+use egui::{Align2, Ui, vec2};
 use voxhall_protocol::{
     ChannelId, UserId,
     control::{
@@ -18,11 +18,9 @@ use voxhall_session::{CallIntent, Connection, Intent, State};
 
 use super::{
     Intents, Memory, Scene, icons,
-    theme::palette,
-    widgets::{self, Kind, button},
+    widgets::{self, Kind, button, floating_card},
 };
 
-const WIDTH: f32 = 340.0;
 /// Above what one is writing.
 pub const CORNER: egui::Vec2 = egui::Vec2::new(-18.0, -92.0);
 
@@ -42,7 +40,7 @@ pub fn calls_ui(
     let mut servers = servers.filter(|it| it.state.connection == Connection::Online);
     let incoming = servers.find_map(|server| Some((server, server.state.incoming_call()?)));
     if let Some((server, call)) = incoming {
-        card(
+        floating_card(
             ui,
             "incoming call",
             Align2::CENTER_TOP,
@@ -53,7 +51,7 @@ pub fn calls_ui(
         );
     }
     if memory.call_message.is_some() {
-        card(
+        floating_card(
             ui,
             "call message",
             Align2::CENTER_BOTTOM,
@@ -64,23 +62,23 @@ pub fn calls_ui(
         );
     }
     if let Some(call) = state.call_here() {
-        card(ui, "call", Align2::RIGHT_BOTTOM, corner, |ui| {
+        floating_card(ui, "call", Align2::RIGHT_BOTTOM, corner, |ui| {
             active::active_ui(ui, scene, call, memory, intents);
         });
     } else if let Some(channel) = state.calls.entering {
-        card(ui, "call", Align2::RIGHT_BOTTOM, corner, |ui| {
+        floating_card(ui, "call", Align2::RIGHT_BOTTOM, corner, |ui| {
             ringing::entering_ui(ui, scene, channel, intents);
         });
     } else if let Some(last) = &state.calls.last {
-        card(ui, "call", Align2::RIGHT_BOTTOM, corner, |ui| {
+        floating_card(ui, "call", Align2::RIGHT_BOTTOM, corner, |ui| {
             over::over_ui(ui, scene, last, memory, intents);
         });
     } else if let Some(call) = state.own_call() {
-        card(ui, "call", Align2::RIGHT_BOTTOM, corner, |ui| {
+        floating_card(ui, "call", Align2::RIGHT_BOTTOM, corner, |ui| {
             over::elsewhere_ui(ui, scene, call, intents);
         });
     } else if state.calls.missed > 0 && memory.dialog.is_none() {
-        card(ui, "call", Align2::RIGHT_BOTTOM, corner, |ui| {
+        floating_card(ui, "call", Align2::RIGHT_BOTTOM, corner, |ui| {
             history::missed_ui(ui, state.calls.missed, memory, intents);
         });
     }
@@ -166,26 +164,6 @@ pub fn calls_from_ui(ui: &mut Ui, state: &State, memory: &mut Memory, intents: &
 
 fn can_ring(status: Status) -> bool {
     matches!(status, Status::Online | Status::Idle)
-}
-
-fn card(ui: &Ui, name: &str, anchor: Align2, offset: egui::Vec2, add: impl FnOnce(&mut Ui)) {
-    let p = palette(ui);
-    Area::new(egui::Id::unique(name))
-        .order(Order::Foreground)
-        .anchor(anchor, offset)
-        .show(ui.ctx(), |ui| {
-            Frame::new()
-                .fill(p.raised)
-                .stroke(Stroke::new(1.0, p.border))
-                .corner_radius(CornerRadius::same(16))
-                .inner_margin(18)
-                .shadow(ui.visuals().popup_shadow)
-                .show(ui, |ui| {
-                    ui.set_width(WIDTH);
-                    ui.spacing_mut().item_spacing.y = 8.0;
-                    add(ui);
-                });
-        });
 }
 
 /// Everyone else in a call.

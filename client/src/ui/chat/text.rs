@@ -211,7 +211,9 @@ impl Texts {
 
 /// As many characters, but none that brings a colour of its own, which no ink hides.
 fn without_pictures(text: &str) -> String {
-    let picture = |c: char| c > '\u{2000}' && !c.is_alphanumeric();
+    // Some letters are pictures, too: 🅰, ℹ.
+    let is_emoji = |c: char| emojis::get(c.encode_utf8(&mut [0; 4])).is_some();
+    let picture = |c: char| c > '\u{2000}' && (!c.is_alphanumeric() || is_emoji(c));
     text.chars()
         .map(|c| if picture(c) { '\u{2003}' } else { c })
         .collect()
@@ -468,4 +470,24 @@ fn places(galley: &Galley, characters: &Range<usize>) -> Vec<Rect> {
         begin += row.char_count_including_newline().0;
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_spoiler_hides_has_no_colours_of_its_own() {
+        for emoji in emojis::iter() {
+            let hidden = without_pictures(emoji.as_str());
+            assert_eq!(hidden.chars().count(), emoji.as_str().chars().count());
+            // Key caps begin with a letter's glyph, © and ® are one.
+            let left: String = hidden.chars().filter(|c| *c > '\u{2000}').collect();
+            assert_eq!(left.trim(), "", "of {emoji}");
+        }
+        assert_eq!(
+            without_pictures("the cat, 猫, did it"),
+            "the cat, 猫, did it"
+        );
+    }
 }

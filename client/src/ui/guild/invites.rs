@@ -52,13 +52,7 @@ impl Default for Form {
 pub fn invites_ui(ui: &mut Ui, site: &Site<'_, '_>, memory: &mut Memory, intents: &mut Intents) {
     let state = site.scene.state;
     let guild_id = site.guild.id;
-    if memory
-        .asks
-        .take_done(Topic::Change, state, intents)
-        .is_some()
-    {
-        memory.asks.forget(Topic::List, intents);
-    }
+    memory.asks.renew_list(state, intents);
     scrolled(ui, "invites", |ui| {
         new_ui(ui, site, memory, intents);
         change_ui(ui, &memory.asks, state);

@@ -5,7 +5,7 @@ use voxhall_protocol::{
     UserId,
     control::{
         AcceptFriend, BlockUser, FollowUser, GetProfile, ListFollowers, ListFollowing, Profile,
-        RelationKind, RemoveFriend, Reply, RequestFriend, UnblockUser, UnfollowUser, User,
+        RelationKind, RemoveFriend, Reply, Request, RequestFriend, UnblockUser, UnfollowUser, User,
         UserKind,
     },
 };
@@ -98,31 +98,17 @@ pub fn profile_ui(
             (Part::Following, following.as_str()),
         ];
         segmented(ui, &mut memory.people.profile.part, &parts);
-        match memory.people.profile.part {
-            Part::About => about_ui(ui, scene, profile, memory),
-            Part::Followers => {
-                let question = ListFollowers {
-                    user_id: user,
-                    after: None,
-                };
-                people_ui(
-                    ui,
-                    memory.asks.keep(Topic::More, question, state, intents),
-                    memory,
-                );
+        let (user_id, after) = (user, None);
+        let question: Request = match memory.people.profile.part {
+            Part::About => {
+                about_ui(ui, scene, profile, memory);
+                return false;
             }
-            Part::Following => {
-                let question = ListFollowing {
-                    user_id: user,
-                    after: None,
-                };
-                people_ui(
-                    ui,
-                    memory.asks.keep(Topic::More, question, state, intents),
-                    memory,
-                );
-            }
-        }
+            Part::Followers => ListFollowers { user_id, after }.into(),
+            Part::Following => ListFollowing { user_id, after }.into(),
+        };
+        let found = memory.asks.keep(Topic::More, question, state, intents);
+        people_ui(ui, found, memory);
         false
     });
     let here = memory.dialog == Some(Dialog::Profile(user));

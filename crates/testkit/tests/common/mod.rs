@@ -4,17 +4,13 @@
 
 pub mod someone;
 
-use std::{
-    path::Path,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{path::Path, time::Duration};
 
 use serde_json::Value;
 use tempfile::TempDir;
 use voxhall_testkit::{
     correlate::{Search, Summary},
-    process::BotProcess,
+    process::{BotProcess, finish_together},
     signal, speech, wav,
 };
 
@@ -68,20 +64,22 @@ impl Talker {
         Self { name, bot, files }
     }
 
-    /// The first to leave takes all others along: otherwise who began last would talk to nobody at the end, and who began first would
-    /// hear nobody, for as long as a slow machine took to start them.
-    pub fn finish_together<const N: usize>(mut all: [Self; N]) -> [Heard; N] {
-        let patience = Instant::now() + PATIENCE;
-        while !all.iter_mut().any(|one| one.bot.has_ended().unwrap()) {
-            assert!(Instant::now() < patience, "nobody left in time");
-            thread::sleep(Duration::from_millis(10));
-        }
-        for one in &mut all {
-            if !one.bot.has_ended().unwrap() {
-                one.bot.leave().unwrap();
-            }
-        }
-        all.map(Self::finish)
+    /// The first to leave takes all others along.
+    pub fn finish_together<const N: usize>(all: [Self; N]) -> [Heard; N] {
+        let names = all.each_ref().map(|one| one.name);
+        let mut files = Vec::new();
+        let bots = all.map(|one| {
+            files.push(one.files);
+            one.bot
+        });
+        let statistics = finish_together(bots, PATIENCE).unwrap();
+        let mut files = files.into_iter();
+        let mut names = names.into_iter();
+        statistics.map(|stats| Heard {
+            name: names.next().expect("one for each"),
+            stats,
+            files: files.next().expect("one for each"),
+        })
     }
 
     pub fn finish(self) -> Heard {
