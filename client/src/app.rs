@@ -50,7 +50,7 @@ const RELIST: Duration = Duration::from_secs(2);
 const REPORT: Duration = Duration::from_secs(5);
 /// The most of the app's own notices at once.
 const MAX_NOTICES: usize = 4;
-/// Pressed notifications that the app is behind with.
+/// Answers to notifications that the app is behind with.
 const ANSWERS: usize = 8;
 
 /// How the app begins.
@@ -129,8 +129,11 @@ impl App {
         let (answer, answered) = sync_channel(ANSWERS);
         let repaint = ctx.clone();
         let notifier = Notifier::start(move |answered| {
-            // With so many waiting the window comes to the front anyway.
-            let _ = answer.try_send(answered);
+            if answer.try_send(answered).is_err() {
+                tracing::warn!(
+                    "too many notifications were answered at once: {answered:?} is left out"
+                );
+            }
             repaint.request_repaint();
         })?;
         let mut app = Self {

@@ -98,6 +98,11 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         );
     }
     let store = Store::open(arguments.data.clone())?;
+    // Who has a folder of their own tries something.
+    #[cfg(windows)]
+    if arguments.data.is_none() {
+        crate::desktop::links::register();
+    }
     let window = Arc::new(OnceLock::<egui::Context>::new());
     let drawn = Arc::clone(&window);
     let claim = Instance::claim(store.folder(), arguments.link.as_ref(), move || {
@@ -122,11 +127,6 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             "can't keep the log in {}: {error}",
             store.folder().display()
         ),
-    }
-    // Who has a folder of their own tries something.
-    #[cfg(windows)]
-    if arguments.data.is_none() {
-        crate::desktop::links::register();
     }
     let start = Start {
         link: arguments.link,

@@ -52,18 +52,20 @@ fn message_in(before: &State, after: &State, notify: Notify) -> Option<(ChannelI
     if notify == Notify::Nothing {
         return None;
     }
-    let came = |(channel, now): &(&ChannelId, &voxhall_session::Reading)| {
-        let then = before.reading.get(*channel);
+    let came = |(channel, now): (&ChannelId, &voxhall_session::Reading)| {
+        let then = before.reading.get(channel);
         let unread = then.map_or(0, |then| then.unread);
         let mentions = then.map_or(0, |then| then.mentions);
-        let direct = after.conversations.contains_key(*channel);
-        match notify {
+        let direct = after.conversations.contains_key(channel);
+        let wanted = match notify {
             Notify::All => now.unread > unread,
             _ => now.mentions > mentions || direct && now.unread > unread,
-        }
+        };
+        now.last_message
+            .filter(|_| wanted)
+            .map(|message| (*channel, message))
     };
-    let (channel, now) = after.reading.iter().find(came)?;
-    Some((*channel, now.last_message?))
+    after.reading.iter().find_map(came)
 }
 
 fn place(state: &State, channel: ChannelId) -> String {

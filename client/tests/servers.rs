@@ -294,6 +294,6 @@ fn the_switcher_goes_to_any_server_and_names_those_that_are_not_shown() {
     assert_eq!((here, taken(&wants)), ((None, Some(GENERAL)), vec![]));
     let there = go("Go to general, Office on work.example");
     assert_eq!(there.0, None);
-    let place = Place::Channel(GuildId(1), GENERAL);
+    let place = Place::Channel(GENERAL);
     assert_eq!(taken(&wants), [Want::Show(WORK, place)]);
 }

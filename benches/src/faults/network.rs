@@ -23,6 +23,7 @@ const RATE_HZ: u32 = 48_000;
 const JOINED: Duration = Duration::from_secs(6);
 /// More datagrams a second than what keeps a path open.
 const VOICE_PER_S: u64 = 30;
+const LOOKS_FOR: Duration = Duration::from_secs(1);
 
 const REBOUND_WITHIN: Duration = Duration::from_millis(2_500);
 const OVER_WITHIN: Duration = Duration::from_secs(3);
@@ -40,9 +41,11 @@ pub fn rebinding(_: &Args) -> anyhow::Result<Outcome> {
         Ok(())
     })?;
     Ok(Outcome {
-        passed: heard.silent() <= REBOUND_WITHIN && !heard.fell_silent,
+        // What was on its way to the old ports is lost, or there were no new ones.
+        passed: heard.delivery()? < 1.0 && heard.silent() <= REBOUND_WITHIN && !heard.fell_silent,
         figure: format!(
-            "four new ports: silent for {:.2} s at most, {}",
+            "four new ports: {:.1} % delivered, silent for {:.2} s at most, {}",
+            heard.delivery()? * 100.0,
             heard.silent().as_secs_f64(),
             match heard.fell_silent {
                 true => "JOINED ANEW",
@@ -60,9 +63,9 @@ pub fn udp_blocked(_: &Args) -> anyhow::Result<Outcome> {
         thread::sleep(Duration::from_secs(10));
         proxy.black_hole(false);
         let passes = Instant::now();
-        while passes.elapsed() < BACK_WITHIN {
+        while passes.elapsed() + LOOKS_FOR <= BACK_WITHIN {
             let before = proxy.stats().1.delivered;
-            thread::sleep(Duration::from_secs(1));
+            thread::sleep(LOOKS_FOR);
             if proxy.stats().1.delivered - before > VOICE_PER_S {
                 back = Some(passes.elapsed());
                 break;
@@ -70,13 +73,15 @@ pub fn udp_blocked(_: &Args) -> anyhow::Result<Outcome> {
         }
         Ok(())
     })?;
-    let over = heard.carriers().contains(&Carrier::WebSocket.name());
+    let carriers = heard.carriers();
+    let over = carriers.contains(&Carrier::WebSocket.name());
+    let returned = carriers.last() == Some(&Carrier::Udp.name());
     Ok(Outcome {
-        passed: over && heard.silent() <= OVER_WITHIN && back.is_some(),
+        passed: over && returned && heard.silent() <= OVER_WITHIN && back.is_some(),
         figure: format!(
-            "silent for {:.2} s at most; {}; by UDP again {}",
+            "silent for {:.2} s at most; {}; datagrams again {}",
             heard.silent().as_secs_f64(),
-            heard.carriers().join(", then "),
+            carriers.join(", then "),
             match back {
                 Some(after) => format!("within {:.0} s", after.as_secs_f64().ceil()),
                 None => "NEVER".to_owned(),
@@ -109,12 +114,7 @@ pub fn loss(_: &Args) -> anyhow::Result<Outcome> {
         });
         Ok(())
     })?;
-    let speaker = heard.far["speakers"]
-        .as_array()
-        .and_then(|speakers| speakers.first())
-        .context("who is far heard nobody")?;
-    let figure = |name: &str| speaker[name].as_f64().context(name.to_owned());
-    let (delivery, concealed) = (figure("delivery")?, figure("concealed")?);
+    let (delivery, concealed) = (heard.delivery()?, heard.of_speaker("concealed")?);
     let lost = 1.0 - delivery;
     ensure!(lost > ratio / 2.0, "only {:.1} % was lost", lost * 100.0);
     Ok(Outcome {
@@ -147,6 +147,17 @@ impl Heard {
             }
         });
         each.max().unwrap_or(Duration::MAX)
+    }
+
+    /// What who is far knows of the other.
+    fn of_speaker(&self, figure: &str) -> anyhow::Result<f64> {
+        let speaker = &self.far["speakers"][0];
+        (speaker[figure].as_f64()).with_context(|| format!("no {figure} in {}", self.far))
+    }
+
+    /// Share of the packets that reached who is far.
+    fn delivery(&self) -> anyhow::Result<f64> {
+        self.of_speaker("delivery")
     }
 
     /// Of who is far, in order.

@@ -54,8 +54,8 @@ pub struct Args {
     /// How long the server is measured; the bare forwarder as long again...
     #[arg(long, default_value_t = 20)]
     seconds: u64,
-    /// ...but not for longer than this.
-    #[arg(long)]
+    /// ...but for no longer than this, rounded up to whole turns of at most 5 s.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     baseline_seconds: Option<u64>,
     /// Packets a second of each speaker.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PPS)))]

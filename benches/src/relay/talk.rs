@@ -28,8 +28,9 @@ pub struct Plan {
     pub together: bool,
     /// How datagrams travel to the server and back.
     pub carrier: String,
+    /// Every server gets so many turns...
     pub turns: u32,
-    /// The bare forwarder's, which are the first of them.
+    /// ...but the bare forwarder only the first few.
     pub bare_turns: u32,
     pub turn_ms: u64,
     /// The same people are to be there too.

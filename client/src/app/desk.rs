@@ -72,28 +72,30 @@ impl App {
             return;
         };
         let state = &server.state;
+        let mut others = self.servers.iter().filter(|it| it.id != id);
+        let busy = state.own_call().is_some() || others.any(|it| it.state.call_here().is_some());
         match (about, answer) {
             (About::Call(call, _), Answer::Reject) => {
-                server.send(Intent::Call(CallIntent::Reject(call)));
+                // One that is over needs no answer.
+                if state.rings(call) {
+                    server.send(Intent::Call(CallIntent::Reject(call)));
+                }
                 return;
             }
             (About::Message(channel, message), Answer::MarkRead) => {
                 server.send(Intent::MarkRead { channel, message });
                 return;
             }
-            (About::Call(call, _), Answer::Accept) => {
-                let end_current = state.own_call().is_some();
+            // Whether the call that one is in is to end for it is asked in the window.
+            (About::Call(call, _), Answer::Accept) if state.rings(call) && !busy => {
+                let end_current = false;
                 server.send(Intent::Call(CallIntent::Answer { call, end_current }));
             }
             _ => {}
         }
         let (About::Call(_, channel) | About::Message(channel, _)) = about;
-        let place = match state.guild_of(channel) {
-            Some(guild) => Place::Channel(guild.id, channel),
-            None => Place::Conversation(channel),
-        };
         self.computer.come_to_the_front(ctx);
-        self.show(ctx, id, place);
+        self.show(ctx, id, Place::Channel(channel));
     }
 
     pub(super) fn talk_key(&mut self, ctx: &Context) {

@@ -12,11 +12,13 @@ pub fn register() {
     let thread = std::thread::Builder::new().name("links".to_owned());
     let registering = thread.spawn(|| {
         if let Err(error) = point_here() {
-            tracing::info!("links don't open Voxhall: {error}");
+            tracing::warn!("links that begin with voxhall:// don't open Voxhall; paste them into its window: {error}");
         }
     });
     if let Err(error) = registering {
-        tracing::info!("links don't open Voxhall: {error}");
+        tracing::warn!(
+            "links that begin with voxhall:// don't open Voxhall; paste them into its window: {error}"
+        );
     }
 }
 

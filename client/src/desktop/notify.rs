@@ -1,5 +1,7 @@
 //! Notifications of the desktop, and what is pressed on them.
 
+#[cfg(all(unix, not(target_os = "macos")))]
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::{
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     time::Duration,
@@ -15,7 +17,7 @@ const WAITING: usize = 4;
 /// As long as a call rings.
 const RINGS: Duration = Duration::from_secs(30);
 
-/// Notifications whose press is seen, at once.
+/// Messages whose press is seen, at once, and as many calls: some desktops never tell that one was closed.
 #[cfg(all(unix, not(target_os = "macos")))]
 const MOST_WAITED_FOR: usize = 16;
 
@@ -87,6 +89,10 @@ impl Notifier {
     }
 }
 
+#[cfg_attr(
+    not(all(unix, not(target_os = "macos"))),
+    expect(unused_variables, reason = "presses are not told of there")
+)]
 fn show_each(
     news: &Receiver<(News, ServerId)>,
     on_answer: &(impl Fn(Answered) + Send + Sync + Clone + 'static),
@@ -102,8 +108,11 @@ fn show_each(
                 About::Call(..) => Timeout::from(RINGS),
                 About::Message(..) => Timeout::Default,
             });
+        // What nobody would hear of has no buttons.
         #[cfg(all(unix, not(target_os = "macos")))]
-        {
+        let place = WaitingPlace::take(about);
+        #[cfg(all(unix, not(target_os = "macos")))]
+        if place.is_some() {
             notification
                 .hint(notify_rust::Hint::DesktopEntry("voxhall".to_owned()))
                 .action(OPEN, "Open");
@@ -112,9 +121,16 @@ fn show_each(
             }
         }
         match notification.show() {
+            #[cfg(not(all(unix, not(target_os = "macos"))))]
+            Ok(_) => {}
+            #[cfg(all(unix, not(target_os = "macos")))]
             Ok(handle) => {
-                let on_answer = on_answer.clone();
-                wait_for_answer(handle, about, move |answer| on_answer((of, about, answer)));
+                if let Some(place) = place {
+                    let on_answer = on_answer.clone();
+                    wait_for_answer(handle, place, about, move |answer| {
+                        on_answer((of, about, answer));
+                    });
+                }
             }
             // A desktop without notifications is no trouble.
             Err(error) => tracing::info!("the desktop shows no notification: {error}"),
@@ -126,22 +142,42 @@ fn show_each(
 #[cfg(all(unix, not(target_os = "macos")))]
 const OPEN: &str = "default";
 
-/// On X11 and Wayland desktops the answer comes over D-Bus, some time or never, so not too many are waited for.
+/// One of those whose answer is waited for.
+#[cfg(all(unix, not(target_os = "macos")))]
+struct WaitingPlace(&'static AtomicUsize);
+
+#[cfg(all(unix, not(target_os = "macos")))]
+impl WaitingPlace {
+    fn take(about: About) -> Option<Self> {
+        static MESSAGES: AtomicUsize = AtomicUsize::new(0);
+        static CALLS: AtomicUsize = AtomicUsize::new(0);
+        let taken = match about {
+            About::Call(..) => &CALLS,
+            About::Message(..) => &MESSAGES,
+        };
+        let place = Self(taken);
+        (taken.fetch_add(1, Relaxed) < MOST_WAITED_FOR).then_some(place)
+    }
+}
+
+#[cfg(all(unix, not(target_os = "macos")))]
+impl Drop for WaitingPlace {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+/// On X11 and Wayland desktops the answer comes over D-Bus, some time or never.
 #[cfg(all(unix, not(target_os = "macos")))]
 fn wait_for_answer(
     handle: notify_rust::NotificationHandle,
+    place: WaitingPlace,
     about: About,
     on_answer: impl Fn(Answer) + Send + 'static,
 ) {
-    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-    static WAITED_FOR: AtomicUsize = AtomicUsize::new(0);
-
-    if WAITED_FOR.load(Relaxed) >= MOST_WAITED_FOR {
-        return;
-    }
-    WAITED_FOR.fetch_add(1, Relaxed);
     let waiting = std::thread::Builder::new().name("notified".to_owned());
     let waiting = waiting.spawn(move || {
+        let _place = place;
         handle.wait_for_action(|action| {
             let mut answers = about.answers().iter();
             let found = answers.find(|(_, words)| *words == action);
@@ -152,16 +188,11 @@ fn wait_for_answer(
                 None => {}
             }
         });
-        WAITED_FOR.fetch_sub(1, Relaxed);
     });
     if let Err(error) = waiting {
-        WAITED_FOR.fetch_sub(1, Relaxed);
         tracing::warn!("nobody waits for the press: {error}");
     }
 }
-
-#[cfg(not(all(unix, not(target_os = "macos"))))]
-fn wait_for_answer<T>(_: T, _: About, _: impl Fn(Answer)) {}
 
 /// The body is markup on most desktops of Linux.
 fn escaped(text: &str) -> String {

@@ -39,8 +39,8 @@ pub enum Place {
     /// What was shown last.
     AsItWas,
     Guild(GuildId),
-    Channel(GuildId, ChannelId),
-    Conversation(ChannelId),
+    /// Or a conversation.
+    Channel(ChannelId),
     /// Friends and conversations.
     Home,
     /// Where one is in voice.
@@ -79,18 +79,19 @@ impl Memory {
         match place {
             Place::AsItWas => {}
             Place::Guild(guild) => self.show_guild(guild),
-            Place::Channel(guild, channel) => self.show_channel(guild, channel),
-            Place::Conversation(id) => self.show_conversation(id),
+            Place::Channel(channel) => self.go_to_channel(channel, state),
             Place::Home => drop(self.home.get_or_insert(Home::Friends)),
-            Place::Voice => self.go_to_voice(state),
+            Place::Voice => {
+                if let Some(channel) = state.voice.channel() {
+                    self.go_to_channel(channel, state);
+                }
+            }
             Place::CallMessage(conversation) => self.write_to_caller(conversation),
         }
     }
 
-    fn go_to_voice(&mut self, state: &State) {
-        let Some(channel) = state.voice.channel() else {
-            return;
-        };
+    /// Where there is one of that number still.
+    fn go_to_channel(&mut self, channel: ChannelId, state: &State) {
         if let Some(guild) = state.guild_of(channel) {
             self.show_channel(guild.id, channel);
         } else if state.conversations.contains_key(&channel) {

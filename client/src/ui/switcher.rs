@@ -69,27 +69,27 @@ pub fn switcher_ui(ui: &Ui, scene: &Scene<'_>, memory: &mut Memory, intents: &mu
             if field.changed() {
                 form.at = 0;
             }
-            let places = find(scene, &form.words);
-            if places.is_empty() {
-                hint(ui, "Nothing by this name here.");
+            let entries = find(scene, &form.words);
+            if entries.is_empty() {
+                hint(ui, "Nothing by this name.");
                 return None;
             }
             if down {
-                form.at = (form.at + 1) % places.len();
+                form.at = (form.at + 1) % entries.len();
             }
             if up {
-                form.at = (form.at + places.len() - 1) % places.len();
+                form.at = (form.at + entries.len() - 1) % entries.len();
             }
-            form.at = form.at.min(places.len() - 1);
-            let mut chosen = enter.then(|| (places[form.at].server, places[form.at].goal));
+            form.at = form.at.min(entries.len() - 1);
+            let mut chosen = enter.then(|| (entries[form.at].server, entries[form.at].goal));
             ui.add_space(4.0);
             ui.spacing_mut().item_spacing.y = 2.0;
-            for (i, place) in places.iter().enumerate() {
-                let icon = (place.icon, palette(ui).muted);
-                let name = format!("Go to {}, {}", place.name, place.note);
+            for (i, entry) in entries.iter().enumerate() {
+                let icon = (entry.icon, palette(ui).muted);
+                let name = format!("Go to {}, {}", entry.name, entry.note);
                 let here = i == form.at;
-                if item_ui(ui, icon, &place.name, &place.note, here, &name).clicked() {
-                    chosen = Some((place.server, place.goal));
+                if item_ui(ui, icon, &entry.name, &entry.note, here, &name).clicked() {
+                    chosen = Some((entry.server, entry.goal));
                 }
             }
             ui.add_space(4.0);
@@ -102,9 +102,9 @@ pub fn switcher_ui(ui: &Ui, scene: &Scene<'_>, memory: &mut Memory, intents: &mu
     let close = shown.should_close();
     if let Some((server, goal)) = shown.inner {
         memory.dialog = None;
-        match server {
+        match server.zip(place_of(goal)) {
             None => go(goal, scene, memory, intents),
-            Some(server) => intents.want(Want::Show(server, place_of(goal))),
+            Some((server, place)) => intents.want(Want::Show(server, place)),
         }
     } else if close {
         memory.dialog = None;
@@ -125,17 +125,16 @@ fn go(goal: Goal, scene: &Scene<'_>, memory: &mut Memory, intents: &mut Intents)
     }
 }
 
-/// On another server, where what it does with a voice channel or a person is asked there.
-fn place_of(goal: Goal) -> Place {
+/// On another server. A voice channel is shown there, not joined; who one has no conversation with is no place.
+fn place_of(goal: Goal) -> Option<Place> {
     match goal {
-        Goal::Channel(guild, channel, _) => Place::Channel(guild, channel),
-        Goal::Guild(guild) => Place::Guild(guild),
-        Goal::Conversation(id) => Place::Conversation(id),
-        Goal::Person(_) => Place::Home,
+        Goal::Channel(_, channel, _) | Goal::Conversation(channel) => Some(Place::Channel(channel)),
+        Goal::Guild(guild) => Some(Place::Guild(guild)),
+        Goal::Person(_) => None,
     }
 }
 
-/// The best fits for these words; without any, what was written in last. What is on the shown server comes first among equals.
+/// The best fits for these words. Among equals first what has something unread, and then what is on the shown server.
 fn find(scene: &Scene<'_>, words: &str) -> Vec<Entry> {
     let words = words.trim();
     let (only, words) = match words.chars().next() {
@@ -153,11 +152,15 @@ fn find(scene: &Scene<'_>, words: &str) -> Vec<Entry> {
             let Some(fit) = fit(&entry.name, &words) else {
                 continue;
             };
+            if elsewhere.is_some() && place_of(entry.goal).is_none() {
+                continue;
+            }
             if let Some(server) = elsewhere {
                 entry.server = Some(server.id);
                 entry.note = format!("{} on {}", entry.note, server.name);
             }
-            let rank = (fit, elsewhere.is_none(), unread(state, entry.goal));
+            let unread = unread(state, entry.goal);
+            let rank = (fit, unread > 0, elsewhere.is_none(), unread);
             fits.push((rank, entry));
         }
     };
@@ -172,7 +175,7 @@ fn find(scene: &Scene<'_>, words: &str) -> Vec<Entry> {
         .collect()
 }
 
-/// What was said there and not read comes first among equals.
+/// What was said there and not read.
 fn unread(state: &State, goal: Goal) -> u32 {
     match goal {
         Goal::Channel(_, channel, _) | Goal::Conversation(channel) => state

@@ -16,11 +16,15 @@ const OPENS_MENU: bool = cfg!(target_os = "macos");
 
 /// What the menu holds, by the names that its events bring.
 const ITEMS: [(&str, Press); 4] = [
-    ("mute", Press::Mute),
-    ("deafen", Press::Deafen),
-    ("show", Press::Show),
-    ("quit", Press::Quit),
+    (MUTE, Press::Mute),
+    (DEAFEN, Press::Deafen),
+    (SHOW, Press::Show),
+    (QUIT, Press::Quit),
 ];
+const MUTE: &str = "mute";
+const DEAFEN: &str = "deafen";
+const SHOW: &str = "show";
+const QUIT: &str = "quit";
 
 /// None where the system gave none.
 pub struct Icon(Option<Shown>);
@@ -57,8 +61,11 @@ impl Icon {
     }
 
     pub fn show(&self, mood: Mood) -> bool {
-        let shown = self.0.as_ref().map_or(Ok(()), |it| it.show(mood));
-        shown.is_ok()
+        if let Some(Err(error)) = self.0.as_ref().map(|it| it.show(mood)) {
+            tracing::warn!("the tray does not show how it stands: {error}");
+        }
+        // To try again in the next frame would not help.
+        true
     }
 }
 
@@ -87,14 +94,14 @@ fn listen(ear: Ear) {
 
 impl Shown {
     fn new() -> Result<Self, Trouble> {
-        let mute = CheckMenuItem::with_id("mute", "Mute", true, false, None);
-        let deafen = CheckMenuItem::with_id("deafen", "Deafen", true, false, None);
+        let mute = CheckMenuItem::with_id(MUTE, "Mute", true, false, None);
+        let deafen = CheckMenuItem::with_id(DEAFEN, "Deafen", true, false, None);
         let menu = Menu::with_items(&[
             &mute,
             &deafen,
             &PredefinedMenuItem::separator(),
-            &MenuItem::with_id("show", "Show window", true, None),
-            &MenuItem::with_id("quit", "Quit Voxhall", true, None),
+            &MenuItem::with_id(SHOW, "Show window", true, None),
+            &MenuItem::with_id(QUIT, "Quit Voxhall", true, None),
         ])?;
         let icon = TrayIconBuilder::new()
             .with_icon(picture(Mood::default())?)

@@ -119,6 +119,14 @@ impl State {
         self.calls.running.values().find(rings)
     }
 
+    /// Whether this call rings at this user.
+    pub fn rings(&self, call: CallId) -> bool {
+        let call = self.calls.by_id(call);
+        let me = self.me.as_ref();
+        call.zip(me)
+            .is_some_and(|(call, me)| call.party(me.id) == Some(PartyState::Ringing))
+    }
+
     /// The call that this device is in.
     pub fn call_here(&self) -> Option<&LiveCall> {
         self.calls.by_id(self.calls.here?)
